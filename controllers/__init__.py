@@ -1,0 +1,1 @@
+"""The redirect: bindings, decisions, flow rules, and the OpenFlow application that carries them out."""

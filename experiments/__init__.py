@@ -1,0 +1,1 @@
+"""Scenarios, runs, records, oracle, analysis, figures, report, command line."""

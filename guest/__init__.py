@@ -1,0 +1,1 @@
+"""The virtual-time guest: kernel, init, launcher; and the set-up of a machine."""

@@ -1,0 +1,1 @@
+"""Everything that runs on an emulated host: agents, servers, daemons and their configuration."""

@@ -1,0 +1,16 @@
+"""Installs the folders of this checkout as ``dmmlab.<folder>``; everything else is in pyproject.toml."""
+
+from setuptools import find_packages, setup
+
+FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
+FOUND = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
+
+setup(
+    packages=[f"dmmlab.{name}" for name in FOUND],
+    package_dir={f"dmmlab.{folder}": folder for folder in FOLDERS},
+    package_data={
+        "dmmlab.guest": ["*.config", "*.sh"],
+        "dmmlab.experiments": ["scenarios/*.yaml", "templates/*"],
+        "dmmlab.nodes": ["templates/*"],
+    },
+)

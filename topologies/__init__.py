@@ -1,0 +1,1 @@
+"""Plans, addressing, and the building of a network from them."""
