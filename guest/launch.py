@@ -1,0 +1,235 @@
+"""Runs a command in the guest and passes on its output, its exit status and the user's Ctrl-C.
+
+    launcher ---- job directory (hostfs) ----> init ---> session.sh ---> the command
+       |  <--- stdout, stderr, status, console ---'
+       '------ mconsole: Ctrl-C as an interrupt -----'
+
+Output goes through files, not pipes: a write to a file never waits for its reader, so however slow the host is, the
+guest's virtual clock does not see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dmmlab.guest.cache import GuestKernel, find_kernel
+from dmmlab.guest.errors import GuestError
+from dmmlab.guest.job import UMID, Job, command_line, write_job
+from dmmlab.guest.mconsole import request
+
+TIMED_OUT = 124  # as timeout(1)
+POLL_S = 0.02
+PR_SET_PDEATHSIG = 1
+Sink = IO[bytes] | Callable[[bytes], Any]
+
+
+def execute(
+    argv: Sequence[str],
+    *,
+    writable: Sequence[Path] = (),
+    clock: str = "virtual",
+    time_limit_s: float | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    services: bool = False,
+    memory_mb: int = 1024,
+    stdin: bytes = b"",
+    stdout: Sink | None = None,
+    stderr: Sink | None = None,
+    kernel: GuestKernel | None = None,
+) -> int:
+    """Run `argv` as root in a guest of its own and return its exit status (128 + n if signal n ended it).
+
+    The host's files are read-only inside, except the directories in `writable`, which must exist. `time_limit_s` is wall
+    time; when it is over everything is killed and 124 returned. `services` starts Open vSwitch first. `env` is added to
+    a fixed environment; nothing is inherited. Output goes to this process's own stdout and stderr while it is produced,
+    or to the given binary file or callable. Raises NoKernelError if there is no kernel for `clock`, and GuestError if
+    the guest ended without the command's exit status.
+    """
+    job = Job(
+        argv=tuple(argv),
+        cwd=(cwd or Path.cwd()).resolve(),
+        clock=clock,
+        writable=tuple(_existing_directory(path) for path in writable),
+        env=dict(env or {}),
+        services=services,
+        memory_mb=memory_mb,
+    )
+    chosen = kernel or find_kernel(clock)
+    with job_directory() as directory:
+        write_job(job, chosen, directory)
+        (directory / "stdin").write_bytes(stdin)
+        tails = [Tail(directory / "stdout", _writer(stdout, 1)), Tail(directory / "stderr", _writer(stderr, 2))]
+        with boot(job, chosen, directory) as process:
+            in_time = _watch(process, tails, directory, time_limit_s)
+        for tail in tails:
+            tail.copy()
+        if not in_time:
+            tails[1].write(f"dmmlab: time limit of {time_limit_s:g} s of wall time reached: killed\n".encode())
+            return TIMED_OUT
+        return exit_status(directory, process.returncode)
+
+
+def _existing_directory(path: Path) -> Path:
+    resolved = path.resolve()
+    if not resolved.is_dir():
+        raise GuestError(f"{path} is to be writable in the guest, but is not a directory")
+    return resolved
+
+
+@contextlib.contextmanager
+def job_directory() -> Iterator[Path]:
+    """A private directory for one boot, in memory where the machine allows it."""
+    shared_memory = Path("/dev/shm")
+    place = shared_memory if os.access(shared_memory, os.W_OK) else None
+    directory = Path(tempfile.mkdtemp(prefix="dmmlab-guest-", dir=place)).resolve()
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def memory_directory(memory_mb: int) -> str:
+    """Where the guest's memory file goes: shared memory if it is large enough (in containers it often is not)."""
+    with contextlib.suppress(OSError):
+        room = os.statvfs("/dev/shm")
+        if os.access("/dev/shm", os.W_OK) and room.f_bavail * room.f_frsize > (memory_mb + 64) << 20:
+            return "/dev/shm"
+    return tempfile.gettempdir()
+
+
+def _die_with_parent() -> None:  # runs between fork and exec
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def boot(
+    job: Job, kernel: GuestKernel, directory: Path, terminal_fd: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The running guest; killed with all its processes when the block is left or this process dies, however it dies.
+
+    The kernel is told to die with the thread that starts it, and its helpers die with the kernel.
+    """
+    with (directory / "console").open("wb") as console:
+        process = subprocess.Popen(
+            command_line(job, kernel, directory, terminal_fd),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            pass_fds=() if terminal_fd is None else (terminal_fd,),
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "TMPDIR": memory_directory(job.memory_mb)},
+            start_new_session=True,  # Ctrl-C at the terminal is ours to pass on
+            preexec_fn=_die_with_parent,  # noqa: PLW1509
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _writer(sink: Sink | None, descriptor: int) -> Callable[[bytes], Any]:
+    if callable(sink):
+        return sink
+    if sink is not None:
+        return _flushing(sink)
+    (sys.stdout if descriptor == 1 else sys.stderr).flush()
+    return lambda data: _write_all(descriptor, data)
+
+
+def _flushing(file: IO[bytes]) -> Callable[[bytes], Any]:
+    def write(data: bytes) -> None:
+        file.write(data)
+        file.flush()
+
+    return write
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@dataclass
+class Tail:
+    """One output file of the guest and where its bytes go."""
+
+    path: Path
+    write: Callable[[bytes], Any]
+    offset: int = 0
+
+    def copy(self) -> None:
+        """Pass on what has been added since the last call."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            while data := file.read(1 << 20):
+                self.offset += len(data)
+                self.write(data)
+
+
+def _watch(process: subprocess.Popen[bytes], tails: list[Tail], directory: Path, limit_s: float | None) -> bool:
+    """Pass output on until the guest ends; False if the time limit came first. The first Ctrl-C goes inside."""
+    deadline = None if limit_s is None else time.monotonic() + limit_s
+    interrupted = False
+    end = os.pidfd_open(process.pid)
+    try:
+        while deadline is None or time.monotonic() < deadline:
+            try:
+                ended = bool(select.select([end], [], [], POLL_S)[0])
+                for tail in tails:
+                    tail.copy()
+                if ended:
+                    process.wait()
+                    return True
+            except KeyboardInterrupt:
+                if interrupted or not request(directory / "uml" / UMID, "cad"):
+                    raise
+                interrupted = True
+        request(directory / "uml" / UMID, "sysrq s")  # what the command has written so far reaches the host's files
+        return False
+    finally:
+        os.close(end)
+
+
+def exit_status(directory: Path, returncode: int | None) -> int:
+    """The command's exit status as init noted it; GuestError with the reason if it never got so far."""
+    console = (directory / "console").read_text(encoding="utf-8", errors="replace")
+    failed = directory / "failed"
+    if failed.exists():
+        raise GuestError(f"{failed.read_text(encoding='utf-8').strip()}{_last_words(console)}")
+    try:
+        return int((directory / "status").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        raise GuestError(f"the guest ended before its command did: {cause_of_death(console, returncode)}") from None
+
+
+def cause_of_death(console: str, returncode: int | None) -> str:
+    """One clause from what the kernel said last: panic, out of memory, a signal from outside."""
+    for pattern in (r"Kernel panic[^\n]*", r"Out of memory[^\n]*", r"BUG: [^\n]*", r"VFS: [^\n]*"):
+        if found := re.search(pattern, console):
+            return re.sub(r"^\[ *[\d.]+\] *", "", found.group()).strip()
+    if returncode is not None and returncode < 0:
+        return f"its kernel was ended by {signal.Signals(-returncode).name}{_last_words(console)}"
+    return f"its kernel exited with status {returncode}{_last_words(console)}"
+
+
+def _last_words(console: str) -> str:
+    lines = [line.strip() for line in console.splitlines() if line.strip() and "Power" not in line]
+    return f" (console: {lines[-1]})" if lines else ""
