@@ -24,7 +24,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
 RESOLVER, DDNS, SERVER = "RESOLVER", "DDNS", "SERVER"
 SERVICES = (RESOLVER, DDNS, SERVER)
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,9}$")
+_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,8}$")
 
 
 class ScenarioError(Exception):
@@ -88,7 +88,7 @@ class Session(_Model):
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if not _NAME.match(self.name):
-            raise ValueError(f"name {self.name!r}: use a letter, then up to nine letters, digits or dashes")
+            raise ValueError(f"name {self.name!r}: use a letter, then up to eight letters, digits or dashes")
         if (self.interval is None) != (self.duration is None):
             raise ValueError("interval and duration go together: give both or neither")
         if self.interval is not None and (self.interval <= 0 or not self.duration):
@@ -164,7 +164,7 @@ class Scenario(_Model):
             if name in reserved:
                 yield f"links: {name} cannot be the name of a node here"
             if not _NAME.match(name):
-                yield f"node name {name!r}: use a letter, then up to nine letters, digits or dashes"
+                yield f"node name {name!r}: use a letter, then up to eight letters, digits or dashes"
             if names.count(name) > 1:
                 yield f"node {name} appears twice: once is enough in mobile_routers, and one link each to radio or CORE"
         sessions = [session.name for session in self.sessions]

@@ -1,0 +1,233 @@
+"""A live network from a plan, by Mininet: namespaces, veth links, Open vSwitch; then addresses, routes and wires.
+
+Nodes are Mininet nodes under the plan's names. The switches live in the namespace that the caller runs in, which a
+run makes for itself (`dmmlab.experiments.isolation`), so nothing here can collide with what else the machine does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from types import TracebackType
+from typing import Any
+
+from mininet.net import Mininet
+from mininet.node import Node, OVSSwitch, RemoteController
+from mininet.topo import Topo
+
+from dmmlab.topologies.links import Netlink
+from dmmlab.topologies.plan import (
+    CONTROLLER,
+    CONTROLLER_PORT,
+    CORE,
+    INTER_MR_VLAN,
+    Host,
+    MobileNode,
+    MobileRouter,
+    NetworkPlan,
+    Wire,
+)
+
+# Mininet would raise the limit of open files to 16384, and `mnexec -c` then closes every one of them for each host.
+Mininet.inited = True
+
+SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
+ROUTER_SYSCTLS = {
+    "net/ipv4/ip_forward": "1",
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "0",
+    "net/ipv4/conf/all/send_redirects": "0",
+    "net/ipv4/conf/default/send_redirects": "0",
+}
+# What any host with several addresses on one interface wants: ask for neighbours with the address of their own subnet,
+# and keep the neighbours that it knows when the radio link goes, which is when it needs them next.
+MOBILE_SYSCTLS = {
+    "net/ipv4/conf/all/arp_announce": "2",
+    "net/ipv4/conf/all/arp_evict_nocarrier": "0",
+    "net/ipv4/conf/default/arp_evict_nocarrier": "0",
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "0",
+}
+HOST_SYSCTLS = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
+
+
+class DmmTopo(Topo):  # type: ignore[misc]
+    """The plan as Mininet describes networks: nodes and the interface names of their links."""
+
+    def build(self, plan: NetworkPlan) -> None:
+        for name in (CORE, CONTROLLER, *(node.name for node in (*plan.mobile_routers, *plan.hosts, *plan.mobile_nodes))):
+            self.addHost(name, cls=Node, ip=None)
+        self.addHost(SWITCH_SIDE, cls=Node, ip=None, inNamespace=False)
+        for router in plan.mobile_routers:
+            self.addSwitch(router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", batch=True)
+            self._link(router.name, router.core_interface, CORE, router.router_interface)
+            self._link(router.name, router.access_interface, router.switch, router.router_port)
+        for host in plan.hosts:
+            self._link(host.name, host.interface, CORE, host.core_interface)
+        switches = {router.name: router.switch for router in plan.mobile_routers}
+        for link in plan.inter_mr:
+            self._link(switches[link.routers[0]], link.ports[0], switches[link.routers[1]], link.ports[1])
+        for node in plan.mobile_nodes:
+            self._link(node.name, node.interface, SWITCH_SIDE, node.radio_port)
+        self._link(CONTROLLER, plan.control.interface, SWITCH_SIDE, plan.control.switch_interface)
+
+    def _link(self, node1: str, interface1: str, node2: str, interface2: str) -> None:
+        self.addLink(node1, node2, intfName1=interface1, intfName2=interface2)
+
+
+class Controller(RemoteController):  # type: ignore[misc]
+    """Where the switches find the controller, which is started by whoever runs the network."""
+
+    def checkListening(self) -> None:
+        """Mininet's own check speaks telnet to it and stumbles over the binary answer; the barrier tells us more."""
+
+
+class Network:
+    """A running network. Use it as a context: what was started is stopped on the way out."""
+
+    def __init__(self, plan: NetworkPlan, seed: int) -> None:
+        self.plan = plan
+        self._seed = seed
+        self._netlink: dict[str, Netlink] = {}
+        self._serving: dict[str, str | None] = {node.name: None for node in plan.mobile_nodes}
+        self.mininet = Mininet(topo=None, controller=None, switch=OVSSwitch, build=False, autoSetMacs=False)
+
+    def __enter__(self) -> Network:
+        try:
+            OVSSwitch.setup()
+            self.mininet.topo = DmmTopo(plan=self.plan)
+            self.mininet.addController(
+                "c0", Controller, ip=str(self.plan.control.address.ip), port=CONTROLLER_PORT
+            )
+            self.mininet.build()
+            for switch in self.mininet.switches:
+                switch.start(self.mininet.controllers)
+            OVSSwitch.batchStartup(self.mininet.switches)
+            self._configure()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        for netlink in self._netlink.values():
+            netlink.close()
+        self._netlink.clear()
+        OVSSwitch.batchShutdown(self.mininet.switches)
+        for node in (*self.mininet.hosts, *self.mininet.controllers):
+            node.terminate()
+
+    def pid(self, name: str) -> int:
+        """The process that holds the namespaces of node ``name``."""
+        return int(self.mininet.get(name).pid)
+
+    def popen(self, name: str, argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
+        """Starts ``argv`` in the namespaces of node ``name``."""
+        return subprocess.Popen(["mnexec", "-a", str(self.pid(name)), *argv], **how)
+
+    def netlink(self, name: str) -> Netlink:
+        if name not in self._netlink:
+            self._netlink[name] = Netlink(os.getpid() if name == SWITCH_SIDE else self.pid(name), self._seed)
+        return self._netlink[name]
+
+    # -- movement ---------------------------------------------------------------------------------------------
+    def detach(self, node: MobileNode) -> None:
+        """Takes the radio link away: both ends lose the carrier at once, then the switch loses the port."""
+        self.netlink(SWITCH_SIDE).down(node.radio_port)
+
+    def rewire(self, node: MobileNode, to: MobileRouter) -> None:
+        """Puts the radio port into the switch of ``to``; it has no carrier until `attach`."""
+        serving = self._serving[node.name]
+        leave = ["--", "del-port", serving, node.radio_port] if serving else []
+        vsctl(*leave, "--", "add-port", to.switch, node.radio_port)
+        self._serving[node.name] = to.switch
+        self.netlink(SWITCH_SIDE).shape(node.radio_port, node.wire)  # Open vSwitch deleted it with the port
+
+    def attach(self, node: MobileNode) -> None:
+        """Gives the radio link its carrier: from now on frames pass."""
+        self.netlink(SWITCH_SIDE).up(node.radio_port)
+
+    # -- what Mininet leaves to us ------------------------------------------------------------------------------
+    def _configure(self) -> None:
+        for router in self.plan.mobile_routers:
+            self._configure_router(router)
+        for host in self.plan.hosts:
+            self._configure_host(host)
+        for node in self.plan.mobile_nodes:
+            self._sysctl(node.name, {**HOST_SYSCTLS, **MOBILE_SYSCTLS})
+            netlink = self.netlink(node.name)
+            netlink.up("lo")
+            netlink.up(node.interface, mac=node.mac)
+            self.detach(node)
+        self._configure_core()
+        self._configure_control()
+        self._configure_inter_mr()
+
+    def _configure_router(self, router: MobileRouter) -> None:
+        self._sysctl(router.name, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})
+        netlink = self.netlink(router.name)
+        netlink.up("lo")
+        netlink.up(router.core_interface)
+        netlink.up(router.access_interface, mac=router.access_mac)
+        netlink.address(router.core_interface, str(router.core_address))
+        netlink.address(router.access_interface, str(router.gateway))
+        netlink.route("default", str(router.router_address.ip))
+
+    def _configure_host(self, host: Host) -> None:
+        self._sysctl(host.name, HOST_SYSCTLS)
+        netlink = self.netlink(host.name)
+        netlink.up("lo")
+        netlink.up(host.interface)
+        netlink.address(host.interface, str(host.address))
+        netlink.route("default", str(host.gateway.ip))
+
+    def _configure_core(self) -> None:
+        self._sysctl(CORE, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})
+        core = self.netlink(CORE)
+        core.up("lo")
+        for host in self.plan.hosts:
+            self._core_link(core, host.core_interface, str(host.gateway), host.wire)
+        for router in self.plan.mobile_routers:
+            self._core_link(core, router.router_interface, str(router.router_address), router.core_wire)
+            core.route(str(router.prefix), str(router.core_address.ip))
+
+    @staticmethod
+    def _core_link(core: Netlink, interface: str, address: str, wire: Wire) -> None:
+        core.up(interface)
+        core.address(interface, address)
+        core.shape(interface, wire)
+
+    def _configure_control(self) -> None:
+        control, there, here = self.plan.control, self.netlink(CONTROLLER), self.netlink(SWITCH_SIDE)
+        there.up("lo")
+        there.up(control.interface)
+        there.address(control.interface, str(control.address))
+        here.up("lo")
+        here.up(control.switch_interface)
+        here.address(control.switch_interface, str(control.switch_address))
+        here.shape(control.switch_interface, control.wire)
+
+    def _configure_inter_mr(self) -> None:
+        ports = [port for link in self.plan.inter_mr for port in link.ports]
+        if ports:
+            vsctl(*(word for port in ports for word in ("--", "set", "port", port, f"tag={INTER_MR_VLAN}")))
+        here = self.netlink(SWITCH_SIDE)
+        for link in self.plan.inter_mr:
+            here.shape(link.ports[0], link.wire)
+        for port in (*ports, *(router.router_port for router in self.plan.mobile_routers)):
+            here.up(port)
+
+    def _sysctl(self, name: str, values: dict[str, str]) -> None:
+        """Set in the namespace of ``name``, through the /proc of the process that holds it."""
+        script = "\n".join(f"echo {value} > /proc/sys/{key}" for key, value in values.items())
+        subprocess.run(["mnexec", "-a", str(self.pid(name)), "sh", "-c", script], check=True)
+
+
+def vsctl(*words: str) -> None:
+    """One Open vSwitch transaction; raises RuntimeError with what ovs-vsctl said."""
+    result = subprocess.run(["ovs-vsctl", "--timeout=10", *words], capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"ovs-vsctl {' '.join(words)}: {result.stderr.strip()}")

@@ -1,0 +1,147 @@
+"""Netlink in the namespaces of a network: addresses, routes, link states, and what a wire does to packets.
+
+Every wire is shaped at one end only: what leaves by a netem on the interface, what arrives by a netem on an IFB
+that the interface's ingress is redirected to. A host's own interface stays bare, so that a capture there is stamped
+when the packet is really sent, and no delay is ever applied twice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from pyroute2 import IPRoute, NetlinkError
+from pyroute2.netlink.rtnl.tcmsg import sched_netem
+
+from dmmlab.topologies.plan import Wire
+
+_CLONE_NEWNET = 0x40000000
+_INGRESS = 0xFFFF0000
+_QUEUE_PACKETS = 100_000  # netem's queue holds what is under way, far more than its default of 1000 at high rates
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _netem_options(kwarg: Mapping[str, Any]) -> dict[str, Any]:
+    """netem's message with 64-bit nanoseconds and a seed, which the library's own builder does not know."""
+    options: dict[str, Any] = {"delay": 0, "jitter": 0, "limit": _QUEUE_PACKETS, "gap": 0, "duplicate": 0, "attrs": []}
+    options["loss"] = round(kwarg["loss"] * 0xFFFFFFFF)
+    options["attrs"] += [
+        ["TCA_NETEM_LATENCY64", round(kwarg["delay_s"] * 1e9)],
+        ["TCA_NETEM_JITTER64", round(kwarg["jitter_s"] * 1e9)],
+    ]
+    if kwarg["rate_bps"]:
+        rate = {"rate": round(kwarg["rate_bps"] / 8), "packet_overhead": 0, "cell_size": 0, "cell_overhead": 0}
+        options["attrs"].append(["TCA_NETEM_RATE", rate])
+    if kwarg["seed"] is not None:
+        options["attrs"].append(["TCA_NETEM_PRNG_SEED", kwarg["seed"]])
+    return options
+
+
+_NAMES = ("ECN", "RATE64", "PAD", "LATENCY64", "JITTER64", "SLOT", "SLOT_DIST", "PRNG_SEED")
+_TYPES = {"LATENCY64": "int64", "JITTER64": "int64", "PRNG_SEED": "uint64"}
+sched_netem.options.nla_map += tuple((f"TCA_NETEM_{name}", _TYPES.get(name, "hex")) for name in _NAMES)
+sched_netem.get_parameters = _netem_options
+
+
+@contextmanager
+def inside(pid: int) -> Iterator[None]:
+    """The calling thread is in the network namespace of process ``pid`` for as long as the block runs."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    try:
+        enter(there)
+        yield
+    finally:
+        enter(home)
+        os.close(home)
+        os.close(there)
+
+
+def enter(namespace: int) -> None:
+    """Moves the calling thread into the network namespace open as file descriptor ``namespace``."""
+    if _libc.setns(namespace, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Netlink:
+    """One namespace's rtnetlink socket. It stays in the namespace in which it was opened."""
+
+    def __init__(self, pid: int, seed: int) -> None:
+        with inside(pid):
+            self._ip = IPRoute()
+        self._seed = seed
+        self._ifbs: dict[str, int] = {}
+
+    def close(self) -> None:
+        self._ip.close()
+
+    def index(self, interface: str) -> int:
+        found = self._ip.link_lookup(ifname=interface)
+        if not found:
+            raise LookupError(f"no interface {interface}")
+        return int(found[0])
+
+    def up(self, interface: str, mac: str | None = None) -> None:
+        index = self.index(interface)
+        if mac is not None:
+            self._ip.link("set", index=index, address=mac)
+        self._ip.link("set", index=index, state="up")
+
+    def down(self, interface: str) -> None:
+        self._ip.link("set", index=self.index(interface), state="down")
+
+    def set_state(self, index: int, state: str) -> None:
+        """``state`` is up or down; by index, so that nothing is looked up at the moment that counts."""
+        self._ip.link("set", index=index, state=state)
+
+    def address(self, interface: str, address: str) -> None:
+        """``address`` with its prefix length, such as 10.2.1.2/24."""
+        host, length = address.split("/")
+        self._ip.addr("add", index=self.index(interface), address=host, prefixlen=int(length))
+
+    def route(self, prefix: str, gateway: str) -> None:
+        self._ip.route("add", dst=prefix, gateway=gateway)
+
+    def offload_off(self, interface: str) -> None:
+        """One packet on the wire for each that TCP sends: no aggregates of 64 kB, where packets are counted."""
+        self._ip.link("set", index=self.index(interface), gso_max_segs=1)
+
+    def shape(self, interface: str, wire: Wire) -> None:
+        """Gives both directions of ``interface``'s link the delay, jitter, loss and rate of ``wire``.
+
+        May be repeated on an interface whose queueing disciplines were deleted, as Open vSwitch does with a port
+        that it adds. Random draws follow from the run's seed, the interface's name and the direction.
+        """
+        index = self.index(interface)
+        if interface not in self._ifbs:
+            name = f"wire{len(self._ifbs)}"
+            self._ip.link("add", ifname=name, kind="ifb")
+            self._ifbs[interface] = self.index(name)
+            self._ip.link("set", index=self._ifbs[interface], state="up")
+            self._netem(self._ifbs[interface], wire, f"{interface}/arrives")
+        self._netem(index, wire, f"{interface}/leaves")
+        with suppress(NetlinkError):  # there is none on a fresh interface, or after Open vSwitch has deleted it
+            self._ip.tc("del", "ingress", index, _INGRESS)
+        self._ip.tc("add", "ingress", index, _INGRESS)
+        redirect = {"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": self._ifbs[interface]}
+        self._ip.tc("add-filter", "matchall", index, parent=_INGRESS, prio=1, protocol=0x0003, action=redirect)
+
+    def _netem(self, index: int, wire: Wire, name: str) -> None:
+        chance = wire.jitter_s > 0 or wire.loss > 0
+        digest = hashlib.sha256(f"{self._seed}/{name}".encode()).digest()
+        self._ip.tc(
+            "replace",
+            "netem",
+            index,
+            "1:",
+            delay_s=wire.delay_s,
+            jitter_s=wire.jitter_s,
+            loss=wire.loss,
+            rate_bps=wire.rate_bps,
+            seed=int.from_bytes(digest[:8], "big") if chance else None,
+        )
