@@ -1,0 +1,132 @@
+"""What the registration server knows and what it tells: bindings, sessions, and the events it gives its shell."""
+
+from dataclasses import dataclass, field
+
+from dmmlab.nodes.registration.replay import Window
+from dmmlab.nodes.registration.wire import Leg, Mode, Transport
+
+Peer = tuple[str, str, int]  # transport ("udp", "tcp" or "leg"), host, port
+
+
+def spell(peer: tuple[object, ...]) -> str:
+    """Return an address or a peer as the event log spells it, e.g. ``udp:10.0.0.1:48620``."""
+    return ":".join(map(str, peer))
+
+
+@dataclass(slots=True)
+class Binding:
+    """Where a node can be reached: newest address first; times in seconds since the epoch."""
+
+    addresses: tuple[str, ...]
+    port: int
+    service: str
+    control: Peer
+    registered_s: float
+    expires_s: float
+    sequence: int
+
+
+@dataclass(slots=True)
+class Record:
+    """A node: its replay window, its binding if it has one, and the answers it may ask for again."""
+
+    name: str
+    window: Window
+    binding: Binding | None = None
+    expired: bool = False
+    answers: dict[int, tuple[Peer, bytes, float]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Session:
+    """A relayed session; ``legs`` holds the MN's user planes, newest last, ``retire`` when the older ones end."""
+
+    number: int
+    requester: str
+    target: str
+    transport: Transport
+    peer: tuple[str, int] | None
+    port: int = 0
+    leg_port: int = 0
+    legs: list[tuple[str, int]] = field(default_factory=list)
+    retire: dict[tuple[str, int], float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Pending:
+    """A service request of a CN that waits for the MN's answer to ours."""
+
+    requester: str
+    request: int
+    source: Peer
+    target: str
+    mode: Mode
+    session: int | None
+    data: bytes
+    wait_s: float
+    deadline_s: float
+    attempts: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Backoff:
+    """When to send again: after ``first_s``, then ``factor`` times as long up to ``most_s``; ``deadline_s`` in all.
+
+    The default is SIP's for UDP (RFC 3261, 17.1.2.2) with a shorter end.
+    """
+
+    first_s: float = 0.5
+    factor: float = 2.0
+    most_s: float = 4.0
+    deadline_s: float = 10.0
+
+    def after(self, wait_s: float) -> float:
+        """Return the wait that follows this one."""
+        return min(wait_s * self.factor, self.most_s)
+
+
+@dataclass(slots=True, frozen=True)
+class Noted:
+    """Something for the event log."""
+
+    name: str
+    time_s: float
+    fields: dict[str, object]
+
+
+@dataclass(slots=True, frozen=True)
+class RelayWanted:
+    """The shell is to open a relay and report it with ``relay_ready`` or ``relay_failed``."""
+
+    session: int
+    transport: Transport
+    peer: tuple[str, int] | None
+
+
+@dataclass(slots=True, frozen=True)
+class LegOpened:
+    """A user plane of the session towards the MN is open: it is the newest from now on."""
+
+    session: int
+    address: tuple[str, int]
+    leg: Leg
+    source: Peer
+    offset: int
+
+
+@dataclass(slots=True, frozen=True)
+class LegRetired:
+    """A user plane of the session is to be used no more."""
+
+    session: int
+    address: tuple[str, int]
+
+
+@dataclass(slots=True, frozen=True)
+class RelayReleased:
+    """The relay of the session is to be closed."""
+
+    session: int
+
+
+Event = Noted | RelayWanted | LegOpened | LegRetired | RelayReleased

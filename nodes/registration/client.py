@@ -1,0 +1,253 @@
+"""The registration protocol for MN and CN agents: the asyncio shell around the client's core.
+
+    client = RegistrationClient("mn1.dmm.test", key, ("10.0.0.5", 48620))
+    await client.bind("10.1.0.2")
+    outcome = await client.register(["10.1.0.2"], 7000, service="echo", lifetime_s=60)
+    answer = await client.request("mn2.dmm.test", Mode.P2P, Transport.UDP)
+
+No call waits longer than the back-off's deadline, and none raises for what the network or the server does: they return
+an :class:`Outcome`.
+"""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dmmlab.nodes.registration.bindings import Backoff
+from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome
+from dmmlab.nodes.registration.links import Link, TcpLink, UdpLink
+from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport
+
+LINGER_S = 30.0  # how long the socket on an old address is still read
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The MN's answer to a request: its latest addresses, newest first, and port; for a relay, its new leg."""
+
+    addresses: tuple[str, ...]
+    port: int
+    leg: Leg = Leg.PLAIN
+
+
+OnRequest = Callable[[IncomingRequest], Agreement | Reason]
+
+
+class RegistrationClient:
+    """One node's dealings with the registration server; to be made inside a running event loop.
+
+    ``on_request`` decides about requests that CNs make through the server (combined and central mode); without it the
+    node agrees, with the addresses and port it last registered or offered. ``control`` is "udp" or "tcp".
+    """
+
+    def __init__(
+        self,
+        node: str,
+        key: bytes,
+        server: tuple[str, int],
+        *,
+        control: str = "udp",
+        on_request: OnRequest | None = None,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        first_sequence: int | None = None,
+    ) -> None:
+        self.core = ClientCore(node, key, time.time_ns() if first_sequence is None else first_sequence, backoff)
+        self._server, self._control, self._on_request = server, control, on_request or self._agree
+        self._loop = asyncio.get_running_loop()
+        self._links: list[Link] = []
+        self._waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._refresh: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._offer: Agreement | None = None
+
+    # ---- where we are
+
+    async def bind(self, address: str | None = None, port: int = 0) -> int:
+        """Send from this address and port from now on, and return the port; raises OSError if it is not ours.
+
+        What is under way is repeated from there at once. Older sockets are still read for a while, since the server
+        may not know the new address yet.
+        """
+        family = socket.AF_INET6 if ":" in self._server[0] else socket.AF_INET
+        local = address or ("::" if family == socket.AF_INET6 else "0.0.0.0")
+        link: Link
+        if self._control == "tcp":
+            link = TcpLink(self._server, (local, port), self._received)
+        else:
+            link = UdpLink(self._server, (local, port), self._received)
+        if self._links:
+            self._loop.call_later(LINGER_S, self._links[-1].close)
+        self._links = [*(one for one in self._links if not one.closed), link]
+        self.core.rebound(self._loop.time())
+        self._work()
+        return link.port
+
+    def offer(self, addresses: Sequence[str], port: int) -> None:
+        """Answer requests with these addresses, newest first, from now on: before the server knows of them."""
+        self._offer = Agreement(tuple(addresses), port)
+
+    # ---- what the agents ask for
+
+    async def register(
+        self, addresses: Sequence[str], port: int, service: str = "", lifetime_s: float = 300.0, *, refresh: bool = True
+    ) -> Outcome:
+        """Register (or refresh) addresses, newest first, and the service's port; one round trip.
+
+        With ``refresh`` it is repeated at half the granted lifetime until the next ``register`` or ``deregister``.
+        """
+        self._stop_refresh()
+        self.offer(addresses, port)
+        control_port = self._links[-1].port if self._links and self._control == "udp" else None
+        message = Message(
+            MessageType.REGISTER,
+            0,
+            addresses=tuple(addresses),
+            port=port,
+            service=service,
+            lifetime_ms=max(1, round(lifetime_s * 1e3)),
+            control_port=control_port,
+        )
+        outcome = await self._ask(message)
+        if outcome.ok and refresh:
+            delay = outcome.lifetime_s / 2
+            again = (tuple(addresses), port, service, lifetime_s)
+            self._stop_refresh()
+            self._refresh = self._loop.call_later(delay, self._register_again, again)
+        return outcome
+
+    def _register_again(self, again: tuple[tuple[str, ...], int, str, float]) -> None:
+        task = self._loop.create_task(self.register(*again))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def deregister(self) -> Outcome:
+        """Withdraw the registration."""
+        self._stop_refresh()
+        return await self._ask(Message(MessageType.DEREGISTER, 0))
+
+    async def keepalive(self) -> Outcome:
+        """Ask whether the server still has our registration; refused (``not_registered``) if it has not."""
+        return await self._ask(Message(MessageType.KEEPALIVE, 0))
+
+    async def request(
+        self,
+        target: str,
+        mode: Mode,
+        transport: Transport = Transport.UDP,
+        *,
+        service: str = "",
+        user_plane: tuple[str, int] | None = None,
+    ) -> Outcome:
+        """Ask for a session with a node (the draft's *service request to MN1*) and return where to open it.
+
+        ``user_plane`` is the address and port (0: any) that we shall use; the relay then takes no other.
+        """
+        host, port = user_plane or (None, None)
+        return await self._ask(
+            Message(
+                MessageType.SERVICE_REQUEST,
+                0,
+                target=target,
+                mode=mode,
+                transport=transport,
+                service=service,
+                peer_address=host,
+                peer_port=port,
+            )
+        )
+
+    async def open_leg(self, session: int, address: str, port: int) -> Outcome:
+        """Open another user plane of a relayed UDP session, from a new address, before the registration is updated.
+
+        The outcome's ``addresses`` and ``port`` are the relay's side of the leg.
+        """
+        return await self._ask(Message(MessageType.LEG_OPEN, 0, session=session, addresses=(address,), port=port))
+
+    async def close_leg(self, session: int, address: str, port: int) -> Outcome:
+        """Give up an older user plane of a relayed session at once instead of by the server's timer."""
+        return await self._ask(Message(MessageType.LEG_CLOSE, 0, session=session, addresses=(address,), port=port))
+
+    async def close_session(self, session: int) -> Outcome:
+        """End a relayed session."""
+        return await self._ask(Message(MessageType.SESSION_CLOSE, 0, session=session))
+
+    async def close(self) -> None:
+        """Stop; what still waits ends as cancelled."""
+        self._stop_refresh()
+        if self._timer is not None:
+            self._timer.cancel()
+        for link in self._links:
+            link.close()
+        for one in [*self._waiting.values(), *self._tasks]:
+            one.cancel()
+        await asyncio.sleep(0)
+
+    # ---- the machinery
+
+    async def _ask(self, message: Message) -> Outcome:
+        if not self._links:
+            await self.bind()
+        ticket = self.core.start(message, self._loop.time())
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        self._waiting[ticket] = future
+        self._work()
+        try:
+            return await future
+        finally:
+            self._waiting.pop(ticket, None)
+
+    def _received(self, data: bytes) -> None:
+        self.core.receive(data, self._loop.time())
+        self._work()
+
+    def _timer_due(self) -> None:
+        self._timer = None
+        self.core.handle_timer(self._loop.time())
+        self._work()
+
+    def _work(self) -> None:
+        while (event := self.core.next_event()) is not None:
+            if isinstance(event, Completed):
+                future = self._waiting.get(event.ticket)
+                if future is not None and not future.done():
+                    future.set_result(event.outcome)
+            else:
+                self._answer(event)
+        for data in self.core.datagrams_to_send():
+            if self._links:
+                with contextlib.suppress(OSError):  # no route just now: the same as a loss
+                    self._links[-1].send(data)
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self.core.get_timer()
+        self._timer = None if due is None else self._loop.call_at(due, self._timer_due)
+
+    def _agree(self, _request: IncomingRequest) -> Agreement | Reason:
+        return self._offer or Reason.NOT_REGISTERED
+
+    def _answer(self, request: IncomingRequest) -> None:
+        decision = self._on_request(request)
+        if isinstance(decision, Reason):
+            self.core.answer(request.number, Message(MessageType.DECLINED, 0, reason=decision))
+            return
+        self.core.answer(
+            request.number,
+            Message(
+                MessageType.INCOMING_ANSWER,
+                0,
+                addresses=decision.addresses,
+                port=decision.port,
+                service=request.service,
+                session=request.session,
+                leg=decision.leg if request.mode is Mode.CENTRAL else None,
+            ),
+        )
+
+    def _stop_refresh(self) -> None:
+        if self._refresh is not None:
+            self._refresh.cancel()
+            self._refresh = None

@@ -1,0 +1,27 @@
+"""The event log of a process: JSON lines, each on disk (or in the kernel's hands) as soon as it is written."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dmmlab.nodes.registration.bindings import Noted
+
+
+class Journal:
+    """Appends ``{"time_ns": CLOCK_REALTIME, "source": ..., "event": ..., fields}`` lines to a file."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._source = source
+
+    def write(self, event: str, time_s: float, fields: Mapping[str, object]) -> None:
+        """Write one event that happened at ``time_s`` seconds since the epoch."""
+        self.write_all([Noted(event, time_s, dict(fields))])
+
+    def write_all(self, events: Iterable[Noted]) -> None:
+        """Write the events in one piece."""
+        self._file.write("".join(map(self._line, events)).encode())
+
+    def _line(self, event: Noted) -> str:
+        head = {"time_ns": int(event.time_s * 1e9), "source": self._source, "event": event.name}
+        return json.dumps(head | event.fields) + "\n"

@@ -1,0 +1,294 @@
+"""The registration server as a process: UDP, TCP, the relay and the disk around the sans-IO core.
+
+``python -m dmmlab.nodes.registration.server --listen 0.0.0.0:48620 --keys keys.json --database bindings.db
+--events events.jsonl [--relay-address 10.0.0.5]``; it is ready when the events file holds the event ``ready``.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from dmmlab.nodes.registration.bindings import (
+    Backoff,
+    LegOpened,
+    LegRetired,
+    Noted,
+    Peer,
+    Record,
+    RelayReleased,
+    RelayWanted,
+    spell,
+)
+from dmmlab.nodes.registration.journal import Journal
+from dmmlab.nodes.registration.relay import Relay, open_relay
+from dmmlab.nodes.registration.server_core import ServerCore
+from dmmlab.nodes.registration.store import Store
+from dmmlab.nodes.registration.wire import Framer, WireError
+
+BATCH = 256  # datagrams served in one transaction at most
+BUFFER_BYTES = 4 << 20
+
+
+class Server:
+    """The asyncio shell of one ServerCore."""
+
+    def __init__(self, core: ServerCore, store: Store, journal: Journal, relay_idle_s: float = 300.0) -> None:
+        self.core, self._store, self._journal = core, store, journal
+        self._streams: dict[Peer, asyncio.WriteTransport] = {}
+        self._relays: dict[int, Relay] = {}
+        self._relay_idle_s = relay_idle_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing = False
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen on UDP and TCP; returns the port (useful for port 0). Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._udp = socket.socket(family, socket.SOCK_DGRAM)
+        self._udp.setblocking(False)
+        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        self._udp.bind((host, port))
+        port = int(self._udp.getsockname()[1])
+        self._tcp = await self._loop.create_server(lambda: Stream(self), host, port)
+        self._loop.add_reader(self._udp, self._readable)
+        self._journal.write("ready", time.time(), {"host": host, "port": port})
+        self.flush()
+        return port
+
+    async def stop(self) -> None:
+        """Close everything that was opened."""
+        self._loop.remove_reader(self._udp)
+        self._udp.close()
+        self._tcp.close()
+        for stream in list(self._streams.values()):
+            stream.abort()
+        for relay in self._relays.values():
+            relay.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._journal.write("stopped", time.time(), {})
+        self._store.close()
+        await asyncio.sleep(0)
+
+    # ---- in
+
+    def _readable(self) -> None:
+        receive, now = self.core.receive, time.time()
+        for _ in range(BATCH):
+            try:
+                data, address = self._udp.recvfrom(2048)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue  # an ICMP error of an earlier answer
+            receive(data, ("udp", address[0], address[1]), now)
+        self.flush()
+
+    def receive_stream(self, data: bytes, peer: Peer) -> None:
+        """Take a message from a stream; the answers of one turn of the loop leave together."""
+        self.core.receive(data, peer, time.time())
+        self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Flush once everything that is readable now was read."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self.flush)
+
+    def opened(self, peer: Peer, transport: asyncio.WriteTransport) -> None:
+        """Note a stream, to answer on it."""
+        self._streams[peer] = transport
+
+    def closed(self, peer: Peer) -> None:
+        """Forget a stream."""
+        self._streams.pop(peer, None)
+
+    # ---- out
+
+    def flush(self) -> None:
+        """Serve the core's events, commit its changes, and only then send."""
+        self._flushing = False
+        now = time.time()
+        noted = self._serve_events(now)
+        changes = self.core.take_changes()
+        if changes:
+            self._store.save(changes)
+        for data, peer in self.core.datagrams_to_send():
+            self._send(data, peer)
+        if noted:
+            self._journal.write_all(noted)
+        self._set_timer()
+
+    def _send(self, data: bytes, peer: Peer) -> None:
+        if peer[0] == "udp":
+            try:
+                self._udp.sendto(data, peer[1:])
+            except OSError as error:  # lost, as the network may lose it: the other side repeats
+                self._journal.write("unsent", time.time(), {"to": spell(peer), "detail": str(error)})
+        elif (stream := self._streams.get(peer)) is not None:
+            stream.write(data)
+
+    def _serve_events(self, now: float) -> list[Noted]:
+        noted = []
+        while (event := self.core.next_event()) is not None:
+            if isinstance(event, Noted):
+                noted.append(event)
+            elif isinstance(event, RelayWanted):
+                self._open_relay(event, now)
+            elif isinstance(event, LegOpened):
+                if (relay := self._relays.get(event.session)) is not None:
+                    relay.open_leg(event)
+            elif isinstance(event, LegRetired):
+                if (relay := self._relays.get(event.session)) is not None:
+                    relay.retire_leg(event.address)
+            elif isinstance(event, RelayReleased) and (relay := self._relays.pop(event.session, None)) is not None:
+                relay.close()
+                noted.append(Noted("relay_carried", now, {"session": event.session, **relay.carried()}))
+        return noted
+
+    def _open_relay(self, wanted: RelayWanted, now: float) -> None:
+        try:
+            relay = open_relay(wanted, self)
+        except OSError:
+            self.core.requests.relay_failed(wanted.session, now)
+            return
+        self._relays[wanted.session] = relay
+        self.core.requests.relay_ready(wanted.session, relay.port, relay.leg_port, now)
+        fields = {"session": wanted.session, "transport": wanted.transport.name.lower(), "port": relay.port}
+        self.core.note(now, "relay_opened", **fields, leg_port=relay.leg_port)
+        self._loop.call_later(self._relay_idle_s, self._check_idle, wanted.session, 0)
+
+    def _check_idle(self, session: int, seen: int) -> None:
+        relay = self._relays.get(session)
+        if relay is None:
+            return
+        count = relay.count()
+        if count == seen:
+            self.release(session, "idle")
+        else:
+            self._loop.call_later(self._relay_idle_s, self._check_idle, session, count)
+
+    def release(self, session: int, why: str) -> None:
+        """End a session from the relay's side."""
+        self.core.requests.release(session, time.time(), why)
+        self.flush_soon()
+
+    @property
+    def relay_address(self) -> str:
+        """The address that relays are opened at."""
+        return self.core.requests.relay_address or "0.0.0.0"
+
+    def note(self, name: str, **fields: object) -> None:
+        """Write an event of the relay to the log."""
+        self.core.note(time.time(), name, **fields)
+        self.flush_soon()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.core.get_timer()
+        if due is not None:
+            # bindings last long and clocks are set: look again after a minute at the latest
+            delay = min(max(due - time.time(), 0.0), 60.0)
+            self._timer = self._loop.call_later(delay, self._timer_due)
+
+    def _timer_due(self) -> None:
+        self._timer = None
+        self.core.handle_timer(time.time())
+        self.flush()
+
+
+class Stream(asyncio.Protocol):
+    """One TCP connection of a node."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._framer = server, Framer()
+        self._peer: Peer = ("tcp", "", 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note where the answers go."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        host, port = transport.get_extra_info("peername")[:2]
+        self._peer, self._transport = ("tcp", host, port), transport
+        self._server.opened(self._peer, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on every complete message; a stream that makes no sense is cut."""
+        try:
+            for message in self._framer.feed(data):
+                self._server.receive_stream(message, self._peer)
+        except WireError as error:
+            self._server.note("refused", reason="malformed", source=spell(self._peer), detail=str(error))
+            self._transport.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Forget it."""
+        self._server.closed(self._peer)
+
+
+def read_keys(path: Path) -> dict[str, bytes]:
+    """Return the key of every node from a JSON object of hexadecimal strings; raises ValueError or OSError."""
+    keys = {node: bytes.fromhex(key) for node, key in json.loads(path.read_text()).items()}
+    if short := [node for node, key in keys.items() if len(key) < 16]:
+        raise ValueError(f"{path}: keys shorter than 128 bits: {', '.join(short)}")
+    return keys
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dmmlab.nodes.registration.server", description="Registration server")
+    parser.add_argument("--listen", default="0.0.0.0:48620", help="address:port for UDP and TCP; [::]:port for IPv6")
+    parser.add_argument("--relay-address", help="address of the relay (central mode); without it there is none")
+    parser.add_argument("--keys", type=Path, required=True, help='JSON object: {"node ID": "key in hexadecimal"}')
+    parser.add_argument("--database", type=Path, required=True, help="SQLite file of the bindings")
+    parser.add_argument("--events", type=Path, required=True, help="event log, JSON lines")
+    parser.add_argument("--synchronous", choices=("NORMAL", "FULL"), default="NORMAL", help="SQLite's; FULL: fsync")
+    parser.add_argument("--most-lifetime", type=float, default=86400.0, metavar="S", help="longest lifetime granted")
+    parser.add_argument("--leg-linger", type=float, default=10.0, metavar="S", help="how long an old leg stays")
+    parser.add_argument("--relay-idle", type=float, default=300.0, metavar="S", help="when an idle relay closes")
+    parser.add_argument("--answer-wait", type=float, default=8.0, metavar="S", help="how long an MN may take to answer")
+    return parser.parse_args(argv)
+
+
+async def _serve(options: argparse.Namespace, keys: Mapping[str, bytes]) -> None:
+    store, journal = Store(options.database, options.synchronous), Journal(options.events, "server")
+    records: list[Record] = store.load()
+    core = ServerCore(
+        keys,
+        time.time(),
+        records=records,
+        relay_address=options.relay_address,
+        most_lifetime_s=options.most_lifetime,
+        leg_linger_s=options.leg_linger,
+        backoff=Backoff(deadline_s=options.answer_wait),
+    )
+    server = Server(core, store, journal, options.relay_idle)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    host, _, port = options.listen.rpartition(":")
+    await server.start(host.strip("[]"), int(port))
+    await stopping.wait()
+    await server.stop()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the server until SIGTERM; returns 2, with a sentence on stderr, for bad input."""
+    options = _arguments(argv)
+    try:
+        asyncio.run(_serve(options, read_keys(options.keys)))
+    except (OSError, ValueError, AttributeError, sqlite3.Error) as error:
+        sys.stderr.write(f"registration server: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

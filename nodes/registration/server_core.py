@@ -1,0 +1,229 @@
+"""The registration server without input or output (draft 4.2): datagrams and time go in, datagrams and events out.
+
+The shell calls ``receive`` and ``handle_timer``, serves ``next_event``, writes ``take_changes`` to disk and only then
+sends ``datagrams_to_send``: an answer never leaves before what it acknowledges is safe.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from dmmlab.nodes.registration.bindings import Backoff, Binding, Event, Noted, Peer, Record, spell
+from dmmlab.nodes.registration.replay import Window
+from dmmlab.nodes.registration.requests import Requests
+from dmmlab.nodes.registration.wire import Message, MessageType, Reason, WireError, decode, encode, verified
+
+ANSWERS_KEPT = 64
+ANSWER_LIFETIME_S = 32.0  # longer than any client repeats a request
+
+
+class ServerCore:
+    """Bindings, replay windows and running service requests of all nodes.
+
+    ``keys`` gives each node's key; ``records`` is what an earlier run saved; ``now`` is CLOCK_REALTIME in seconds,
+    since bindings outlive the process.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, bytes],
+        now: float,
+        *,
+        records: Iterable[Record] = (),
+        relay_address: str | None = None,
+        most_lifetime_s: float = 86400.0,
+        backoff: Backoff = Backoff(deadline_s=8.0),  # noqa: B008 - frozen
+        leg_linger_s: float = 10.0,
+    ) -> None:
+        self.keys = keys
+        self.records = {name: Record(name, Window()) for name in keys}
+        self.records |= {record.name: record for record in records if record.name in keys}
+        self._most_lifetime_s = most_lifetime_s
+        self._expiries: list[tuple[float, str, int]] = []
+        self._changed: dict[str, Record] = {}
+        self._outbox: list[tuple[bytes, Peer]] = []
+        self.events: deque[Event] = deque()
+        self.requests = Requests(self, now, relay_address, backoff, leg_linger_s)
+        self._handlers = {
+            MessageType.REGISTER: self._register,
+            MessageType.DEREGISTER: self._deregister,
+            MessageType.KEEPALIVE: self._keepalive,
+            MessageType.SERVICE_REQUEST: self.requests.ask,
+            MessageType.LEG_OPEN: self.requests.open_leg,
+            MessageType.LEG_CLOSE: self.requests.close_leg,
+            MessageType.SESSION_CLOSE: self.requests.close_session,
+        }
+        for record in self.records.values():
+            if record.binding is not None:
+                self._watch(record, record.binding)
+        self.handle_timer(now)
+
+    # ---- what the shell calls
+
+    def receive(self, data: bytes, source: Peer, now: float) -> None:
+        """Take one message as it came from the network."""
+        try:
+            message = decode(data)
+        except WireError as error:
+            self._note_refusal(now, source, Reason.MALFORMED, detail=str(error))
+            return
+        key = self.keys.get(message.node)
+        if key is None:
+            self._refuse_unsigned(message, source, now, Reason.UNKNOWN_NODE)
+        elif not verified(data, key):
+            self._refuse_unsigned(message, source, now, Reason.BAD_AUTHENTICATOR)
+        elif message.type in (MessageType.INCOMING_ANSWER, MessageType.DECLINED):
+            self.requests.answered(message, now)  # answers to us: our own sequence numbers guard them
+        elif (handler := self._handlers.get(message.type)) is None:
+            self._note_refusal(now, source, Reason.MALFORMED, node=message.node, message=message.type.name)
+        else:
+            record = self.records[message.node]
+            if not record.window.accept(message.sequence):
+                self._repeated(record, message, source, now)
+                return
+            self._changed[record.name] = record
+            handler(record, message, source, now)
+
+    def next_event(self) -> Event | None:
+        """Return the next thing that happened, or None."""
+        return self.events.popleft() if self.events else None
+
+    def take_changes(self) -> list[Record]:
+        """Return the records that must be on disk before anything is sent."""
+        changed = list(self._changed.values())
+        self._changed.clear()
+        return changed
+
+    def datagrams_to_send(self) -> list[tuple[bytes, Peer]]:
+        """Return, and forget, the messages to send."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def get_timer(self) -> float | None:
+        """Return when ``handle_timer`` is next due, in seconds since the epoch, or None."""
+        times = [heap[0][0] for heap in (self._expiries, self.requests.timers) if heap]
+        return min(times, default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Expire bindings, repeat our requests, retire legs."""
+        while self._expiries and self._expiries[0][0] <= now:
+            _, name, sequence = heapq.heappop(self._expiries)
+            record = self.records[name]
+            if record.binding is not None and record.binding.sequence == sequence and not record.expired:
+                record.expired = True
+                self.note(now, "expired", node=name, addresses=list(record.binding.addresses))
+        self.requests.handle_timer(now)
+
+    # ---- what the parts of the core share
+
+    def note(self, now: float, name: str, **fields: object) -> None:
+        """Add an entry to the event log."""
+        self.events.append(Noted(name, now, fields))
+
+    def send(self, data: bytes, peer: Peer) -> None:
+        """Queue a message."""
+        self._outbox.append((data, peer))
+
+    def answer(self, record: Record, request: int, peer: Peer, now: float, message: Message) -> None:
+        """Sign and queue an answer, and keep it for the case that the request is repeated."""
+        message.sequence, message.node = request, record.name
+        data = encode(message, self.keys[record.name])
+        answers = record.answers
+        answers[request] = (peer, data, now)
+        if len(answers) > ANSWERS_KEPT:
+            del answers[next(iter(answers))]
+        self._outbox.append((data, peer))
+
+    def refuse(
+        self,
+        record: Record,
+        request: int,
+        peer: Peer,
+        now: float,
+        reason: Reason,
+        highest: int | None = None,
+        **fields: object,
+    ) -> None:
+        """Answer an authentic request with a signed refusal, and log it."""
+        self._note_refusal(now, peer, reason, node=record.name, sequence=request, **fields)
+        message = Message(MessageType.REFUSED, request, reason=reason, highest=highest)
+        if reason is Reason.REPLAYED:  # its slot in the answers belongs to the first request of that number
+            message.node = record.name
+            self.send(encode(message, self.keys[record.name]), peer)
+        else:
+            self.answer(record, request, peer, now, message)
+
+    # ---- messages
+
+    def _register(self, record: Record, message: Message, source: Peer, now: float) -> None:
+        asked_ms, old = message.lifetime_ms or 0, record.binding
+        if old is not None and old.sequence > message.sequence:
+            self.refuse(record, message.sequence, source, now, Reason.SUPERSEDED)
+            return
+        if asked_ms == 0:
+            self.refuse(record, message.sequence, source, now, Reason.MALFORMED, detail="lifetime 0")
+            return
+        granted_ms = min(asked_ms, int(self._most_lifetime_s * 1e3))
+        control = source if message.control_port is None else ("udp", message.addresses[0], message.control_port)
+        port, expires_s = message.port or 0, now + granted_ms / 1e3
+        binding = Binding(message.addresses, port, message.service, control, now, expires_s, message.sequence)
+        record.binding, record.expired = binding, False
+        self._watch(record, binding)
+        self.answer(record, message.sequence, source, now, Message(MessageType.REGISTERED, 0, lifetime_ms=granted_ms))
+        moved = old is None or old.addresses != binding.addresses
+        self.note(
+            now,
+            "registered",
+            node=record.name,
+            addresses=list(binding.addresses),
+            port=port,
+            service=binding.service,
+            lifetime_s=granted_ms / 1e3,
+            refresh=not moved,
+        )
+        if moved:
+            self.requests.moved(record.name, now)
+
+    def _watch(self, record: Record, binding: Binding) -> None:
+        heapq.heappush(self._expiries, (binding.expires_s, record.name, binding.sequence))
+
+    def _deregister(self, record: Record, message: Message, source: Peer, now: float) -> None:
+        if record.binding is not None and record.binding.sequence > message.sequence:
+            self.refuse(record, message.sequence, source, now, Reason.SUPERSEDED)
+            return
+        record.binding, record.expired = None, False
+        self.answer(record, message.sequence, source, now, Message(MessageType.DEREGISTERED, 0))
+        self.note(now, "deregistered", node=record.name)
+
+    def _keepalive(self, record: Record, message: Message, source: Peer, now: float) -> None:
+        if record.binding is None or record.binding.expires_s <= now:
+            self.refuse(record, message.sequence, source, now, Reason.NOT_REGISTERED)
+            return
+        left_ms = int((record.binding.expires_s - now) * 1e3)
+        self.answer(record, message.sequence, source, now, Message(MessageType.ALIVE, 0, lifetime_ms=left_ms))
+
+    # ---- refusals and repetitions
+
+    def _repeated(self, record: Record, message: Message, source: Peer, now: float) -> None:
+        """Answer a retransmission as before; refuse a replay: from elsewhere, too late, or overtaken."""
+        peer, data, sent_s = record.answers.get(message.sequence, (None, b"", 0.0))
+        overtaken = (
+            message.type in (MessageType.REGISTER, MessageType.DEREGISTER)
+            and record.binding is not None
+            and record.binding.sequence > message.sequence
+        )
+        if peer == source and now - sent_s <= ANSWER_LIFETIME_S and not overtaken:
+            self.note(now, "repeated", node=record.name, message=message.type.name, sequence=message.sequence)
+            self.send(data, source)
+        elif not self.requests.waits(record.name, message.sequence, source):
+            self.refuse(record, message.sequence, source, now, Reason.REPLAYED, highest=record.window.highest)
+
+    def _refuse_unsigned(self, message: Message, source: Peer, now: float, reason: Reason) -> None:
+        """Refuse whoever cannot be authenticated: a hint that nobody signed, no longer than the request."""
+        self._note_refusal(now, source, reason, node=message.node, message=message.type.name, sequence=message.sequence)
+        if message.type is not MessageType.REFUSED:
+            refusal = Message(MessageType.REFUSED, message.sequence, node=message.node, reason=reason)
+            self.send(encode(refusal, None), source)
+
+    def _note_refusal(self, now: float, source: Peer, reason: Reason, **fields: object) -> None:
+        self.note(now, "refused", reason=reason.name.lower(), source=spell(source), **fields)

@@ -1,0 +1,414 @@
+"""The registration server's and the client's cores, in memory: the draft's flows, refusals, and 30 % loss."""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from dmmlab.nodes.registration.bindings import (
+    Backoff,
+    Event,
+    LegOpened,
+    LegRetired,
+    Noted,
+    Peer,
+    Record,
+    RelayReleased,
+    RelayWanted,
+)
+from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, Status
+from dmmlab.nodes.registration.server_core import ServerCore
+from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport, decode, encode
+
+KEYS = {name: name.encode() * 8 for name in ("mn1", "mn2", "cn3")}
+EPOCH_S = 1_700_000_000.0
+SERVER = ("udp", "server", 48620)
+
+
+@dataclass
+class Node:
+    """A client core at an address, what it was told, and what it answers."""
+
+    core: ClientCore
+    peer: Peer
+    offer: tuple[str, int] = ("10.1.0.2", 7000)
+    declines: Reason | None = None
+    mute: bool = False
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    incoming: list[IncomingRequest] = field(default_factory=list)
+
+
+class World:
+    """A server and its nodes on a network with delay and loss, in simulated time."""
+
+    def __init__(self, loss: float = 0.0, seed: int = 0, records: tuple[Record, ...] = (), **options: object) -> None:
+        self.now, self.loss, self.rng = EPOCH_S, loss, random.Random(seed)
+        self.queue: list[tuple[float, int, Peer, Peer, bytes]] = []
+        self.order = itertools.count()
+        self.log: list[Noted] = []
+        self.relay_events: list[Event] = []
+        self.saved: dict[str, Record] = {}
+        self.sent: list[tuple[Peer, Peer, Message]] = []
+        self.server = ServerCore(KEYS, self.now, records=records, relay_address="10.0.0.5", **options)  # type: ignore[arg-type]
+        self.nodes: dict[Peer, Node] = {}
+        self.ports = itertools.count(30000)
+
+    def node(
+        self, name: str, host: str, key: bytes | None = None, first: int = 1, backoff: Backoff | None = None
+    ) -> Node:
+        core = ClientCore(name, KEYS.get(name, b"?" * 32) if key is None else key, first, backoff or Backoff())
+        node = Node(core, ("udp", host, 5000), offer=(host, 7000))
+        self.nodes[node.peer] = node
+        return node
+
+    def move(self, node: Node, host: str) -> None:
+        node.peer = ("udp", host, 5000)
+        self.nodes[node.peer] = node
+        node.core.rebound(self.now)
+
+    def post(self, source: Peer, to: Peer, data: bytes, delay_s: float = 0.01) -> None:
+        self.sent.append((source, to, decode(data)))
+        if self.rng.random() >= self.loss:
+            delay_s += self.rng.random() * 0.005 if self.loss else 0.0
+            heapq.heappush(self.queue, (self.now + delay_s, next(self.order), source, to, data))
+
+    def settle(self) -> None:
+        """Collect what everybody has to send and to say."""
+        while (event := self.server.next_event()) is not None:
+            if isinstance(event, Noted):
+                self.log.append(event)
+                continue
+            self.relay_events.append(event)
+            if isinstance(event, RelayWanted):
+                self.server.requests.relay_ready(event.session, next(self.ports), next(self.ports), self.now)
+        self.saved |= {record.name: record for record in self.server.take_changes()}
+        for data, peer in self.server.datagrams_to_send():
+            self.post(SERVER, peer, data)
+        for node in set(map(id, self.nodes.values())):
+            self.settle_node(next(one for one in self.nodes.values() if id(one) == node))
+
+    def settle_node(self, node: Node) -> None:
+        while (event := node.core.next_event()) is not None:
+            if isinstance(event, Completed):
+                assert event.ticket not in node.outcomes
+                node.outcomes[event.ticket] = event.outcome
+                continue
+            node.incoming.append(event)
+            if node.declines is not None:
+                node.core.answer(event.number, Message(MessageType.DECLINED, 0, reason=node.declines))
+            elif not node.mute:
+                host, port = node.offer
+                answer = Message(MessageType.INCOMING_ANSWER, 0, addresses=(host,), port=port, session=event.session)
+                node.core.answer(event.number, answer)
+        for data in node.core.datagrams_to_send():
+            self.post(node.peer, SERVER, data)
+
+    def step(self, until: float) -> bool:
+        self.settle()
+        cores = [self.server, *(node.core for node in self.nodes.values())]
+        timers = [time for core in cores if (time := core.get_timer()) is not None]
+        due = min([*timers, *(entry[0] for entry in self.queue[:1])], default=until)
+        if due >= until:
+            self.now = until
+            return False
+        self.now = max(self.now, due)
+        while self.queue and self.queue[0][0] <= self.now:
+            _, _, source, to, data = heapq.heappop(self.queue)
+            if to == SERVER:
+                self.server.receive(data, source, self.now)
+            elif to in self.nodes:
+                self.nodes[to].core.receive(data, self.now)
+        for core in cores:
+            core.handle_timer(self.now)
+        return True
+
+    def run(self, seconds: float = 1.0) -> None:
+        until = self.now + seconds
+        for _ in range(100_000):
+            if not self.step(until):
+                return
+        raise AssertionError("the world does not come to rest")
+
+    def ask(self, node: Node, message: Message, seconds: float = 15.0) -> Outcome:
+        ticket = node.core.start(message, self.now)
+        self.run(seconds)
+        return node.outcomes[ticket]
+
+    def refusals(self) -> list[object]:
+        return [entry.fields["reason"] for entry in self.log if entry.name == "refused"]
+
+
+def register(host: str = "10.1.0.2", port: int = 7000, lifetime_s: float = 600.0, **more: object) -> Message:
+    lifetime_ms = int(lifetime_s * 1e3)
+    return Message(MessageType.REGISTER, 0, addresses=(host,), port=port, lifetime_ms=lifetime_ms, **more)  # type: ignore[arg-type]
+
+
+def request(mode: Mode, target: str = "mn1", **more: object) -> Message:
+    return Message(MessageType.SERVICE_REQUEST, 0, target=target, mode=mode, transport=Transport.UDP, **more)  # type: ignore[arg-type]
+
+
+def registered_world(**options: object) -> tuple[World, Node, Node]:
+    world = World(**options)  # type: ignore[arg-type]
+    mn, cn = world.node("mn1", "10.1.0.2"), world.node("cn3", "10.3.0.2")
+    assert world.ask(mn, register()).ok and world.ask(cn, register("10.3.0.2")).ok
+    return world, mn, cn
+
+
+def flow(world: World) -> list[tuple[str, str, str]]:
+    """Who sent what to whom, as the draft's figures draw it."""
+    names = {peer: node.core.node for peer, node in world.nodes.items()} | {SERVER: "server"}
+    return [(names[source], names[to], message.type.name) for source, to, message in world.sent]
+
+
+# ---- the draft's figures
+
+
+def test_p2p_is_one_exchange_with_the_server() -> None:
+    world, _, cn = registered_world()
+    world.sent.clear()
+    outcome = world.ask(cn, request(Mode.P2P))
+    assert (outcome.status, outcome.addresses, outcome.port) == (Status.OK, ("10.1.0.2",), 7000)
+    assert flow(world) == [("cn3", "server", "SERVICE_REQUEST"), ("server", "cn3", "SERVICE_ANSWER")]
+
+
+def test_combined_is_answered_by_the_mn_itself() -> None:
+    world, mn, cn = registered_world()
+    world.sent.clear()
+    mn.offer = ("10.2.0.2", 7001)  # moved, and the server does not know
+    outcome = world.ask(cn, request(Mode.COMBINED))
+    assert (outcome.addresses, outcome.port, outcome.session) == (("10.2.0.2",), 7001, None)
+    assert flow(world) == [
+        ("cn3", "server", "SERVICE_REQUEST"),
+        ("server", "mn1", "INCOMING_REQUEST"),
+        ("mn1", "server", "INCOMING_ANSWER"),
+        ("server", "cn3", "SERVICE_ANSWER"),
+    ]
+    assert mn.incoming[0].requester == "cn3"
+
+
+def test_central_gives_the_relay_and_the_mn_its_leg() -> None:
+    world, mn, cn = registered_world()
+    outcome = world.ask(cn, request(Mode.CENTRAL, peer_address="10.3.0.2", peer_port=9000))
+    assert (outcome.addresses, outcome.port) == (("10.0.0.5",), 30000)
+    assert mn.incoming[0].relay == ("10.0.0.5", 30001) and mn.incoming[0].peer == ("10.3.0.2", 9000)
+    session = outcome.session
+    assert session is not None
+    assert world.relay_events == [
+        RelayWanted(session, Transport.UDP, ("10.3.0.2", 9000)),
+        LegOpened(session, ("10.1.0.2", 7000), Leg.PLAIN, ("udp", "10.1.0.2", 7000), 0),
+    ]
+
+
+def test_a_second_leg_leaves_the_registration_alone_and_retires_the_first_by_timer() -> None:
+    world, mn, cn = registered_world(leg_linger_s=5.0)
+    session = world.ask(cn, request(Mode.CENTRAL)).session
+    leg = Message(MessageType.LEG_OPEN, 0, session=session, addresses=("10.2.0.2",), port=7000)
+    assert world.ask(mn, leg, 1.0).port == 30001
+    assert world.server.requests.sessions[session or 0].legs == [("10.1.0.2", 7000), ("10.2.0.2", 7000)]
+    binding = world.server.records["mn1"].binding
+    assert binding is not None and binding.addresses == ("10.1.0.2",)
+    world.run(5.0)
+    assert world.relay_events[-1] == LegRetired(session or 0, ("10.1.0.2", 7000))
+    assert world.ask(cn, Message(MessageType.SESSION_CLOSE, 0, session=session)).ok
+    assert world.relay_events[-1] == RelayReleased(session or 0)
+
+
+def test_going_back_to_an_old_leg_keeps_it() -> None:
+    world, mn, cn = registered_world(leg_linger_s=5.0)
+    session = world.ask(cn, request(Mode.CENTRAL)).session
+    for host, seconds in (("10.2.0.2", 2.0), ("10.1.0.2", 4.0)):
+        world.ask(mn, Message(MessageType.LEG_OPEN, 0, session=session, addresses=(host,), port=7000), seconds)
+    assert world.server.requests.sessions[session or 0].legs[-1] == ("10.1.0.2", 7000)
+    world.run(20.0)
+    assert world.server.requests.sessions[session or 0].legs == [("10.1.0.2", 7000)]
+
+
+def test_only_the_mn_of_a_session_opens_its_legs() -> None:
+    world, _, cn = registered_world()
+    session = world.ask(cn, request(Mode.CENTRAL)).session
+    for name in ("cn3", "mn2"):
+        node = cn if name == "cn3" else world.node("mn2", "10.9.0.2")
+        leg = Message(MessageType.LEG_OPEN, 0, session=session, addresses=("10.9.0.2",), port=1)
+        assert world.ask(node, leg).reason is Reason.UNKNOWN_SESSION
+    assert world.server.requests.sessions[session or 0].legs == [("10.1.0.2", 7000)]
+
+
+def test_a_refresh_leaves_established_sessions_alone_and_a_move_redirects_the_request() -> None:
+    world, mn, cn = registered_world()
+    mn.mute = True
+    ticket = cn.core.start(request(Mode.COMBINED), world.now)
+    world.run(0.1)
+    world.move(mn, "10.2.0.2")
+    mn.mute, mn.offer = False, ("10.2.0.2", 7000)
+    mn.core._window.bitmap = mn.core._window.highest = 0  # the first copy was lost with the old link
+    mn.core.start(register("10.2.0.2"), world.now)
+    world.run(0.1)
+    assert cn.outcomes[ticket].addresses == ("10.2.0.2",)
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_requests_that_cannot_be_served_say_why(mode: Mode) -> None:
+    world, mn, cn = registered_world()
+    stranger = world.node("mn2", "10.9.0.2")
+    assert world.ask(stranger, request(mode)).reason is Reason.NOT_REGISTERED
+    assert world.ask(cn, request(mode, "nobody")).reason is Reason.UNKNOWN_TARGET
+    assert world.ask(cn, request(mode, "mn2")).reason is Reason.TARGET_NOT_REGISTERED
+    assert world.ask(cn, request(mode, service="mail")).reason is Reason.UNKNOWN_SERVICE
+    assert world.ask(mn, register(lifetime_s=2.0), 1.0).ok
+    world.run(5.0)
+    assert world.ask(cn, request(mode)).reason is Reason.TARGET_EXPIRED
+    assert world.ask(mn, Message(MessageType.KEEPALIVE, 0)).reason is Reason.NOT_REGISTERED
+    assert world.ask(mn, Message(MessageType.DEREGISTER, 0)).ok
+    assert world.ask(cn, request(mode)).reason is Reason.TARGET_NOT_REGISTERED
+    assert [entry.name for entry in world.log].count("expired") == 1
+    assert mn.incoming == [] and world.relay_events == []
+
+
+@pytest.mark.parametrize("mode", [Mode.CENTRAL, Mode.COMBINED])
+def test_an_mn_that_declines_or_is_silent(mode: Mode) -> None:
+    world, mn, cn = registered_world()
+    mn.declines = Reason.DECLINED
+    assert world.ask(cn, request(mode)).reason is Reason.DECLINED
+    mn.declines, mn.mute = None, True
+    outcome = world.ask(cn, request(mode))
+    assert (outcome.status, outcome.reason) == (Status.REFUSED, Reason.UNREACHABLE)
+    assert len(mn.incoming) == 2 and not world.server.requests.sessions
+    if mode is Mode.CENTRAL:
+        assert isinstance(world.relay_events[-1], RelayReleased)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "reason"),
+    [
+        ("mn1", b"wrong" * 7, Reason.BAD_AUTHENTICATOR),
+        ("mn1", KEYS["mn2"], Reason.BAD_AUTHENTICATOR),
+        ("nobody", b"?" * 32, Reason.UNKNOWN_NODE),
+    ],
+)
+def test_a_wrong_or_foreign_key_changes_nothing(name: str, key: bytes, reason: Reason) -> None:
+    world, _, _ = registered_world()
+    before = repr(world.server.records["mn1"])
+    world.saved.clear()
+    thief = world.node(name, "10.66.0.6", key=key, first=10**9)
+    outcome = world.ask(thief, register("10.66.0.6"))
+    assert (outcome.status, outcome.reason, outcome.verified) == (Status.REFUSED, reason, False)
+    assert repr(world.server.records["mn1"]) == before and not world.saved
+    assert reason.name.lower() in world.refusals()
+
+
+def test_a_forged_refusal_does_not_end_a_request() -> None:
+    world, _, cn = registered_world()
+    ticket = cn.core.start(request(Mode.P2P), world.now)
+    sequence = decode(cn.core._outbox[0]).sequence
+    forged = encode(Message(MessageType.REFUSED, sequence, node="cn3", reason=Reason.UNKNOWN_TARGET), None)
+    cn.core.receive(forged, world.now)
+    cn.core.receive(
+        encode(Message(MessageType.SERVICE_ANSWER, sequence, node="cn3", addresses=("6.6.6.6",), port=6), b"x"), 0
+    )
+    world.run(5.0)
+    assert cn.outcomes[ticket].addresses == ("10.1.0.2",)
+
+
+def test_a_replay_is_refused_and_a_retransmission_answered() -> None:
+    world, mn, _ = registered_world()
+    node = world.node("mn2", "10.2.0.2")
+    node.core.start(register("10.2.0.2"), world.now)
+    captured = node.core._outbox[0]
+    world.run(1.0)
+    world.server.receive(captured, node.peer, world.now)
+    assert decode(world.server.datagrams_to_send()[0][0]).type is MessageType.REGISTERED
+    world.server.receive(captured, ("udp", "10.66.0.6", 5000), world.now)
+    refusal = decode(world.server.datagrams_to_send()[0][0])
+    assert (refusal.type, refusal.reason) == (MessageType.REFUSED, Reason.REPLAYED)
+    assert world.ask(node, register("10.4.0.2")).ok
+    world.server.receive(captured, node.peer, world.now)
+    binding = world.server.records["mn2"].binding
+    assert binding is not None and binding.addresses == ("10.4.0.2",)
+    world.settle()
+    assert world.refusals() == ["replayed", "replayed"]
+    assert mn.outcomes
+
+
+def test_a_restart_does_not_reopen_the_window() -> None:
+    world, mn, _ = registered_world()
+    mn.core.start(register("10.2.0.2"), world.now)
+    captured = mn.core._outbox[0]
+    world.run(1.0)
+    again = World(records=tuple(Record(r.name, r.window, r.binding) for r in world.saved.values()))
+    again.server.receive(captured, mn.peer, again.now)
+    assert decode(again.server.datagrams_to_send()[0][0]).reason is Reason.REPLAYED
+    again.nodes[mn.peer] = mn
+    assert again.ask(mn, register("10.3.0.2")).ok
+
+
+def test_a_client_whose_clock_went_back_catches_up_once() -> None:
+    world = World()
+    assert world.ask(world.node("mn1", "10.1.0.2", first=5000), register()).ok
+    late = world.node("mn1", "10.1.0.3", first=7)
+    outcome = world.ask(late, register("10.1.0.3"))
+    assert outcome.ok and outcome.attempts == 2
+
+
+def test_an_older_registration_never_replaces_a_newer_one() -> None:
+    world = World()
+    mn = world.node("mn1", "10.1.0.2")
+    mn.core.start(register("10.1.0.2"), world.now)
+    old = mn.core.datagrams_to_send()[0]
+    assert world.ask(mn, register("10.2.0.2")).ok
+    assert next(iter(mn.outcomes.values())).status is Status.SUPERSEDED
+    world.server.receive(old, mn.peer, world.now)
+    world.settle()
+    assert world.refusals() == ["superseded"]
+    binding = world.server.records["mn1"].binding
+    assert binding is not None and binding.addresses == ("10.2.0.2",)
+
+
+def test_malformed_and_misdirected_messages_are_logged_and_unanswered() -> None:
+    world, _, _ = registered_world()
+    answer = encode(Message(MessageType.REGISTERED, 99, node="mn1", lifetime_ms=1), KEYS["mn1"])
+    for data in (b"", b"hello", answer, answer[:-1]):
+        world.server.receive(data, ("udp", "10.66.0.6", 1), world.now)
+    assert world.server.datagrams_to_send() == []
+    world.settle()
+    assert world.refusals() == ["malformed"] * 4
+
+
+# ---- loss
+
+
+def lossy_steps(world: World, mn: Node, cn: Node) -> list[tuple[Node, Callable[[], Message]]]:
+    steps: list[tuple[Node, Callable[[], Message]]] = []
+    for number in range(8):
+        host = f"10.{number}.0.2"
+        steps.append((mn, lambda host=host: register(host)))  # type: ignore[misc]
+        steps += [(cn, lambda mode=mode: request(mode)) for mode in Mode]  # type: ignore[misc]
+    return steps
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_under_loss_every_request_ends_and_nothing_is_done_twice(seed: int) -> None:
+    world = World(loss=0.3, seed=seed)
+    mn, cn = world.node("mn1", "10.1.0.2"), world.node("cn3", "10.3.0.2")
+    while not world.ask(cn, register("10.3.0.2")).ok:
+        pass
+    counts: dict[str, int] = {}
+    for node, make in lossy_steps(world, mn, cn):
+        message = make()
+        outcome = world.ask(node, message, 11.0)
+        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+        if message.type is MessageType.REGISTER and outcome.ok:
+            binding = world.server.records["mn1"].binding
+            assert binding is not None and binding.addresses == message.addresses
+    assert sum(counts.values()) == 32
+    assert counts["ok"] >= 20
+    assert len(mn.incoming) == len({one.number for one in mn.incoming})
+    registrations = [entry for entry in world.log if entry.name == "registered" and entry.fields["node"] == "mn1"]
+    assert len(registrations) <= 8
+    world.run(60.0)
+    assert not world.server.requests._pending and not world.server.requests._running
