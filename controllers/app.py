@@ -1,0 +1,188 @@
+"""The application that Ryu or os-ken runs: events into the core, commands out to the switches. It decides nothing."""
+
+import os
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from dmmlab.controllers import messages
+from dmmlab.controllers.core import Core
+from dmmlab.controllers.framework import Framework
+from dmmlab.controllers.messages import Command, Event, Record, ReportRules, UpdateRules
+from dmmlab.controllers.openflow import Translator
+from dmmlab.controllers.timeline import Timeline
+
+FAILED = 1
+
+
+def make_app(framework: Framework, core: Core, timeline: Timeline) -> type:
+    """The application class, bound to its core; a class, because the framework wants to make the instance."""
+    ofp, handler = framework.ofp_event, framework.handler
+    main, dead = handler.MAIN_DISPATCHER, handler.DEAD_DISPATCHER
+    shim = Shim(core, timeline, main)
+
+    class DeadlineEvent(framework.event.EventBase):  # type: ignore[misc,name-defined]
+        """Comes back through the application's own queue, so that the core has one caller."""
+
+    def guarded(method: Callable[[Any], None]) -> Callable[[Any, Any], None]:
+        def handle(self: Any, ev: Any) -> None:
+            shim.wake_after = lambda delay_s: framework.hub.spawn_after(
+                delay_s, lambda: self.send_event(self.name, DeadlineEvent())
+            )
+            shim.guard(method, ev)
+
+        handle.__name__ = method.__name__
+        return handle
+
+    def on(event: Any, states: Any, method: Callable[[Any], None]) -> Any:
+        return handler.set_ev_cls(event, states)(guarded(method))
+
+    body = {
+        "OFP_VERSIONS": [framework.ofproto.OFP_VERSION],
+        "_EVENTS": [DeadlineEvent],
+        "state_changed": on(ofp.EventOFPStateChange, [main, dead], shim.state_changed),
+        "port_status": on(ofp.EventOFPPortStatus, main, shim.port_status),
+        "packet_in": on(ofp.EventOFPPacketIn, main, shim.packet_in),
+        "rules_reported": on(ofp.EventOFPFlowStatsReply, main, shim.rules_reported),
+        "rule_removed": on(ofp.EventOFPFlowRemoved, main, shim.rule_removed),
+        "barrier_replied": on(ofp.EventOFPBarrierReply, main, shim.barrier_replied),
+        "refused": on(ofp.EventOFPErrorMsg, [handler.CONFIG_DISPATCHER, main], shim.refused),
+        "deadline_passed": on(DeadlineEvent, None, shim.deadline_passed),
+    }
+    return type("RedirectApp", (framework.App,), body)
+
+
+class Shim:
+    """Between one core and its switch connections."""
+
+    def __init__(self, core: Core, timeline: Timeline, main: str) -> None:
+        self.wake_after: Callable[[float], Any] = lambda delay_s: None
+        self._core = core
+        self._timeline = timeline
+        self._main = main
+        self._datapaths: dict[int, Any] = {}
+        self._barriers: dict[tuple[int, int], int] = {}
+        self._reports: dict[int, list[tuple[Any, float]]] = {}
+        self._deadline_ns: int | None = None
+
+    def guard(self, method: Callable[[Any], None], ev: Any) -> None:
+        """Run a handler; whatever goes wrong in it ends the process, for a broken controller must not look alive."""
+        try:
+            method(ev)
+        except Exception as error:
+            fail(self._timeline, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def state_changed(self, ev: Any) -> None:
+        """A connection reached its main state, or died."""
+        datapath: Any = ev.datapath
+        if datapath.id is None:
+            return
+        if ev.state == self._main:
+            self._datapaths[datapath.id] = datapath
+            ports = {_name(port): number for number, port in list(datapath.ports.items())}
+            self._receive(messages.SwitchConnected(datapath.id, ports))
+        elif self._is_current(datapath):
+            del self._datapaths[datapath.id]
+            self._receive(messages.SwitchLost(datapath.id))
+
+    def _is_current(self, datapath: Any) -> bool:
+        return self._datapaths.get(datapath.id) is datapath
+
+    def port_status(self, ev: Any) -> None:
+        """A port joined or left; a change of a port's state is no movement."""
+        reasons = ev.msg.datapath.ofproto
+        dpid, name, number = ev.msg.datapath.id, _name(ev.msg.desc), ev.msg.desc.port_no
+        if ev.msg.reason == reasons.OFPPR_ADD:
+            self._receive(messages.PortAdded(dpid, name, number))
+        elif ev.msg.reason == reasons.OFPPR_DELETE:
+            self._receive(messages.PortRemoved(dpid, name, number))
+
+    def packet_in(self, ev: Any) -> None:
+        """A copy of a frame."""
+        msg = ev.msg
+        self._receive(messages.FrameCopied(msg.datapath.id, msg.match["in_port"], bytes(msg.data)))
+
+    def rules_reported(self, ev: Any) -> None:
+        """A part of the rules that were asked for; the core gets them whole."""
+        datapath: Any = ev.msg.datapath
+        if not self._is_current(datapath):
+            return
+        translator = Translator(datapath)
+        parts = self._reports.setdefault(datapath.id, [])
+        for entry in ev.msg.body:
+            parts.append((translator.rule(entry), entry.duration_sec + entry.duration_nsec / 1e9))
+        if not ev.msg.flags & datapath.ofproto.OFPMPF_REPLY_MORE:
+            self._receive(messages.RulesReported(datapath.id, tuple(self._reports.pop(datapath.id))))
+
+    def rule_removed(self, ev: Any) -> None:
+        """The switch took a rule out, by its timer or on demand."""
+        datapath: Any = ev.msg.datapath
+        expired = ev.msg.reason == datapath.ofproto.OFPRR_HARD_TIMEOUT
+        self._receive(messages.RuleRemoved(datapath.id, Translator(datapath).rule(ev.msg), expired))
+
+    def barrier_replied(self, ev: Any) -> None:
+        """Everything before the barrier is in force."""
+        dpid = ev.msg.datapath.id
+        token = self._barriers.pop((dpid, ev.msg.xid), None)
+        if token is not None:
+            self._receive(messages.BarrierReplied(dpid, token))
+
+    def refused(self, ev: Any) -> None:
+        """A switch refused what it was told: its rules are not what the core believes."""
+        fail(self._timeline, f"switch {ev.msg.datapath.id}: OpenFlow error {ev.msg.type}/{ev.msg.code}")
+
+    def deadline_passed(self, _: Any) -> None:
+        """The core's own timer."""
+        self._deadline_ns = None
+        self._receive(messages.DeadlinePassed())
+
+    def _receive(self, event: Event) -> None:
+        for command in self._core.receive(event, time.monotonic_ns()):
+            self._carry_out(command)
+        deadline_ns = self._core.deadline_ns()
+        if deadline_ns is not None and (self._deadline_ns is None or deadline_ns < self._deadline_ns):
+            self._deadline_ns = deadline_ns
+            self.wake_after(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Record(event, fields):
+                self._timeline.write(event, **fields)
+            case ReportRules(dpid):
+                self._reports.pop(dpid, None)
+                datapath: Any = self._datapaths[dpid]
+                datapath.send_msg(Translator(datapath).report_rules())
+            case UpdateRules(dpid, install, remove, token):
+                if dpid in self._datapaths:
+                    self._update(self._datapaths[dpid], install, remove, token)
+
+    def _update(self, datapath: Any, install: Any, remove: Any, token: int) -> None:
+        """All in one write, so that a switch gets a change whole."""
+        translator = Translator(datapath)
+        mods = [translator.install(rule) for rule in install] + [translator.remove(rule) for rule in remove]
+        buffer = b""
+        for message in [*mods, translator.barrier()]:
+            xid = datapath.set_xid(message)
+            message.serialize()
+            buffer += bytes(message.buf)
+        self._barriers[datapath.id, xid] = token
+        datapath.send(buffer)
+
+
+def fail(timeline: Timeline, message: str, details: str = "") -> None:
+    """Say why on the timeline and on stderr, and end the process at once, whichever thread this is."""
+    timeline.write("error", message=message, details=details)
+    os.write(2, f"dmmlab.controllers: {message}\n{details}".encode())
+    os._exit(FAILED)
+
+
+def counters(core: Core) -> dict[str, object]:
+    """What the controller and each switch said to each other: messages by switch name."""
+    names = {dpid: switch.plan.name for dpid, switch in core.switches.items()}
+    return {names[dpid]: vars(each) for dpid, each in core.updates.counters.items()}
+
+
+def _name(port: Any) -> str:
+    name = port.name
+    return name.decode() if isinstance(name, bytes) else str(name)

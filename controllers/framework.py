@@ -1,0 +1,73 @@
+"""The seam to Ryu 4.34 or its maintained fork os-ken: whichever is installed, or is asked for, under one set of names.
+
+Both have the same application interface. What differs is the base class's name, the threads (eventlet's, native), and
+that Ryu needs help to start beside today's eventlet.
+"""
+
+import importlib
+import os
+import sys
+import types
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+NAMES = ("ryu", "os_ken")
+
+
+class FrameworkMissing(RuntimeError):
+    """Neither framework, or not the one that was asked for, is installed."""
+
+
+@dataclass(frozen=True)
+class Framework:
+    """The parts of a framework that the application and its launcher use."""
+
+    name: str
+    App: type
+    app_manager: Any
+    cfg: Any
+    event: Any
+    handler: Any
+    hub: Any
+    ofp_event: Any
+    ofproto: Any
+
+
+def load(name: str | None = None) -> Framework:
+    """Import a framework, Ryu first if none is named; FrameworkMissing says what to install."""
+    chosen = [each for each in ([name] if name else NAMES) if find_spec(each)]
+    if not chosen:
+        raise FrameworkMissing(f"{name or 'ryu or os_ken'} is not installed: pip install os-ken")
+    if chosen[0] == "ryu":
+        _make_way_for_ryu()
+
+    def part(module: str) -> Any:
+        return importlib.import_module(f"{chosen[0]}.{module}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        app_manager = part("base.app_manager")
+        return Framework(
+            name=chosen[0],
+            App=app_manager.RyuApp if chosen[0] == "ryu" else app_manager.OSKenApp,
+            app_manager=app_manager,
+            cfg=part("cfg"),
+            event=part("controller.event"),
+            handler=part("controller.handler"),
+            hub=part("lib.hub"),
+            ofp_event=part("controller.ofp_event"),
+            ofproto=part("ofproto.ofproto_v1_3"),
+        )
+
+
+def _make_way_for_ryu() -> None:
+    """Ryu wants a name that eventlet dropped in 0.30.3, and imports a web server that nothing here uses."""
+    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # a tenth of a second of imports for a resolver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wsgi = importlib.import_module("eventlet.wsgi")
+    if not hasattr(wsgi, "ALREADY_HANDLED"):
+        wsgi.ALREADY_HANDLED = object()  # type: ignore[attr-defined]
+    sys.modules.setdefault("ryu.app.wsgi", types.ModuleType("ryu.app.wsgi"))

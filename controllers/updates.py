@@ -1,0 +1,150 @@
+"""Carries decisions to the switches: what is sent when, what a barrier confirms, and when stale rules may go.
+
+New rules and those that put traffic back on its ordinary way at the anchor are sent at once, to all switches in
+parallel. Other stale rules go only when every change is confirmed and the packets that were on the old path have had
+time to leave it: until then they do no harm, and with an overlap they still deliver.
+"""
+
+from collections.abc import Callable, Mapping
+
+from dmmlab.controllers.flows import diverts
+from dmmlab.controllers.messages import Command, Record, UpdateRules
+from dmmlab.controllers.rulebook import Rulebook
+from dmmlab.controllers.rules import Kind, Rule
+from dmmlab.controllers.state import Change, Counters, Switch, Update
+
+NS = 1_000_000_000
+REDIRECT_KINDS = (Kind.REDIRECT, Kind.REDIRECT_PAIR)
+
+
+def seconds(duration_ns: int) -> float:
+    """Nanoseconds as seconds, for the timeline."""
+    return duration_ns / NS
+
+
+class Updates:
+    """Rules on their way, and the changes that wait for them.
+
+    ``out`` is the list that commands are appended to; ``held`` says of a stale redirect rule that it may still turn
+    out to be wanted, as after a restart before all is known.
+    """
+
+    def __init__(self, switches: Mapping[int, Switch], out: list[Command], held: Callable[[int, Rule], bool]) -> None:
+        self.book = Rulebook()
+        self.counters = {dpid: Counters() for dpid in switches}
+        self.token = 0
+        self.open: dict[str, Change] = {}
+        self._switches = switches
+        self._out = out
+        self._held = held
+        self._sent: dict[int, Update] = {}
+        self._linger_s = 0.0
+        self._drain_ns: int | None = None
+
+    def record(self, event: str, **fields: object) -> None:
+        """Write to the timeline."""
+        self._out.append(Record(event, fields))
+
+    def flush(self, now_ns: int, cause: str, always: int | None = None) -> set[int]:
+        """Send each reachable switch what it lacks; the datapath ids that something was sent to.
+
+        Switch ``always`` gets a barrier even if it lacks nothing. All share the token :attr:`token`.
+        """
+        self.token += 1
+        touched = set()
+        for dpid in self.book.reachable():
+            install, remove = self.book.take(dpid, self._removable(now_ns))
+            if install or remove or dpid == always:
+                touched.add(dpid)
+                self._send(dpid, install, remove, cause)
+        if touched:
+            self._sent[self.token] = Update(now_ns, set(touched))
+        out_of_reach = set(self._switches) - set(self.book.reachable())
+        for change in self.open.values():
+            if change.token == self.token:
+                change.waiting &= touched | out_of_reach
+        self.confirm(now_ns)
+        return touched
+
+    def _send(self, dpid: int, install: tuple[Rule, ...], remove: tuple[Rule, ...], cause: str) -> None:
+        self._out.append(UpdateRules(dpid, install, remove, self.token))
+        self.counters[dpid].flow_mods += len(install) + len(remove)
+        self.counters[dpid].barriers += 1
+        name = self._switches[dpid].plan.name
+        self.record(
+            "flow_mod_sent", switch=name, installed=len(install), removed=len(remove), cause=cause, token=self.token
+        )
+
+    def _removable(self, now_ns: int) -> Callable[[int, Rule], bool]:
+        drained = not self.open and (self._drain_ns is None or now_ns >= self._drain_ns)
+
+        def removable(dpid: int, rule: Rule) -> bool:
+            if rule.kind not in REDIRECT_KINDS:
+                return True
+            if self._held(dpid, rule):
+                return False
+            return drained or diverts(rule, self._switches[dpid].router_port())
+
+        return removable
+
+    def begin(self, change: Change, old_delay_s: float, now_ns: int) -> None:
+        """Wait for a change's switches; it takes the place of one about the same address that is not confirmed."""
+        before = self.open.get(change.address)
+        if before is not None:
+            self.record("redirect_superseded", **self.about(before), elapsed_s=seconds(now_ns - before.decided_ns))
+        self._linger_s, self._drain_ns = max(self._linger_s, old_delay_s), None
+        self.open[change.address] = change
+        self.record("redirect_decided", **self.about(change))
+
+    def about(self, change: Change) -> dict[str, object]:
+        """The fields that name a change on the timeline."""
+        names = {dpid: switch.plan.mobile_router for dpid, switch in self._switches.items()}
+        path = [names[hop.dpid] for hop in change.path.hops] if change.path else []
+        serving = path[-1] if path else None
+        return {
+            "mn": change.mac,
+            "address": change.address,
+            "anchor": names[change.anchor],
+            "serving": serving,
+            "path": path,
+            "cause": change.cause,
+        }
+
+    def barrier(self, dpid: int, token: int, now_ns: int) -> None:
+        """A switch has carried out everything up to this token."""
+        update = self._sent.get(token)
+        if update is not None:
+            elapsed = seconds(now_ns - update.sent_ns)
+            name = self._switches[dpid].plan.name
+            self.record("barrier_replied", switch=name, token=token, elapsed_s=elapsed)
+        for old, each in list(self._sent.items()):
+            if old <= token:
+                each.waiting.discard(dpid)
+                if not each.waiting:
+                    del self._sent[old]
+        for change in self.open.values():
+            if change.token <= token:
+                change.waiting.discard(dpid)
+        self.confirm(now_ns)
+
+    def confirm(self, now_ns: int) -> None:
+        """Report the changes that nothing is waited for any more, and see to what they leave behind."""
+        for change in [each for each in self.open.values() if not each.waiting]:
+            del self.open[change.address]
+            event = "redirect_confirmed" if change.path else "redirect_removed"
+            elapsed = seconds(now_ns - change.decided_ns)
+            rules = self.book.owned(("redirect", change.address))
+            self.record(event, **self.about(change), rules=rules, elapsed_s=elapsed)
+        if not self.open and self._drain_ns is None and self.book.waiting():
+            self._drain_ns = now_ns + int(self._linger_s * NS)
+            self._linger_s = 0.0
+
+    def deadline_ns(self) -> int | None:
+        """When :meth:`drain` has something to do."""
+        return self._drain_ns if not self.open else None
+
+    def drain(self, now_ns: int) -> None:
+        """Remove what lay on old paths, if its time has come."""
+        if self._drain_ns is not None and now_ns >= self._drain_ns and not self.open:
+            self.flush(now_ns, "drained")
+            self._drain_ns = None
