@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -176,13 +177,14 @@ class Scenario(_Model):
         inter_mr = set(self.mobile_routers)
         for link in self.links:
             a, b = link.between
-            known = (
-                {RADIO, CORE} & {a, b} and a != b or {a, b} == {CONTROLLER, SWITCHES} or ({a, b} <= inter_mr and a != b)
-            )
-            if not known or {a, b} in ({RADIO, CORE}, {CORE, CONTROLLER}):
+            ends = {a, b}
+            to_core = CORE in ends and len(ends - {CORE, RADIO, SWITCHES, CONTROLLER}) == 1
+            to_radio = RADIO in ends and len(ends - {CORE, RADIO, SWITCHES, CONTROLLER}) == 1
+            between_mrs = ends <= inter_mr and a != b
+            if not (to_core or to_radio or between_mrs or ends == {CONTROLLER, SWITCHES}):
                 yield (
-                    f"links: between [{a}, {b}] joins nothing that can be joined; allowed are [radio, MN], [node, CORE], "
-                    f"two of mobile_routers ({', '.join(self.mobile_routers)}), and [CONTROLLER, switches]"
+                    f"links: between [{a}, {b}] joins nothing that can be joined; allowed are [radio, MN], "
+                    f"[node, CORE], two of mobile_routers ({', '.join(self.mobile_routers)}), [CONTROLLER, switches]"
                 )
             if RADIO in link.between and self._other_end(link, RADIO) in inter_mr:
                 yield f"links: between [{a}, {b}]: a mobile router has no radio link of its own"
@@ -207,7 +209,7 @@ class Scenario(_Model):
             moves = self.moves_of(node)
             if not moves:
                 yield f"movement: {node} never attaches; add {{at: 0s, node: {node}, to: {self.mobile_routers[0]}}}"
-            for before, after in zip(moves, moves[1:], strict=False):
+            for before, after in pairwise(moves):
                 if after.at <= before.at + before.gap:
                     yield (
                         f"movement: the movements of {node} at {before.at:g}s (gap {before.gap * 1e3:g}ms) and "

@@ -25,7 +25,6 @@ from dmmlab.topologies.plan import (
     MobileNode,
     MobileRouter,
     NetworkPlan,
-    Wire,
 )
 
 # Mininet would raise the limit of open files to 16384, and `mnexec -c` then closes every one of them for each host.
@@ -55,7 +54,11 @@ class DmmTopo(Topo):  # type: ignore[misc]
     """The plan as Mininet describes networks: nodes and the interface names of their links."""
 
     def build(self, plan: NetworkPlan) -> None:
-        for name in (CORE, CONTROLLER, *(node.name for node in (*plan.mobile_routers, *plan.hosts, *plan.mobile_nodes))):
+        for name in (
+            CORE,
+            CONTROLLER,
+            *(node.name for node in (*plan.mobile_routers, *plan.hosts, *plan.mobile_nodes)),
+        ):
             self.addHost(name, cls=Node, ip=None)
         self.addHost(SWITCH_SIDE, cls=Node, ip=None, inNamespace=False)
         for router in plan.mobile_routers:
@@ -96,9 +99,7 @@ class Network:
         try:
             OVSSwitch.setup()
             self.mininet.topo = DmmTopo(plan=self.plan)
-            self.mininet.addController(
-                "c0", Controller, ip=str(self.plan.control.address.ip), port=CONTROLLER_PORT
-            )
+            self.mininet.addController("c0", Controller, ip=str(self.plan.control.address.ip), port=CONTROLLER_PORT)
             self.mininet.build()
             for switch in self.mininet.switches:
                 switch.start(self.mininet.controllers)
@@ -170,18 +171,20 @@ class Network:
         self._sysctl(router.name, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})
         netlink = self.netlink(router.name)
         netlink.up("lo")
-        netlink.up(router.core_interface)
+        netlink.up(router.core_interface, mac=router.core_mac)
         netlink.up(router.access_interface, mac=router.access_mac)
         netlink.address(router.core_interface, str(router.core_address))
         netlink.address(router.access_interface, str(router.gateway))
+        netlink.neighbour(router.core_interface, str(router.router_address.ip), router.router_mac)
         netlink.route("default", str(router.router_address.ip))
 
     def _configure_host(self, host: Host) -> None:
         self._sysctl(host.name, HOST_SYSCTLS)
         netlink = self.netlink(host.name)
         netlink.up("lo")
-        netlink.up(host.interface)
+        netlink.up(host.interface, mac=host.mac)
         netlink.address(host.interface, str(host.address))
+        netlink.neighbour(host.interface, str(host.gateway.ip), host.core_mac)
         netlink.route("default", str(host.gateway.ip))
 
     def _configure_core(self) -> None:
@@ -189,24 +192,24 @@ class Network:
         core = self.netlink(CORE)
         core.up("lo")
         for host in self.plan.hosts:
-            self._core_link(core, host.core_interface, str(host.gateway), host.wire)
+            core.up(host.core_interface, mac=host.core_mac)
+            core.address(host.core_interface, str(host.gateway))
+            core.neighbour(host.core_interface, str(host.address.ip), host.mac)
+            core.shape(host.core_interface, host.wire)
         for router in self.plan.mobile_routers:
-            self._core_link(core, router.router_interface, str(router.router_address), router.core_wire)
+            core.up(router.router_interface, mac=router.router_mac)
+            core.address(router.router_interface, str(router.router_address))
+            core.neighbour(router.router_interface, str(router.core_address.ip), router.core_mac)
+            core.shape(router.router_interface, router.core_wire)
             core.route(str(router.prefix), str(router.core_address.ip))
-
-    @staticmethod
-    def _core_link(core: Netlink, interface: str, address: str, wire: Wire) -> None:
-        core.up(interface)
-        core.address(interface, address)
-        core.shape(interface, wire)
 
     def _configure_control(self) -> None:
         control, there, here = self.plan.control, self.netlink(CONTROLLER), self.netlink(SWITCH_SIDE)
         there.up("lo")
-        there.up(control.interface)
+        there.up(control.interface, mac=control.mac)
         there.address(control.interface, str(control.address))
         here.up("lo")
-        here.up(control.switch_interface)
+        here.up(control.switch_interface, mac=control.switch_mac)
         here.address(control.switch_interface, str(control.switch_address))
         here.shape(control.switch_interface, control.wire)
 

@@ -76,15 +76,19 @@ class Netlink:
             self._ip = IPRoute()
         self._seed = seed
         self._ifbs: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
     def close(self) -> None:
         self._ip.close()
 
     def index(self, interface: str) -> int:
-        found = self._ip.link_lookup(ifname=interface)
-        if not found:
-            raise LookupError(f"no interface {interface}")
-        return int(found[0])
+        """The index of ``interface``; remembered, for no interface here is ever replaced by another of its name."""
+        if interface not in self._indices:
+            found = self._ip.link_lookup(ifname=interface)
+            if not found:
+                raise LookupError(f"no interface {interface}")
+            self._indices[interface] = int(found[0])
+        return self._indices[interface]
 
     def up(self, interface: str, mac: str | None = None) -> None:
         index = self.index(interface)
@@ -95,14 +99,14 @@ class Netlink:
     def down(self, interface: str) -> None:
         self._ip.link("set", index=self.index(interface), state="down")
 
-    def set_state(self, index: int, state: str) -> None:
-        """``state`` is up or down; by index, so that nothing is looked up at the moment that counts."""
-        self._ip.link("set", index=index, state=state)
-
     def address(self, interface: str, address: str) -> None:
         """``address`` with its prefix length, such as 10.2.1.2/24."""
         host, length = address.split("/")
         self._ip.addr("add", index=self.index(interface), address=host, prefixlen=int(length))
+
+    def neighbour(self, interface: str, address: str, mac: str) -> None:
+        """A permanent neighbour: the two ends of a point-to-point link that need never ask for each other."""
+        self._ip.neigh("add", dst=address, lladdr=mac, ifindex=self.index(interface), state="permanent")
 
     def route(self, prefix: str, gateway: str) -> None:
         self._ip.route("add", dst=prefix, gateway=gateway)

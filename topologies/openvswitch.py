@@ -28,7 +28,9 @@ class OpenVSwitch:
         database = folder / "conf.db"
         _run("ovsdb-tool", "create", str(database), str(SCHEMA))
         daemon = ("--detach", "--no-chdir", "--pidfile", "-vconsole:off")
-        _run("ovsdb-server", str(database), f"--remote=punix:{folder}/db.sock", *daemon, f"--log-file={folder}/ovsdb.log")
+        _run(
+            "ovsdb-server", str(database), f"--remote=punix:{folder}/db.sock", *daemon, f"--log-file={folder}/ovsdb.log"
+        )
         _run("ovs-vsctl", "--no-wait", "init")
         _run("ovs-vswitchd", *daemon, f"--log-file={folder}/vswitchd.log")
         return self

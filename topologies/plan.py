@@ -45,6 +45,8 @@ class Host:
     name: str
     interface: str
     core_interface: str
+    mac: str
+    core_mac: str
     address: IPv4Interface
     gateway: IPv4Interface
     wire: Wire
@@ -61,6 +63,8 @@ class MobileRouter:
     router_interface: str  # of CORE, towards the router
     core_address: IPv4Interface
     router_address: IPv4Interface
+    core_mac: str  # of core_interface
+    router_mac: str  # of router_interface
     core_wire: Wire
     access_interface: str  # of the router, towards its switch
     access_mac: str
@@ -99,6 +103,8 @@ class ControlNetwork:
 
     interface: str
     switch_interface: str
+    mac: str
+    switch_mac: str
     address: IPv4Interface
     switch_address: IPv4Interface
     wire: Wire
@@ -167,7 +173,13 @@ def plan_network(
         hosts=tuple(_host(k, name, wire) for k, (name, wire) in enumerate(hosts.items(), 1)),
         mobile_nodes=tuple(_mobile_node(j, name, wire, routers) for j, (name, wire) in enumerate(mobile_nodes.items())),
         control=ControlNetwork(
-            f"{CONTROLLER}-eth0", "control", Ipv4Scheme.control(2), Ipv4Scheme.control(1), control
+            interface=f"{CONTROLLER}-eth0",
+            switch_interface="control",
+            mac=_mac(7, 1),
+            switch_mac=_mac(7, 2),
+            address=Ipv4Scheme.control(2),
+            switch_address=Ipv4Scheme.control(1),
+            wire=control,
         ),
     )
 
@@ -181,6 +193,8 @@ def _router(i: int, name: str, wire: Wire) -> MobileRouter:
         router_interface=f"{CORE}-{name}",
         core_address=Ipv4Scheme.router_link(i, 2),
         router_address=Ipv4Scheme.router_link(i, 1),
+        core_mac=_mac(5, i),
+        router_mac=_mac(6, i),
         core_wire=wire,
         access_interface=f"{name}-eth1",
         access_mac=_mac(1, i),
@@ -195,7 +209,16 @@ def _inter_mr(routers: Sequence[MobileRouter], pair: tuple[str, str], wire: Wire
 
 
 def _host(k: int, name: str, wire: Wire) -> Host:
-    return Host(name, f"{name}-eth0", f"{CORE}-{name}", Ipv4Scheme.host_link(k, 2), Ipv4Scheme.host_link(k, 1), wire)
+    return Host(
+        name=name,
+        interface=f"{name}-eth0",
+        core_interface=f"{CORE}-{name}",
+        mac=_mac(3, k),
+        core_mac=_mac(4, k),
+        address=Ipv4Scheme.host_link(k, 2),
+        gateway=Ipv4Scheme.host_link(k, 1),
+        wire=wire,
+    )
 
 
 def _mobile_node(j: int, name: str, wire: Wire, routers: Sequence[MobileRouter]) -> MobileNode:

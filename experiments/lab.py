@@ -1,0 +1,274 @@
+"""The runner: carries out one scenario on a live network and leaves the raw records.
+
+It runs inside a corner of its own (`isolation`), on whatever kernel that is: the machine's or the guest's. It reads
+``run.json``, writes below ``log/`` and ``capture/``, and says how far it is on standard output, one JSON object a
+line. What the records mean is worked out afterwards, from the files alone (`records`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from dmmlab.experiments.layout import network_plan, orders_of, redirect_plan
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import Movement, Scenario, parse
+from dmmlab.nodes import capture, correspondent, dhcp, mobile_node, service
+from dmmlab.nodes.events import EventLog
+from dmmlab.topologies.build import Network
+from dmmlab.topologies.links import enter
+from dmmlab.topologies.openvswitch import OpenVSwitch
+from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
+
+_READY_S = 60.0  # a daemon that is not ready by then is not coming
+_LEAD_S = 0.5  # between "everything is ready" and the scenario's start, which falls on a full second
+_GRACE_S = 2.0  # after the scenario's end, for what is still under way
+
+
+class LabError(Exception):
+    """Something that the run needs did not start or has died; one sentence."""
+
+
+class Lab:
+    """The processes of one run, and the timeline that they follow."""
+
+    def __init__(self, scenario: Scenario, plan: NetworkPlan, run: RunDirectory, network: Network) -> None:
+        self.scenario, self.plan, self.run, self.network = scenario, plan, run, network
+        self.log = EventLog(run.events_of("runner"), "runner")
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._forked: dict[str, int] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="dmmlab-"))
+
+    # -- starting and stopping ----------------------------------------------------------------------------------
+    def start(self, name: str, host: str, argv: Sequence[str]) -> None:
+        """Starts a daemon on ``host``; what it prints goes to ``log/NAME.log``."""
+        with (self.run.log / f"{name}.log").open("ab") as output:
+            self._daemons[name] = self.network.popen(
+                host, list(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def fork(self, name: str, host: str, main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
+        """Runs a node's ``main`` on ``host`` in a fork of this process, which has imported what nodes need.
+
+        Importing Scapy takes a second in the guest, once for each process that does it.
+        """
+        namespace = os.open(f"/proc/{self.network.pid(host)}/ns/net", os.O_RDONLY)
+        if pid := os.fork():
+            os.close(namespace)
+            self._forked[name] = pid
+            return
+        status = 1
+        try:
+            enter(namespace)
+            output = os.open(self.run.log / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            for number in (1, 2):
+                os.dup2(output, number)
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            main(list(argv))
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    def await_event(self, source: str, *events: str) -> None:
+        """Returns when ``source`` has logged each of ``events``; raises LabError if it dies first or takes too long."""
+        file, deadline = self.run.events_of(source), time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+            logged = {json.loads(line)["event"] for line in lines if line.endswith("\n")}
+            if logged.issuperset(events):
+                return
+            self.check_alive()
+            time.sleep(0.01)
+        raise LabError(f"{source} was not ready within {_READY_S:g} s; see log/{source}.log")
+
+    def await_output(self, name: str, text: str) -> None:
+        """Returns when daemon ``name`` has printed ``text``."""
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            if text in (self.run.log / f"{name}.log").read_text(errors="replace"):
+                return
+            self.check_alive()
+            time.sleep(0.01)
+        raise LabError(f"{name} was not ready within {_READY_S:g} s; see log/{name}.log")
+
+    def check_alive(self) -> None:
+        for name, daemon in self._daemons.items():
+            if daemon.poll() is not None:
+                raise LabError(f"{name} ended with status {daemon.returncode}; {self._last_words(name)}")
+        for name, pid in list(self._forked.items()):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                del self._forked[name]
+                if not name.startswith("CN"):  # a correspondent ends when its sessions have
+                    raise LabError(f"{name} ended; {self._last_words(name)}")
+
+    def _last_words(self, name: str) -> str:
+        lines = (self.run.log / f"{name}.log").read_text(errors="replace").strip().splitlines()
+        return f"its last words: {lines[-1]}" if lines else f"log/{name}.log is empty"
+
+    def stop(self) -> None:
+        """Ends what was started, and waits for it: captures and logs are complete then."""
+        for pid in self._forked.values():
+            os.kill(pid, signal.SIGTERM)
+        for pid in self._forked.values():
+            os.waitpid(pid, 0)
+        self._forked.clear()
+        for daemon in self._daemons.values():
+            daemon.terminate()
+        for daemon in self._daemons.values():
+            daemon.wait(timeout=10)
+        self._daemons.clear()
+
+    # -- the parts of a run -------------------------------------------------------------------------------------
+    def start_controller(self) -> None:
+        plan_file = self._folder / "redirect-plan.json"
+        plan_file.write_text(redirect_plan(self.plan).to_json())
+        argv = [sys.executable, "-m", "dmmlab.controllers", "--plan", str(plan_file)]
+        argv += ["--events", str(self.run.events_of("controller"))]
+        argv += ["--listen", f"{self.plan.control.address.ip}:{CONTROLLER_PORT}"]
+        argv += [] if self.scenario.redirect else ["--no-redirect"]
+        self.start("controller", CONTROLLER, argv)
+
+    def start_dhcp(self) -> None:
+        for router in self.plan.mobile_routers:
+            hosts = {node.mac: str(node.addresses[router.name]) for node in self.plan.mobile_nodes}
+            lease_s = round(self.scenario.addresses.lease)
+            argv = dhcp.server_argv(router.access_interface, str(router.prefix), hosts, lease_s, self.run.log)
+            self.start(f"dnsmasq-{router.name}", router.name, argv)
+
+    def start_captures(self) -> None:
+        ends = [(end.name, end.interface) for end in (*self.plan.hosts, *self.plan.mobile_nodes)]
+        ends.append((CONTROLLER, self.plan.control.interface))
+        for name, interface in ends:
+            self.start(f"tcpdump-{name}", name, capture.argv(interface, self.run.pcap(name)))
+        for name, _ in ends:
+            self.await_output(f"tcpdump-{name}", "listening on")
+
+    def start_mobile_nodes(self) -> None:
+        keep_s = self.scenario.addresses.keep
+        for node in self.plan.mobile_nodes:
+            common = ["--name", node.name, "--events", str(self.run.events_of(node.name))]
+            agent = [*common, "--interface", node.interface, "--folder", str(self._folder)]
+            self.fork(node.name, node.name, mobile_node.main, agent + (["--keep", str(keep_s)] if keep_s else []))
+            self.fork(f"{node.name}-service", node.name, service.main, common)
+        for node in self.plan.mobile_nodes:
+            self.await_event(node.name, "ready", "service_ready")
+
+    def start_correspondents(self, start_ns: int) -> None:
+        for name in self.scenario.correspondents:
+            orders = orders_of(self.scenario, self.plan, name, start_ns)
+            if not orders:
+                continue
+            file = self.run.log / f"{name}.orders.json"
+            file.write_text(json.dumps([asdict(order) for order in orders], indent=1))
+            argv = ["--name", name, "--orders", str(file), "--events", str(self.run.events_of(name))]
+            self.fork(name, name, correspondent.main, argv)
+            self.await_event(name, "ready")
+
+    def play(self, start_ns: int) -> None:
+        """Moves the mobile nodes as the scenario says, until its end."""
+        steps: list[tuple[float, Callable[[], None]]] = []
+        for move in self.scenario.movement:
+            first = move == self.scenario.moves_of(move.node)[0]
+            if not first:
+                steps.append((move.at, lambda move=move: self._detach(move)))  # type: ignore[misc]
+            attach_s = move.at if first else move.at + move.gap
+            steps.append((attach_s, lambda move=move, first=first: self._attach(move, first)))  # type: ignore[misc]
+        end_s = self.scenario.duration
+        steps += [(float(second), lambda: None) for second in range(1, math.ceil(end_s))]
+        for at_s, act in sorted(steps, key=lambda step: step[0]):
+            self._sleep_until(start_ns, at_s)
+            act()
+            say(progress=at_s / end_s)
+            self.check_alive()
+        self._sleep_until(start_ns, end_s)
+        self.log.emit("scenario_ended")
+        self._sleep_until(start_ns, end_s + _GRACE_S)
+
+    @staticmethod
+    def _sleep_until(start_ns: int, at_s: float) -> None:
+        while (left_ns := start_ns + round(at_s * 1e9) - time.time_ns()) > 0:
+            time.sleep(left_ns / 1e9)
+
+    def _detach(self, move: Movement) -> None:
+        node = self.plan.mobile_node(move.node)
+        self.network.detach(node)
+        self.log.emit("detached", mn=move.node, to=move.to)
+        self.network.rewire(node, self.plan.mobile_router(move.to))
+
+    def _attach(self, move: Movement, first: bool) -> None:
+        node = self.plan.mobile_node(move.node)
+        if first:
+            self.network.rewire(node, self.plan.mobile_router(move.to))
+        self.network.attach(node)
+        self.log.emit("attached", mn=move.node, to=move.to)
+
+    def dump_flows(self) -> None:
+        """What the switches hold at the end, for who wants to know: ``log/SWITCH.flows``."""
+        for router in self.plan.mobile_routers:
+            argv = ["ovs-ofctl", "--protocols=OpenFlow13", "dump-flows", router.switch]
+            with (self.run.log / f"{router.switch}.flows").open("wb") as output:
+                subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False)
+
+
+def say(**fields: object) -> None:
+    """Progress, for whoever started this process."""
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+def carry_out(run: RunDirectory) -> None:
+    """One scenario from ``run.json``, start to end; LabError or RuntimeError when it could not be done."""
+    manifest = run.manifest()
+    scenario = parse(manifest["scenario"], str(run.run_json))
+    plan = network_plan(scenario)
+    with ExitStack() as stack:
+        say(phase="Open vSwitch")
+        stack.enter_context(OpenVSwitch(Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))))
+        say(phase="network")
+        network = stack.enter_context(Network(plan, scenario.seed))
+        lab = Lab(scenario, plan, run, network)
+        stack.callback(lab.stop)
+        say(phase="controller, DHCP, captures")
+        lab.start_controller()
+        lab.start_dhcp()
+        lab.start_captures()
+        lab.await_event("controller", "ready")
+        say(phase="agents")
+        lab.start_mobile_nodes()
+        start_ns = math.ceil((time.time_ns() / 1e9) + _LEAD_S) * 10**9
+        lab.start_correspondents(start_ns)
+        if time.time_ns() > start_ns:
+            raise LabError("the correspondents were not ready at the scenario's start: the machine is too busy")
+        lab.log.emit("scenario_started", time_ns=start_ns)
+        say(phase="scenario")
+        lab.play(start_ns)
+        lab.dump_flows()
+        say(phase="stopping")
+
+
+def main() -> None:
+    """``python -m dmmlab.experiments.lab RUNDIR``: exit status 0, or 1 after a sentence on standard error."""
+    Path("/proc/self/timerslack_ns").write_text("1")
+    try:
+        carry_out(RunDirectory(Path(sys.argv[1])))
+    except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

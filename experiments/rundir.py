@@ -1,0 +1,109 @@
+"""The run directory: the one place that knows its files' names, and how they are written.
+
+=====================  ==========================================================================================
+``run.json``           what is run: resolved scenario, versions, kernel, runtime, clock; written first
+``log/``               each process's own log, and its events (``*.events.jsonl``)
+``capture/``           one pcap a host, nanosecond stamps
+``events.jsonl``       all events in one causal timeline, seconds since the scenario's start
+``*.csv``              the records (columns and units: results/README.md)
+``outcome.json``       ok, failed or invalid, and why; written last: where it is, the run is finished
+=====================  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+Outcome = Literal["ok", "failed", "invalid"]
+
+SESSIONS = (
+    *("session", "method", "transport", "cn", "mn", "start_s"),
+    *("lookup_ms", "connect_ms", "setup_ms", "expected_setup_ms"),
+    *("address", "anchor", "serving", "path", "outcome"),
+)
+PROBES = ("session", "seq", "sent_s", "received_s", "rtt_ms")
+HANDOVERS = (
+    *("mn", "from_mr", "to_mr", "detach_s", "attach_s", "address_s", "redirect_s", "registered_s"),
+    *("first_packet_s", "lost_packets"),
+)
+SIGNALLING = ("time_s", "protocol", "source", "destination", "message", "bytes", "cause")
+
+
+class RunDirectoryError(Exception):
+    """The folder is not what it was taken for; one sentence."""
+
+
+class RunDirectory:
+    """The files of one run below ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    run_json = property(lambda self: self.root / "run.json")
+    outcome_json = property(lambda self: self.root / "outcome.json")
+    events = property(lambda self: self.root / "events.jsonl")
+    sessions = property(lambda self: self.root / "sessions.csv")
+    probes = property(lambda self: self.root / "probes.csv")
+    handovers = property(lambda self: self.root / "handovers.csv")
+    signalling = property(lambda self: self.root / "signalling.csv")
+    log = property(lambda self: self.root / "log")
+    capture = property(lambda self: self.root / "capture")
+    figures = property(lambda self: self.root / "figures")
+
+    def events_of(self, source: str) -> Path:
+        return Path(self.log / f"{source}.events.jsonl")
+
+    def pcap(self, host: str) -> Path:
+        return Path(self.capture / f"{host}.pcap")
+
+    def create(self, manifest: Mapping[str, Any]) -> None:
+        """Makes the folder and writes ``run.json``; what an earlier run of the same name left there is removed."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.outcome_json.unlink(missing_ok=True)  # first: a folder with an outcome is a finished run
+        for folder in (self.log, self.capture):
+            folder.mkdir(exist_ok=True)
+            for old in folder.iterdir():
+                old.unlink()
+        for old in (self.events, self.sessions, self.probes, self.handovers, self.signalling):
+            old.unlink(missing_ok=True)
+        write_json(self.run_json, manifest)
+
+    def manifest(self) -> dict[str, Any]:
+        """``run.json``; raises RunDirectoryError where there is none."""
+        if not self.run_json.is_file():
+            raise RunDirectoryError(f"{self.root}: not a run directory: it has no run.json")
+        return dict(json.loads(self.run_json.read_text()))
+
+    def finish(self, outcome: Outcome, reason: str | None = None, **more: object) -> None:
+        write_json(self.outcome_json, {"outcome": outcome, "reason": reason, **more})
+
+    def outcome(self) -> dict[str, Any] | None:
+        """``outcome.json``, or None while the run has not finished."""
+        return dict(json.loads(self.outcome_json.read_text())) if self.outcome_json.is_file() else None
+
+    def timeline(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.events.read_text().splitlines()]
+
+
+def write_json(path: Path, value: object) -> None:
+    """All of it or nothing: the file appears under its name when it is complete."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """A column that a row lacks is empty; a key that no column has is an error."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="raise", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,79 @@
+"""DHCP on the access links: the server of a mobile router (dnsmasq), the client of a mobile node (udhcpc).
+
+Timings that chance would decide are switched off: dnsmasq does not ping an address before it offers it, and is the
+only server of its link (RFC 2131 section 4.3.2, authoritative); udhcpc asks once a second at most and then gives up,
+so that the mobile node's agent decides.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVER_PORT, CLIENT_PORT = 67, 68
+# udhcpc tells its script what it was given in the environment. `deconfig` is ignored: an address stays with the node.
+_HOOK = """#!/bin/sh
+[ "$1" = bound ] || exit 0
+printf '%s\\n' "ip=$ip" "mask=$mask" "router=$router" "serverid=$serverid" "lease=$lease" > "{lease}.new"
+mv "{lease}.new" "{lease}"
+"""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a DHCP server granted: the address with its prefix length, its router, and for how many seconds."""
+
+    address: ipaddress.IPv4Interface
+    router: ipaddress.IPv4Address
+    server: ipaddress.IPv4Address
+    seconds: int
+
+
+def server_argv(interface: str, prefix: str, hosts: Mapping[str, str], lease_s: int, folder: Path) -> list[str]:
+    """dnsmasq in the foreground on ``interface``, for the clients in ``hosts`` (MAC to address) and for no other."""
+    network = ipaddress.ip_network(prefix)
+    return [
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--port=0",
+        f"--interface={interface}",
+        "--bind-interfaces",
+        "--except-interface=lo",
+        "--no-ping",
+        "--dhcp-authoritative",
+        "--leasefile-ro",
+        "--user=root",
+        "--group=root",
+        "--pid-file=",
+        f"--log-facility={folder / f'dnsmasq-{interface}.log'}",
+        "--log-dhcp",
+        f"--dhcp-range={network.network_address},static,{network.netmask},{max(lease_s, 120)}",
+        *(f"--dhcp-host={mac},{address}" for mac, address in hosts.items()),
+    ]
+
+
+def write_hook(folder: Path, lease_file: Path) -> Path:
+    """The script that udhcpc calls; it leaves the lease in ``lease_file``."""
+    hook = folder / f"{lease_file.name}.hook"
+    hook.write_text(_HOOK.format(lease=lease_file))
+    hook.chmod(0o755)
+    return hook
+
+
+def client_argv(interface: str, hook: Path) -> Sequence[str]:
+    """udhcpc for one lease: five tries a second apart, then it exits with status 1."""
+    return ["udhcpc", "-f", "-q", "-n", "-t", "5", "-T", "1", "-i", interface, "-s", str(hook)]
+
+
+def read_lease(lease_file: Path) -> Lease:
+    """The lease that the hook wrote; KeyError or ValueError if it is not one."""
+    values = dict(line.split("=", 1) for line in lease_file.read_text().splitlines())
+    return Lease(
+        address=ipaddress.IPv4Interface(f"{values['ip']}/{values['mask']}"),
+        router=ipaddress.IPv4Address(values["router"].split()[0]),
+        server=ipaddress.IPv4Address(values["serverid"]),
+        seconds=int(values["lease"]),
+    )

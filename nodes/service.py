@@ -1,0 +1,83 @@
+"""The mobile node's service: echoes probes over UDP and TCP, and takes in bulk transfers.
+
+It answers from the address at which it was asked, whichever of the node's addresses that was (IP_PKTINFO for UDP):
+a correspondent that came by an old address must hear from that address.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from dmmlab.nodes import clock
+from dmmlab.nodes.events import EventLog
+from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT
+
+_IP_PKTINFO = 8  # linux/in.h; Python names it from 3.14 on only
+_INDEX_BYTES = 4  # struct in_pktinfo starts with the interface's index: 0 leaves the choice to the routes
+
+
+def echo_datagrams(on: socket.socket) -> None:
+    """Sends every datagram that waits on ``on`` back to where it came from."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            data, ancillary, _flags, sender = on.recvmsg(65535, 64)
+            info = [
+                (level, kind, bytes(_INDEX_BYTES) + value[_INDEX_BYTES:])
+                for level, kind, value in ancillary
+                if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO)
+            ]
+            with contextlib.suppress(OSError):  # the way back may be gone for a moment: a datagram may be lost
+                on.sendmsg([data], info, 0, sender)
+
+
+async def echo_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends back what arrives until the other side has finished."""
+    with contextlib.closing(writer), contextlib.suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+async def take_bulk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reads to the end and answers with the SHA-256 of all that came."""
+    with contextlib.closing(writer), contextlib.suppress(OSError):
+        digest = hashlib.sha256()
+        while data := await reader.read(1 << 20):
+            digest.update(data)
+        writer.write(digest.digest())
+        await writer.drain()
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    log = EventLog(arguments.events, arguments.name)
+    loop = asyncio.get_running_loop()
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.setblocking(False)
+    datagrams.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    datagrams.bind(("", ECHO_PORT))
+    loop.add_reader(datagrams, echo_datagrams, datagrams)
+    await asyncio.start_server(echo_stream, "", ECHO_PORT, family=socket.AF_INET)
+    await asyncio.start_server(take_bulk, "", BULK_PORT, family=socket.AF_INET)
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    log.emit("service_ready", udp=ECHO_PORT, tcp=[ECHO_PORT, BULK_PORT])
+    await stopped.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="dmmlab.nodes.service", description=__doc__)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--events", type=Path, required=True)
+    clock.run(_main(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    main()
