@@ -99,7 +99,7 @@ class Core:
             location = Location(dpid, int(rule.get("in_port") or 0))
             name = switch.name_of(location.port)
             if name is not None and switch.role(name) == "mobile_node":
-                self._sight(mac, location, since_ns, now_ns)
+                self._sight(mac, location, since_ns, "mn_relearned")
         elif rule.kind is Kind.BINDING:
             address = next(str(value) for name, value in rule.match if name in ("ipv4_src", "ipv6_src"))
             if address not in self.bindings:
@@ -161,10 +161,10 @@ class Core:
             elif node.location == location:
                 node.location = node.latest()
                 moved.append(node)
-                self._record_attached(node)
+                self._record_place(node, "mn_attached")
         return moved
 
-    def _sight(self, mac: str, location: Location, since_ns: int, now_ns: int) -> bool:
+    def _sight(self, mac: str, location: Location, since_ns: int, event: str) -> bool:
         """A frame from a mobile node at a port; whether that is where it is now, and news."""
         node = self.nodes.setdefault(mac, MobileNode(mac))
         if location in node.sightings:
@@ -174,15 +174,15 @@ class Core:
         if node.latest() != location:
             return False
         node.location = location
-        self._record_attached(node)
+        self._record_place(node, event)
         return True
 
-    def _record_attached(self, node: MobileNode) -> None:
+    def _record_place(self, node: MobileNode, event: str) -> None:
         assert node.location is not None
         switch = self.switches[node.location.dpid]
         port = switch.name_of(node.location.port)
         serving = switch.plan.mobile_router
-        self.updates.record("mn_attached", mn=node.mac, switch=switch.plan.name, port=port, serving=serving)
+        self.updates.record(event, mn=node.mac, switch=switch.plan.name, port=port, serving=serving)
 
     def _assign_sightings(self, node: MobileNode) -> None:
         rules: dict[int, list[Rule]] = {}
@@ -201,7 +201,7 @@ class Core:
             return
         at_node = switch.role(name) == "mobile_node"
         if at_node and mac not in self._router_macs and not event.frame[6] & 1:
-            if self._sight(mac, Location(event.dpid, event.in_port), now_ns, now_ns):
+            if self._sight(mac, Location(event.dpid, event.in_port), now_ns, "mn_attached"):
                 self._refresh(mac, now_ns, "mn_attached")
             self.updates.flush(now_ns, "mn_attached")
         message = dhcp.parse_frame(event.frame)
@@ -313,7 +313,9 @@ class Core:
         self.updates.book.assign(("redirect", binding.address), rules)
         involved = {hop.dpid for hop in path.hops} if path else {binding.anchor}
         token = self.updates.token + 1  # that of the flush which carries it
-        change = Change(binding.mac, binding.address, binding.anchor, path, token, now_ns, involved, cause)
+        location = self.nodes[binding.mac].location
+        serving = location.dpid if location is not None else None
+        change = Change(binding.mac, binding.address, binding.anchor, serving, path, token, now_ns, involved, cause)
         self.updates.begin(change, old.delay_s if old else 0.0, now_ns)
 
     def _assign_pairs(self, mac: str, anchor: int) -> None:

@@ -36,18 +36,22 @@ DHCP_BYTES = 0xFFFF  # OFPCML_NO_BUFFER: the whole message
 MAX_TIMEOUT_S = 0xFFFF  # an OpenFlow timeout is 16 bits wide
 
 _DHCP, _KNOWN, _INFRASTRUCTURE, _UNKNOWN = 300, 200, 150, 0
-_REDIRECT, _PAIR, _FROM_PEER, _DEFAULT = 110, 100, 10, 0
+_ON_LINK, _REDIRECT, _PAIR, _FROM_PEER, _DEFAULT = 120, 110, 100, 10, 0
 
 
 @dataclass(frozen=True)
 class Family:
-    """How one address family is matched: packets to and from an address, and the question who has it."""
+    """How one address family is matched: packets to and from an address, and the question who has it.
+
+    ``on_link`` is what a router and a host say to each other before the host can send: see :func:`pair_rules`.
+    """
 
     to_address: Mapping[str, Value]
     destination: str
     source: str
     resolve: Mapping[str, Value]
     target: str
+    on_link: tuple[Mapping[str, Value], ...]
 
     def to(self, address: str, **where: Value) -> Match:
         """Packets to the address."""
@@ -62,7 +66,14 @@ class Family:
         return match(**{**self.resolve, self.target: address, **where})
 
 
-IPV4 = Family({"eth_type": 0x0800}, "ipv4_dst", "ipv4_src", {"eth_type": 0x0806}, "arp_tpa")
+IPV4 = Family(
+    to_address={"eth_type": 0x0800},
+    destination="ipv4_dst",
+    source="ipv4_src",
+    resolve={"eth_type": 0x0806},
+    target="arp_tpa",
+    on_link=({"eth_type": 0x0806}, {"eth_type": 0x0800, "ip_proto": 17, "udp_src": 67, "udp_dst": 68}),
+)
 FAMILIES = {"ipv4": IPV4}
 
 
@@ -116,8 +127,24 @@ def ledger(mac: str, address: str, lease_s: int) -> Rule:
 
 
 def pair_rules(path: Path, mac: str, router_mac: str, router_ip: str) -> dict[int, list[Rule]]:
-    """Per switch, what carries frames between a mobile node and its old router, whichever address they are about."""
-    return {hop.dpid: list(_pair(hop, mac, router_mac, router_ip)) for hop in path.hops}
+    """Per switch, what carries frames between a mobile node and its old router, whichever address they are about.
+
+    A mobile node that comes back to its anchor asks for its router, or for a lease, and is answered before the
+    controller has heard of it. So the anchor gives the on-link answers both ways, along the path and to its own ports:
+    sent along the path alone they are lost, and the mobile node waits for a retransmission of half a second and more.
+    """
+    rules = {hop.dpid: list(_pair(hop, mac, router_mac, router_ip)) for hop in path.hops}
+    inward, both = path.anchor.inward, _both_ways(path)
+    mark = cookie(Kind.REDIRECT_PAIR, mac_tag(mac))
+    for each in family_of(router_ip).on_link:
+        rules[path.anchor.dpid].append(
+            Rule(FORWARD, _ON_LINK, match(**{**each, "in_port": inward, "eth_dst": mac}), both, mark)
+        )
+    return rules
+
+
+def _both_ways(path: Path) -> tuple[Action, ...]:
+    return (output(path.anchor.outward, path.anchor.inward), Normal())
 
 
 def _pair(hop: Hop, mac: str, router_mac: str, router_ip: str) -> Iterator[Rule]:
@@ -135,11 +162,12 @@ def redirect_rules(path: Path, address: str, mac: str, router_mac: str) -> dict[
     """Per switch, what is about one redirected address, beside :func:`pair_rules`."""
     family = family_of(address)
     mark = cookie(Kind.REDIRECT, address_tag(address))
+    anchor, serving = path.anchor, path.serving
     rules: dict[int, list[Rule]] = {}
     for hop in path.hops:
         asked = family.question(address, in_port=hop.inward, eth_src=router_mac)
-        rules[hop.dpid] = [Rule(FORWARD, _REDIRECT, asked, (output(hop.outward, hop.inward),), mark)]
-    anchor, serving = path.anchor, path.serving
+        outwards = _both_ways(path) if hop is anchor else (output(hop.outward, hop.inward),)
+        rules[hop.dpid] = [Rule(FORWARD, _REDIRECT, asked, outwards, mark)]
     delivered: tuple[Action, ...] = (output(anchor.outward, anchor.inward),)
     rules[anchor.dpid].append(Rule(FORWARD, _REDIRECT, family.to(address, in_port=anchor.inward), delivered, mark))
     # The mobile node sends all that it sends to its new default router, also from the old address. Addressed to the

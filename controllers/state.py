@@ -77,11 +77,12 @@ class Binding:
 
 @dataclass
 class Change:
-    """A decision about one address that some switches have not confirmed."""
+    """A decision about one address that some switches have not confirmed; no ``path`` is no redirect."""
 
     mac: str
     address: str
     anchor: int
+    serving: int | None
     path: Path | None
     token: int
     decided_ns: int

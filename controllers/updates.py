@@ -70,6 +70,8 @@ class Updates:
         self._out.append(UpdateRules(dpid, install, remove, self.token))
         self.counters[dpid].flow_mods += len(install) + len(remove)
         self.counters[dpid].barriers += 1
+        if not install and not remove:
+            return
         name = self._switches[dpid].plan.name
         self.record(
             "flow_mod_sent", switch=name, installed=len(install), removed=len(remove), cause=cause, token=self.token
@@ -100,7 +102,7 @@ class Updates:
         """The fields that name a change on the timeline."""
         names = {dpid: switch.plan.mobile_router for dpid, switch in self._switches.items()}
         path = [names[hop.dpid] for hop in change.path.hops] if change.path else []
-        serving = path[-1] if path else None
+        serving = None if change.serving is None else names[change.serving]
         return {
             "mn": change.mac,
             "address": change.address,
