@@ -69,9 +69,10 @@ class DmmTopo(Topo):  # type: ignore[misc]
             self._link(host.name, host.interface, CORE, host.core_interface)
         switches = {router.name: router.switch for router in plan.mobile_routers}
         for link in plan.inter_mr:
-            self._link(switches[link.routers[0]], link.ports[0], switches[link.routers[1]], link.ports[1])
+            for router, port, middle in zip(link.routers, link.ports, link.middle, strict=True):
+                self._link(switches[router], port, SWITCH_SIDE, middle)
         for node in plan.mobile_nodes:
-            self._link(node.name, node.interface, SWITCH_SIDE, node.radio_port)
+            self._link(node.name, node.interface, SWITCH_SIDE, node.middle[0])
         self._link(CONTROLLER, plan.control.interface, SWITCH_SIDE, plan.control.switch_interface)
 
     def _link(self, node1: str, interface1: str, node2: str, interface2: str) -> None:
@@ -136,20 +137,21 @@ class Network:
 
     # -- movement ---------------------------------------------------------------------------------------------
     def detach(self, node: MobileNode) -> None:
-        """Takes the radio link away: both ends lose the carrier at once, then the switch loses the port."""
-        self.netlink(SWITCH_SIDE).down(node.radio_port)
+        """Takes the radio link away: both ends lose the carrier at once."""
+        for end in node.middle:
+            self.netlink(SWITCH_SIDE).down(end)
 
     def rewire(self, node: MobileNode, to: MobileRouter) -> None:
-        """Puts the radio port into the switch of ``to``; it has no carrier until `attach`."""
+        """Takes the radio port out of the switch that has it and puts it into that of ``to``; it has no carrier yet."""
         serving = self._serving[node.name]
         leave = ["--", "del-port", serving, node.radio_port] if serving else []
         vsctl(*leave, "--", "add-port", to.switch, node.radio_port)
         self._serving[node.name] = to.switch
-        self.netlink(SWITCH_SIDE).shape(node.radio_port, node.wire)  # Open vSwitch deleted it with the port
 
     def attach(self, node: MobileNode) -> None:
         """Gives the radio link its carrier: from now on frames pass."""
-        self.netlink(SWITCH_SIDE).up(node.radio_port)
+        for end in node.middle:
+            self.netlink(SWITCH_SIDE).up(end)
 
     # -- what Mininet leaves to us ------------------------------------------------------------------------------
     def _configure(self) -> None:
@@ -157,15 +159,11 @@ class Network:
             self._configure_router(router)
         for host in self.plan.hosts:
             self._configure_host(host)
-        for node in self.plan.mobile_nodes:
-            self._sysctl(node.name, {**HOST_SYSCTLS, **MOBILE_SYSCTLS})
-            netlink = self.netlink(node.name)
-            netlink.up("lo")
-            netlink.up(node.interface, mac=node.mac)
-            self.detach(node)
         self._configure_core()
         self._configure_control()
         self._configure_inter_mr()
+        for node in self.plan.mobile_nodes:
+            self._configure_mobile_node(node)
 
     def _configure_router(self, router: MobileRouter) -> None:
         self._sysctl(router.name, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})
@@ -186,6 +184,16 @@ class Network:
         netlink.address(host.interface, str(host.address))
         netlink.neighbour(host.interface, str(host.gateway.ip), host.core_mac)
         netlink.route("default", str(host.gateway.ip))
+
+    def _configure_mobile_node(self, node: MobileNode) -> None:
+        self._sysctl(node.name, {**HOST_SYSCTLS, **MOBILE_SYSCTLS})
+        netlink, here = self.netlink(node.name), self.netlink(SWITCH_SIDE)
+        netlink.up("lo")
+        netlink.up(node.interface, mac=node.mac)
+        here.veth(node.middle[1], node.radio_port)
+        here.splice(*node.middle, node.wire)
+        here.up(node.radio_port)
+        self.detach(node)
 
     def _configure_core(self) -> None:
         self._sysctl(CORE, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})
@@ -219,7 +227,7 @@ class Network:
             vsctl(*(word for port in ports for word in ("--", "set", "port", port, f"tag={INTER_MR_VLAN}")))
         here = self.netlink(SWITCH_SIDE)
         for link in self.plan.inter_mr:
-            here.shape(link.ports[0], link.wire)
+            here.splice(*link.middle, link.wire)
         for port in (*ports, *(router.router_port for router in self.plan.mobile_routers)):
             here.up(port)
 

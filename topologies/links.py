@@ -1,8 +1,12 @@
 """Netlink in the namespaces of a network: addresses, routes, link states, and what a wire does to packets.
 
-Every wire is shaped at one end only: what leaves by a netem on the interface, what arrives by a netem on an IFB
-that the interface's ingress is redirected to. A host's own interface stays bare, so that a capture there is stamped
-when the packet is really sent, and no delay is ever applied twice.
+A wire is shaped where no host sees it, so that a capture on a host is stamped when the packet is really sent, and no
+delay is ever applied twice:
+
+* `Netlink.shape`: a link that ends at a router or at the control network is shaped at that end, what leaves by a netem
+  on the interface, what arrives by a netem on an IFB that the interface's ingress is redirected to.
+* `Netlink.splice`: a link that ends at a switch is two veth pairs, spliced in the middle by a redirect whose two
+  interfaces carry the netem. Open vSwitch deletes queueing disciplines of its own ports whenever it likes.
 """
 
 from __future__ import annotations
@@ -11,16 +15,17 @@ import ctypes
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-from pyroute2 import IPRoute, NetlinkError
+from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.tcmsg import sched_netem
 
 from dmmlab.topologies.plan import Wire
 
 _CLONE_NEWNET = 0x40000000
 _INGRESS = 0xFFFF0000
+_ALL_PROTOCOLS = 0x0003
 _QUEUE_PACKETS = 100_000  # netem's queue holds what is under way, far more than its default of 1000 at high rates
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -75,7 +80,7 @@ class Netlink:
         with inside(pid):
             self._ip = IPRoute()
         self._seed = seed
-        self._ifbs: dict[str, int] = {}
+        self._ifbs = 0
         self._indices: dict[str, int] = {}
 
     def close(self) -> None:
@@ -115,31 +120,40 @@ class Netlink:
         """One packet on the wire for each that TCP sends: no aggregates of 64 kB, where packets are counted."""
         self._ip.link("set", index=self.index(interface), gso_max_segs=1)
 
+    def veth(self, interface: str, peer: str) -> None:
+        """A pair of interfaces, both here."""
+        self._ip.link("add", ifname=interface, kind="veth", peer={"ifname": peer})
+
     def shape(self, interface: str, wire: Wire) -> None:
         """Gives both directions of ``interface``'s link the delay, jitter, loss and rate of ``wire``.
 
-        May be repeated on an interface whose queueing disciplines were deleted, as Open vSwitch does with a port
-        that it adds. Random draws follow from the run's seed, the interface's name and the direction.
+        Random draws follow from the run's seed, the interface's name and the direction.
         """
-        index = self.index(interface)
-        if interface not in self._ifbs:
-            name = f"wire{len(self._ifbs)}"
-            self._ip.link("add", ifname=name, kind="ifb")
-            self._ifbs[interface] = self.index(name)
-            self._ip.link("set", index=self._ifbs[interface], state="up")
-            self._netem(self._ifbs[interface], wire, f"{interface}/arrives")
-        self._netem(index, wire, f"{interface}/leaves")
-        with suppress(NetlinkError):  # there is none on a fresh interface, or after Open vSwitch has deleted it
-            self._ip.tc("del", "ingress", index, _INGRESS)
-        self._ip.tc("add", "ingress", index, _INGRESS)
-        redirect = {"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": self._ifbs[interface]}
-        self._ip.tc("add-filter", "matchall", index, parent=_INGRESS, prio=1, protocol=0x0003, action=redirect)
+        ifb = f"wire{self._ifbs}"
+        self._ifbs += 1
+        self._ip.link("add", ifname=ifb, kind="ifb")
+        self._ip.link("set", index=self.index(ifb), state="up")
+        self._netem(self.index(ifb), wire, f"{interface}/arrives")
+        self._netem(self.index(interface), wire, f"{interface}/leaves")
+        self._redirect(self.index(interface), self.index(ifb))
+
+    def splice(self, one: str, other: str, wire: Wire) -> None:
+        """Sends on what arrives at one of two interfaces from the other, by ``wire``."""
+        for near, far in ((one, other), (other, one)):
+            self._netem(self.index(far), wire, f"{far}/leaves")
+            self._redirect(self.index(near), self.index(far))
+            self.up(near)
+
+    def _redirect(self, arrives: int, leaves: int) -> None:
+        self._ip.tc("add", "ingress", arrives, _INGRESS)
+        mirred = {"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": leaves}
+        self._ip.tc("add-filter", "matchall", arrives, parent=_INGRESS, prio=1, protocol=_ALL_PROTOCOLS, action=mirred)
 
     def _netem(self, index: int, wire: Wire, name: str) -> None:
         chance = wire.jitter_s > 0 or wire.loss > 0
         digest = hashlib.sha256(f"{self._seed}/{name}".encode()).digest()
         self._ip.tc(
-            "replace",
+            "add",
             "netem",
             index,
             "1:",

@@ -78,10 +78,11 @@ class MobileRouter:
 
 @dataclass(frozen=True)
 class InterMrLink:
-    """A link between two access switches."""
+    """A link between two access switches: a port of each, and behind each port the middle where the wire is."""
 
     routers: tuple[str, str]
     ports: tuple[str, str]
+    middle: tuple[str, str]
     wire: Wire
 
 
@@ -92,7 +93,8 @@ class MobileNode:
     name: str
     interface: str
     mac: str
-    radio_port: str  # the other end of its radio link: a port of whichever switch serves it
+    radio_port: str  # a port of whichever switch serves it
+    middle: tuple[str, str]  # of the radio link: towards the node, towards the port
     wire: Wire
     addresses: Mapping[str, IPv4Address]
 
@@ -205,7 +207,8 @@ def _router(i: int, name: str, wire: Wire) -> MobileRouter:
 
 def _inter_mr(routers: Sequence[MobileRouter], pair: tuple[str, str], wire: Wire) -> InterMrLink:
     one, other = (next(router for router in routers if router.name == name) for name in pair)
-    return InterMrLink(pair, (f"{one.switch}-{other.switch}", f"{other.switch}-{one.switch}"), wire)
+    ports = (f"{one.switch}-{other.switch}", f"{other.switch}-{one.switch}")
+    return InterMrLink(pair, ports, (f"{ports[0]}-mid", f"{ports[1]}-mid"), wire)
 
 
 def _host(k: int, name: str, wire: Wire) -> Host:
@@ -223,4 +226,5 @@ def _host(k: int, name: str, wire: Wire) -> Host:
 
 def _mobile_node(j: int, name: str, wire: Wire, routers: Sequence[MobileRouter]) -> MobileNode:
     addresses = {router.name: Ipv4Scheme.access(router.dpid, 100 + j).ip for router in routers}
-    return MobileNode(name, f"{name}-eth0", _mac(2, j + 1), f"{name}-radio", wire, addresses)
+    middle = (f"{name}-air", f"{name}-mast")
+    return MobileNode(name, f"{name}-eth0", _mac(2, j + 1), f"{name}-radio", middle, wire, addresses)
