@@ -65,9 +65,11 @@ fi
 set -- "$@" env --default-signal=INT,QUIT sh "$dmmlab_job/session.sh"
 
 if [ "$terminal" = yes ]; then
-    stty -F /dev/tty1 sane rows "$rows" columns "$columns"
     shift
-    setsid --ctty "$@" </dev/tty1 >/dev/tty1 2>&1 &
+    {
+        stty sane rows "$rows" columns "$columns"
+        exec setsid --ctty "$@"
+    } </dev/tty1 >/dev/tty1 2>&1 &
 else
     "$@" <"$dmmlab_job/stdin" >>"$dmmlab_job/stdout" 2>>"$dmmlab_job/stderr" &
 fi

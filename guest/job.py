@@ -58,10 +58,13 @@ def under(path: Path, parents: Iterable[str]) -> bool:
 
 
 def visible_paths(job: Job) -> list[Path]:
-    """Host directories the session needs although an empty one is mounted above them; read-only."""
+    """Host directories the session needs although something of the guest's is mounted above them; read-only.
+
+    In a layered directory they would be seen anyway, but what is written to them would be lost without a word.
+    """
     project = Path(str(resources.files("dmmlab.guest"))).resolve().parent
     candidates = [job.cwd, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), project]
-    return sorted({path for path in candidates if under(path, OWN)})
+    return sorted({path for path in candidates if under(path, (*OWN, *LAYERED)) and str(path) not in LAYERED})
 
 
 def _octal(path: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import select
@@ -34,6 +35,8 @@ from dmmlab.guest.mconsole import request
 TIMED_OUT = 124  # as timeout(1)
 POLL_S = 0.02
 PR_SET_PDEATHSIG = 1
+JOB_PREFIX = "dmmlab-guest-"
+LIBC = ctypes.CDLL(None)  # loaded here: nothing may be imported between fork and exec
 Sink = IO[bytes] | Callable[[bytes], Any]
 
 
@@ -64,7 +67,7 @@ def execute(
         argv=tuple(argv),
         cwd=(cwd or Path.cwd()).resolve(),
         clock=clock,
-        writable=tuple(_existing_directory(path) for path in writable),
+        writable=tuple(existing_directory(path) for path in writable),
         env=dict(env or {}),
         services=services,
         memory_mb=memory_mb,
@@ -81,10 +84,13 @@ def execute(
         if not in_time:
             tails[1].write(f"dmmlab: time limit of {time_limit_s:g} s of wall time reached: killed\n".encode())
             return TIMED_OUT
-        return exit_status(directory, process.returncode)
+        status = exit_status(directory, process.returncode)
+        if killed := re.search(r"Out of memory: [^\n,]*", _console(directory)):
+            tails[1].write(f"dmmlab: {killed.group()} (the guest has {memory_mb} MB)\n".encode())
+        return status
 
 
-def _existing_directory(path: Path) -> Path:
+def existing_directory(path: Path) -> Path:
     resolved = path.resolve()
     if not resolved.is_dir():
         raise GuestError(f"{path} is to be writable in the guest, but is not a directory")
@@ -93,14 +99,31 @@ def _existing_directory(path: Path) -> Path:
 
 @contextlib.contextmanager
 def job_directory() -> Iterator[Path]:
-    """A private directory for one boot, in memory where the machine allows it."""
+    """A private directory for one boot, in memory where the machine allows it; removes those of killed launchers."""
     shared_memory = Path("/dev/shm")
-    place = shared_memory if os.access(shared_memory, os.W_OK) else None
-    directory = Path(tempfile.mkdtemp(prefix="dmmlab-guest-", dir=place)).resolve()
+    place = shared_memory if os.access(shared_memory, os.W_OK) else Path(tempfile.gettempdir())
+    _sweep(place)
+    directory = Path(tempfile.mkdtemp(prefix=JOB_PREFIX, dir=place)).resolve()
+    lock = os.open(directory, os.O_RDONLY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # held for as long as the launcher lives
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        os.close(lock)
+
+
+def _sweep(place: Path) -> None:
+    for directory in place.glob(f"{JOB_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if directory.stat().st_uid != os.getuid() or time.time() - directory.stat().st_mtime < 60:
+                continue
+            lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def memory_directory(memory_mb: int) -> str:
@@ -113,7 +136,7 @@ def memory_directory(memory_mb: int) -> str:
 
 
 def _die_with_parent() -> None:  # runs between fork and exec
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -134,7 +157,7 @@ def boot(
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "TMPDIR": memory_directory(job.memory_mb)},
             start_new_session=True,  # Ctrl-C at the terminal is ours to pass on
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
+            preexec_fn=_die_with_parent,
         )
     try:
         yield process
@@ -150,7 +173,7 @@ def _writer(sink: Sink | None, descriptor: int) -> Callable[[bytes], Any]:
     if sink is not None:
         return _flushing(sink)
     (sys.stdout if descriptor == 1 else sys.stderr).flush()
-    return lambda data: _write_all(descriptor, data)
+    return lambda data: write_all(descriptor, data)
 
 
 def _flushing(file: IO[bytes]) -> Callable[[bytes], Any]:
@@ -161,7 +184,7 @@ def _flushing(file: IO[bytes]) -> Callable[[bytes], Any]:
     return write
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -202,6 +225,7 @@ def _watch(process: subprocess.Popen[bytes], tails: list[Tail], directory: Path,
                 if interrupted or not request(directory / "uml" / UMID, "cad"):
                     raise
                 interrupted = True
+                tails[1].write(b"dmmlab: interrupt passed on to the guest; once more kills it\n")
         request(directory / "uml" / UMID, "sysrq s")  # what the command has written so far reaches the host's files
         return False
     finally:
@@ -210,7 +234,7 @@ def _watch(process: subprocess.Popen[bytes], tails: list[Tail], directory: Path,
 
 def exit_status(directory: Path, returncode: int | None) -> int:
     """The command's exit status as init noted it; GuestError with the reason if it never got so far."""
-    console = (directory / "console").read_text(encoding="utf-8", errors="replace")
+    console = _console(directory)
     failed = directory / "failed"
     if failed.exists():
         raise GuestError(f"{failed.read_text(encoding='utf-8').strip()}{_last_words(console)}")
@@ -218,6 +242,10 @@ def exit_status(directory: Path, returncode: int | None) -> int:
         return int((directory / "status").read_text(encoding="ascii"))
     except (OSError, ValueError):
         raise GuestError(f"the guest ended before its command did: {cause_of_death(console, returncode)}") from None
+
+
+def _console(directory: Path) -> str:
+    return (directory / "console").read_text(encoding="utf-8", errors="replace")
 
 
 def cause_of_death(console: str, returncode: int | None) -> str:
@@ -231,5 +259,6 @@ def cause_of_death(console: str, returncode: int | None) -> str:
 
 
 def _last_words(console: str) -> str:
-    lines = [line.strip() for line in console.splitlines() if line.strip() and "Power" not in line]
+    noise = ("sysrq: Power", "reboot: Power", "dmesg(1) may")
+    lines = [line.strip() for line in console.splitlines() if line.strip() and not any(n in line for n in noise)]
     return f" (console: {lines[-1]})" if lines else ""
