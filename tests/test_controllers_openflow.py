@@ -1,0 +1,259 @@
+"""Rules to OpenFlow 1.3 and back through both frameworks' real parsers; the application on a fake connection."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from controllers_fake import FakeNetwork, chain, make_plan, mesh
+
+from dmmlab.controllers.app import Shim, counters
+from dmmlab.controllers.core import Core
+from dmmlab.controllers.framework import NAMES, FrameworkMissing, load
+from dmmlab.controllers.openflow import Translator
+from dmmlab.controllers.rules import Rule
+from dmmlab.controllers.timeline import Timeline
+
+INSTALLED = [name for name in NAMES if find_spec(name)]
+START_S = 30
+
+
+class FakeDatapath:
+    """The parts of the framework's Datapath that are used, with its real constants and parser."""
+
+    def __init__(self, framework: str, dpid: int = 1) -> None:
+        load(framework)
+        protocol = import_module(f"{framework}.ofproto.ofproto_protocol").ProtocolDesc(version=4)
+        self.ofproto, self.ofproto_parser = protocol.ofproto, protocol.ofproto_parser
+        self.id, self.ports = dpid, {}
+        self.xid = 0
+        self.sent = b""
+
+    def set_xid(self, msg: Any) -> int:
+        self.xid += 1
+        msg.set_xid(self.xid)
+        return self.xid
+
+    def send(self, buffer: bytes) -> None:
+        self.sent += buffer
+
+    def send_msg(self, msg: Any) -> None:
+        self.set_xid(msg)
+        msg.serialize()
+        self.send(bytes(msg.buf))
+
+
+def every_rule() -> list[Rule]:
+    """All the rules that a few movements bring about, a shared inter-MR port among them."""
+    found: set[Rule] = set()
+    for plan in (mesh(3), chain(3), make_plan([(1, 2), (2, 3)], 3, shared=[2])):
+        net = FakeNetwork(plan)
+        for here in (1, 2, 3):
+            net.move(1, here)
+        for switch in net.switches.values():
+            found |= set(switch.rules.values())
+    return sorted(found, key=repr)
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+def test_every_rule_survives_the_wire(framework: str) -> None:
+    datapath = FakeDatapath(framework)
+    translator = Translator(datapath)
+    rules = every_rule()
+    assert len(rules) > 50
+    for rule in rules:
+        message = translator.install(rule)
+        message.set_xid(1)
+        message.serialize()
+        read = datapath.ofproto_parser.OFPFlowMod.parser(
+            datapath, 4, message.msg_type, message.msg_len, 1, bytes(message.buf)
+        )
+        again = translator.rule(read)
+        assert again == rule
+        assert (again.hard_timeout_s, again.notify_removal) == (rule.hard_timeout_s, rule.notify_removal)
+
+
+@pytest.mark.skipif(len(INSTALLED) < 2, reason="one framework is installed: nothing to compare")
+def test_both_frameworks_write_the_same_bytes() -> None:
+    written = []
+    for framework in INSTALLED:
+        translator = Translator(FakeDatapath(framework))
+        for make in (translator.install, translator.remove):
+            for rule in every_rule():
+                message = make(rule)
+                message.set_xid(1)
+                message.serialize()
+                written.append(bytes(message.buf))
+    half = len(written) // 2
+    assert written[:half] == written[half:]
+
+
+def test_a_masked_match_is_refused() -> None:
+    datapath = FakeDatapath(INSTALLED[0])
+    parser = datapath.ofproto_parser
+    entry = parser.OFPFlowMod(datapath, match=parser.OFPMatch(eth_type=0x800, ipv4_dst=("10.0.0.0", "255.0.0.0")))
+    with pytest.raises(ValueError, match="masked"):
+        Translator(datapath).rule(entry)
+
+
+def make_shim(tmp_path: Path, framework: str) -> tuple[Shim, Core, FakeDatapath, Path]:
+    core = Core(make_plan([], 1))
+    events = tmp_path / "events.jsonl"
+    shim = Shim(core, Timeline(events), "main")
+    return shim, core, FakeDatapath(framework), events
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+def test_connect_report_configure_ready(tmp_path: Path, framework: str) -> None:
+    shim, core, datapath, events = make_shim(tmp_path, framework)
+    datapath.ports = {1: SimpleNamespace(name=b"s1-eth1", port_no=1)}
+    shim.state_changed(SimpleNamespace(datapath=datapath, state="main"))
+    assert len(datapath.sent) == 56, "one request, for the rules"
+    shim.rules_reported(SimpleNamespace(msg=SimpleNamespace(datapath=datapath, body=[], flags=0)))
+    barrier = datapath.xid
+    shim.barrier_replied(SimpleNamespace(msg=SimpleNamespace(datapath=datapath, xid=barrier)))
+    assert [each["event"] for each in read(events)] == ["switch_connected", "flow_mod_sent", "barrier_replied", "ready"]
+    assert counters(core) == {"s1": {"packet_ins": 0, "flow_mods": 6, "barriers": 1}}
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+def test_rules_that_come_in_parts_reach_the_core_whole(tmp_path: Path, framework: str) -> None:
+    shim, core, datapath, _ = make_shim(tmp_path, framework)
+    shim.state_changed(SimpleNamespace(datapath=datapath, state="main"))
+    more = datapath.ofproto.OFPMPF_REPLY_MORE
+    shim.rules_reported(SimpleNamespace(msg=SimpleNamespace(datapath=datapath, body=[], flags=more)))
+    assert not core.settled
+    shim.rules_reported(SimpleNamespace(msg=SimpleNamespace(datapath=datapath, body=[], flags=0)))
+    assert core.settled
+
+
+def test_a_connection_that_died_does_not_take_its_successor_with_it(tmp_path: Path) -> None:
+    shim, core, old, events = make_shim(tmp_path, INSTALLED[0])
+    new = FakeDatapath(INSTALLED[0])
+    shim.state_changed(SimpleNamespace(datapath=old, state="main"))
+    shim.state_changed(SimpleNamespace(datapath=new, state="main"))
+    shim.state_changed(SimpleNamespace(datapath=old, state="dead"))
+    assert core.switches[1].connected
+    shim.state_changed(SimpleNamespace(datapath=new, state="dead"))
+    assert not core.switches[1].connected and read(events)[-1]["event"] == "switch_lost"
+
+
+def test_a_framework_that_is_not_installed_is_a_sentence() -> None:
+    with pytest.raises(FrameworkMissing, match="pip install"):
+        load("no_such_framework")
+
+
+# The launcher, as a process
+
+
+def launch(tmp_path: Path, *options: str) -> tuple[subprocess.Popen[bytes], int]:
+    (tmp_path / "plan.json").write_text(make_plan([], 1).to_json())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "dmmlab.controllers", "--plan", str(tmp_path / "plan.json")]
+    command += ["--events", str(tmp_path / "events"), "--listen", f"127.0.0.1:{port}", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE), port
+
+
+def connect(port: int, process: subprocess.Popen[bytes]) -> socket.socket:
+    """A switch's side of the connection, up to HELLO; retried until the controller listens."""
+    for _ in range(START_S * 20):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=START_S)
+        except ConnectionRefusedError:
+            signal.sigtimedwait([], 0.05)
+    raise AssertionError("the controller never listened")
+
+
+def exchange(switch: socket.socket) -> dict[int, int]:
+    """Play a switch without ports or rules through the handshake; flow-mods by table, up to the first barrier."""
+    switch.sendall(struct.pack("!BBHI", 4, 0, 8, 1))
+    tables: dict[int, int] = {}
+    stream = switch.makefile("rb")
+    while True:
+        _, kind, length, xid = struct.unpack("!BBHI", stream.read(8))
+        body = stream.read(length - 8)
+        if kind == 5:  # features
+            switch.sendall(struct.pack("!BBHIQIBBxxII", 4, 6, 32, xid, 1, 0, 254, 0, 0, 0))
+        elif kind == 18:  # multipart: ports, rules
+            switch.sendall(struct.pack("!BBHIHHxxxx", 4, 19, 16, xid, struct.unpack("!H", body[:2])[0], 0))
+        elif kind == 14:  # flow-mod
+            tables[body[16]] = tables.get(body[16], 0) + 1
+        elif kind == 20:  # barrier
+            switch.sendall(struct.pack("!BBHI", 4, 21, 8, xid))
+            return tables
+
+
+def wait_for(path: Path, event: str) -> dict[str, Any]:
+    for _ in range(START_S * 20):
+        found = [each for each in read(path) if each["event"] == event]
+        if found:
+            return found[0]
+        signal.sigtimedwait([], 0.05)
+    raise AssertionError(f"no {event}: {path.read_text()}")
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+def test_the_launcher_configures_a_switch_and_ends_on_sigterm(tmp_path: Path, framework: str) -> None:
+    process, port = launch(tmp_path, "--framework", framework)
+    try:
+        with connect(port, process) as switch:
+            assert exchange(switch) == {0: 3, 1: 1}
+            wait_for(tmp_path / "events", "ready")
+            os.kill(process.pid, signal.SIGTERM)
+            assert process.wait(START_S) == 0
+        stopped = read(tmp_path / "events")[-1]
+        assert stopped["event"] == "stopped" and stopped["counters"]["s1"]["flow_mods"] == 4
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+def test_a_switch_that_refuses_ends_the_controller(tmp_path: Path, framework: str) -> None:
+    process, port = launch(tmp_path, "--framework", framework)
+    try:
+        with connect(port, process) as switch:
+            exchange(switch)
+            wait_for(tmp_path / "events", "ready")
+            switch.sendall(struct.pack("!BBHIHH", 4, 1, 20, 7, 5, 1) + bytes(8))
+            assert process.wait(START_S) == 1
+        assert "OpenFlow error 5/1" in read(tmp_path / "events")[-1]["message"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+def test_a_port_that_is_taken_ends_the_controller(tmp_path: Path, framework: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        here = f"127.0.0.1:{taken.getsockname()[1]}"
+        process, _ = launch(tmp_path, "--framework", framework, "--listen", here)
+        _, errors = process.communicate(timeout=START_S)
+    assert process.returncode == 1 and b"dmmlab.controllers:" in errors
+    assert read(tmp_path / "events")[-1]["event"] == "error"
+
+
+def test_a_wrong_plan_is_a_sentence_and_exit_2(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"switches": []}')
+    process, _ = launch(tmp_path, "--plan", str(tmp_path / "bad.json"))
+    _, errors = process.communicate(timeout=START_S)
+    assert process.returncode == 2
+    assert errors.decode().strip() == "dmmlab.controllers: switches: none"
