@@ -1,0 +1,176 @@
+"""What a person sees on the terminal: tables, the plan of a scenario, the progress of runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dmmlab.experiments import oracle
+from dmmlab.experiments.layout import known_address, network_plan, sessions_of
+from dmmlab.experiments.scenario import METHODS, Scenario
+
+METHOD = {
+    "fixed": "no mechanism: it knows one address",
+    "ddns": "asks the DNS, which the mobile node updates (draft 4.1, RFC 2136)",
+    "p2p": "asks the registration server, which answers (draft 4.2.1)",
+    "central": "by the server, user plane and all (draft 4.2.2)",
+    "combined": "the server asks the mobile node, which answers (draft 4.2.3)",
+}
+assert set(METHOD) == set(METHODS)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    drawn = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        drawn.add_row(*row)
+    _console().print(drawn, "")
+
+
+def plan(scenario: Scenario) -> None:
+    """Hosts, links, timeline and closed forms of ``scenario``."""
+    network = network_plan(scenario)
+    nodes = [(host.name, str(host.address.ip), "on the core") for host in network.hosts]
+    nodes += [
+        (r.name, str(r.gateway.ip), f"mobile router of {r.prefix}, switch {r.switch}") for r in network.mobile_routers
+    ]
+    nodes += [(n.name, ", ".join(map(str, n.addresses.values())), "mobile node") for n in network.mobile_nodes]
+    table("Nodes", ("name", "address", "role"), nodes)
+    links = [
+        (" - ".join(link.between), f"{link.delay * 1e3:g} ms", _extra(link.jitter, link.loss, link.rate))
+        for link in scenario.links
+    ]
+    table("Links, each direction", ("between", "delay", "besides"), links)
+    moves = [
+        (
+            f"{move.at:g} s",
+            move.node,
+            "attaches to" if move == scenario.moves_of(move.node)[0] else f"after a gap of {move.gap * 1e3:g} ms at",
+            move.to,
+        )
+        for move in sorted(scenario.movement, key=lambda move: move.at)
+    ]
+    table("Movement", ("at", "node", "", "mobile router"), moves)
+    rows = []
+    for session in sessions_of(scenario):
+        address = known_address(scenario, network, session)
+        node = network.mobile_node(session.entry.to)
+        anchor = next(router for router, own in node.addresses.items() if str(own) == address)
+        expected = oracle.expect(
+            scenario, session.method, session.transport, session.entry.from_, session.entry.to, session.at_s, anchor
+        ).setup_s
+        rows.append(
+            (
+                session.name,
+                f"{session.at_s:g} s",
+                f"{session.entry.from_} → {session.entry.to}",
+                session.method,
+                session.transport,
+                "cannot be set up" if expected is None else f"{expected * 1e3:g} ms",
+            )
+        )
+    table("Sessions", ("name", "at", "parties", "method", "transport", "expected set-up"), rows)
+
+
+def _extra(jitter: float, loss: float, rate: float | None) -> str:
+    words = [f"jitter {jitter * 1e3:g} ms"] if jitter else []
+    words += [f"loss {loss * 100:g} %"] if loss else []
+    words += [f"{rate / 1e6:g} Mbit/s"] if rate else []
+    return ", ".join(words)
+
+
+def sessions(title: str, rows: Sequence[dict[str, str]], handovers: Sequence[dict[str, str]]) -> None:
+    """What came out of a run: its sessions beside the closed form, and its handovers."""
+    columns = (
+        "session",
+        "method",
+        "transport",
+        "start s",
+        "lookup ms",
+        "connect ms",
+        "set-up ms",
+        "expected ms",
+        "path",
+        "outcome",
+    )
+    keys = (
+        "session",
+        "method",
+        "transport",
+        "start_s",
+        "lookup_ms",
+        "connect_ms",
+        "setup_ms",
+        "expected_setup_ms",
+        "path",
+        "outcome",
+    )
+    table(f"{title}: sessions", columns, [[_short(row[key]) for key in keys] for row in rows])
+    columns = ("node", "from", "to", "detached s", "attached s", "address s", "redirect s", "first packet s", "lost")
+    keys = (
+        "mn",
+        "from_mr",
+        "to_mr",
+        "detach_s",
+        "attach_s",
+        "address_s",
+        "redirect_s",
+        "first_packet_s",
+        "lost_packets",
+    )
+    if handovers:
+        table(f"{title}: handovers", columns, [[_short(row[key]) for key in keys] for row in handovers])
+
+
+def _short(value: str) -> str:
+    """The files have all digits; here, three."""
+    try:
+        return f"{float(value):.3f}" if "." in value and not value.count(".") > 1 else value
+    except ValueError:
+        return value
+
+
+class Board:
+    """Progress of several runs: bars with the time left on a terminal, plain lines elsewhere."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        if sys.stderr.isatty():
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[phase]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._tasks = {name: self._bars.add_task(name, total=1.0, phase="waiting") for name in names}
+
+    def __enter__(self) -> Board:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def follow(self, name: str) -> Callable[[str, float | None], None]:
+        """A function that takes the phase of run ``name``, and the share of the scenario that has been played."""
+
+        def tell(phase: str, share: float | None) -> None:
+            if self._bars:
+                self._bars.update(self._tasks[name], phase=phase, **({} if share is None else {"completed": share}))
+            elif share is None:
+                sys.stderr.write(f"{name}: {phase}\n")
+
+        return tell

@@ -1,0 +1,145 @@
+"""One run from outside: its folder and manifest, the runner in the guest or natively, then records and an outcome."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dmmlab.experiments import environment, isolation, records
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import Scenario
+from dmmlab.guest.cache import find_kernel
+from dmmlab.guest.errors import GuestError
+from dmmlab.guest.launch import execute
+
+Runtime = Literal["guest", "native"]
+Clock = Literal["virtual", "real"]
+FORMAT = 1  # of run.json and the tables
+FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
+INTERRUPTED = 130
+
+
+@dataclass
+class Progress:
+    """Tells ``tell(phase, share)`` how far a run is, and keeps the wall time of each phase in ``spent_s``."""
+
+    tell: Callable[[str, float | None], None] = lambda phase, share: None
+    spent_s: dict[str, float] = field(default_factory=dict)
+    _phase: str = ""
+    _since: float = 0.0
+
+    def enter(self, phase: str) -> None:
+        now = time.monotonic()
+        if self._phase:
+            self.spent_s[self._phase] = self.spent_s.get(self._phase, 0.0) + now - self._since
+        self._phase, self._since = phase, now
+        if phase:
+            self.tell(phase, None)
+
+    def line(self, text: str) -> None:
+        """One line of the runner's standard output."""
+        said = json.loads(text)
+        if "phase" in said:
+            self.enter(said["phase"])
+        else:
+            self.tell(self._phase, said["progress"])
+
+
+def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, progress: Progress) -> RunDirectory:
+    """Runs ``scenario`` into folder ``out``; how it ended is in its ``outcome.json``.
+
+    Raises KeyboardInterrupt when the user stopped it: the folder then has no outcome and counts as unfinished.
+    """
+    run = RunDirectory(out)
+    progress.enter("start")
+    kernel = find_kernel(clock).version if runtime == "guest" else environment.platform.release()
+    run.create(
+        {
+            "format": FORMAT,
+            "name": scenario.name,
+            "seed": scenario.seed,
+            "runtime": runtime,
+            "clock": clock,
+            "environment": environment.describe(kernel),
+            "scenario": scenario.model_dump(mode="json", by_alias=True),
+        }
+    )
+    began = time.monotonic()
+    status, said = _in_guest(run, clock, progress) if runtime == "guest" else _natively(run, progress)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    progress.enter("records")
+    if status:
+        run.finish(
+            "failed", said.strip().splitlines()[-1] if said.strip() else f"the runner ended with status {status}"
+        )
+        return run
+    try:
+        records.reduce(run)
+    except records.RecordError as error:
+        run.finish("failed", str(error))
+        return run
+    found = records.problems(run)
+    run.finish("invalid" if found else "ok", "; ".join(found) or None, wall_s=round(time.monotonic() - began, 3))
+    progress.enter("")
+    return run
+
+
+def _command(run: RunDirectory) -> list[str]:
+    return isolation.argv([sys.executable, "-m", "dmmlab.experiments.lab", str(run.root.resolve())])
+
+
+def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int, str]:
+    _compile()
+    progress.enter("boot")
+    lines, errors = _Lines(progress.line), bytearray()
+    try:
+        status = execute(
+            _command(run), writable=[run.root], cwd=Path("/"), clock=clock, stdout=lines.feed, stderr=errors.extend
+        )
+    except GuestError as error:
+        return 1, str(error)
+    (run.log / "runner.log").write_bytes(errors)
+    return status, errors.decode(errors="replace")
+
+
+def _natively(run: RunDirectory, progress: Progress) -> tuple[int, str]:
+    with (run.log / "runner.log").open("w+") as errors:
+        process = isolation.popen(_command(run), stdout=subprocess.PIPE, stderr=errors)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                progress.line(line)
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        errors.seek(0)
+        return status, errors.read()
+
+
+class _Lines:
+    """Cuts a stream of bytes into lines."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self._take, self._rest = take, b""
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._take(line.decode())
+
+
+def _compile() -> None:
+    """Byte code for what the guest will import: it cannot write its own, and would compile everything each time."""
+    here = Path(__file__).resolve().parent.parent
+    for folder in FOLDERS:
+        compileall.compile_dir(str(here / folder), quiet=2)
