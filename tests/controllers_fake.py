@@ -285,12 +285,13 @@ class FakeNetwork:
             elif port in switch.isolated():
                 for link in switch.plan.inter_mr:
                     if link.port_name == name:
-                        ends += self._arrive(i, link.peer_dpid, sent, hops)
+                        ends += self.arrive(i, link.peer_dpid, sent, hops)
             else:
                 ends += [("mn", mac, sent) for mac, place in self.place.items() if place == (i, name)]
         return ends
 
-    def _arrive(self, i: int, peer: int, frame: Frame, hops: int) -> list[tuple[str, str, Frame]]:
+    def arrive(self, i: int, peer: int, frame: Frame, hops: int = 0) -> list[tuple[str, str, Frame]]:
+        """A frame that was on the inter-MR link from switch i reaches its peer."""
         back = next(link.port_name for link in self.switches[peer].plan.inter_mr if link.peer_dpid == i)
         return self._carry(peer, self.switches[peer].ports[back], frame, hops + 1)
 

@@ -7,6 +7,7 @@ from controllers_fake import (
     BROADCAST,
     CN,
     FakeNetwork,
+    FakeSwitch,
     Frame,
     arp_frame,
     chain,
@@ -441,6 +442,102 @@ def test_a_lost_inter_mr_link_is_walked_around() -> None:
     net.pump()
     assert net.events("redirect_confirmed")[-1]["path"] == ["MR1", "MR3", "MR2"]
     check_reachable(net, 1, 1)
+
+
+def test_strays_from_a_peer_go_nowhere_even_without_the_vlan(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = FakeNetwork(mesh(2))
+    net.move(1, 1)
+    monkeypatch.setattr(FakeSwitch, "isolated", lambda self: set())
+    switch = net.switches[1]
+    stray = ip_frame("02:bb:00:00:00:01", mn_mac(1), CN, mn_ip(1, 1), 17)
+    assert switch.process(stray, switch.ports["s1-to2"]) == []
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3], [1, 3, 2], [3, 2, 1]])
+def test_a_restart_during_an_overlap_changes_nothing(order: list[int]) -> None:
+    """The older of two sightings alone would draw the redirect to the wrong switch."""
+    net = FakeNetwork(mesh(3))
+    net.move(1, 1)
+    net.move(1, 2)
+    old = net.place.pop(mn_mac(1))
+    net.advance(1)
+    net.attach(mn_mac(1), 3)
+    net.dhcp(1)
+    check_restart_changes_nothing(net, order)
+    check_reachable(net, 1, 1)
+    net.remove_port(*old)
+    net.pump()
+    check_reachable(net, 1, 2)
+
+
+def test_copies_that_were_on_their_way_are_no_news() -> None:
+    net = FakeNetwork(mesh(2))
+    net.move(1, 1)
+    net.detach(mn_mac(1))
+    net.attach(mn_mac(1), 2)
+    for _ in range(3):
+        up(net, 1, 1)
+    net.pump()
+    assert len(net.events("mn_attached")) == 2 and len(net.events("redirect_decided")) == 1
+    up(net, 1, 1)
+    assert not net.queue, "a known sender is copied no more"
+
+
+def test_an_answer_to_older_rules_confirms_nothing() -> None:
+    net = FakeNetwork(mesh(2))
+    net.move(1, 1)
+    net.detach(mn_mac(1))
+    net.attach(mn_mac(1), 2)
+    up(net, 1, 1)
+    net.pump(3)
+    old = [each for each in net.queue if isinstance(each, messages.BarrierReplied)]
+    net.queue.clear()
+    net.detach(mn_mac(1))
+    net.attach(mn_mac(1), 2)
+    up(net, 1, 1)
+    net.queue.extend(old)
+    net.pump(3 + len(old))
+    assert len(net.events("redirect_decided")) == 2 and not net.events("redirect_confirmed")
+    net.pump()
+    assert len(net.events("redirect_confirmed")) == 1
+
+
+def test_back_at_the_anchor_traffic_turns_at_once_and_the_old_path_empties_first() -> None:
+    net = FakeNetwork(mesh(2))
+    net.move(1, 1)
+    net.move(1, 2)
+    old = net.place.pop(mn_mac(1))
+    net.attach(mn_mac(1), 1)
+    up(net, 1, 1)
+    net.pump(2)  # port added, first frame; no barrier yet
+    assert [who for _, who, _ in down(net, 1, 1)] == [mn_mac(1)]
+    here, net.place[mn_mac(1)] = net.place[mn_mac(1)], old
+    in_flight = ip_frame(router_mac(1), mn_mac(1), CN, mn_ip(1, 1), 17)
+    while net.core.deadline_ns() is None:
+        assert [who for _, who, _ in net.arrive(1, 2, in_flight)] == [mn_mac(1)], "the overlap still delivers"
+        net.pump(1)
+    left_ns = (net.core.deadline_ns() or 0) - net.now_ns
+    assert left_ns == pytest.approx(4e6, abs=1e5), "as long as the old path is"
+    assert net.arrive(1, 2, in_flight)
+    net.place[mn_mac(1)] = here
+    net.pump()
+    assert net.arrive(1, 2, in_flight) == []
+
+
+def test_a_release_counts_where_it_is_delivered() -> None:
+    """On sight of it at the serving switch the redirect must stay: the message is still under way on it."""
+    net = FakeNetwork(chain(3))
+    net.move(1, 1)
+    net.move(1, 3)
+    address = mn_ip(1, 1)
+    release = dhcp_frame(mn_mac(1), router_mac(3), address, router_ip(1), 7, chaddr=mn_mac(1), ciaddr=address)
+    net.from_mn(mn_mac(1), release)
+    copies = [each for each in net.queue if isinstance(each, messages.FrameCopied)]
+    assert [each.dpid for each in copies] == [3, 2, 1]
+    net.pump(2)
+    assert address in net.core.bindings
+    net.pump()
+    assert address not in net.core.bindings
 
 
 @pytest.mark.parametrize("seed", range(20))
