@@ -198,7 +198,7 @@ def test_central_gives_the_relay_and_the_mn_its_leg() -> None:
     assert session is not None
     assert world.relay_events == [
         RelayWanted(session, Transport.UDP, ("10.3.0.2", 9000)),
-        LegOpened(session, ("10.1.0.2", 7000), Leg.PLAIN, ("udp", "10.1.0.2", 7000), 0),
+        LegOpened(session, ("10.1.0.2", 7000), Leg.PLAIN, ("udp", "10.1.0.2", 7000), 0, session),
     ]
 
 

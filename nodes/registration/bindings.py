@@ -112,6 +112,7 @@ class LegOpened:
     leg: Leg
     source: Peer
     offset: int
+    request: int
 
 
 @dataclass(slots=True, frozen=True)

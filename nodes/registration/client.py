@@ -160,12 +160,14 @@ class RegistrationClient:
             )
         )
 
-    async def open_leg(self, session: int, address: str, port: int) -> Outcome:
-        """Open another user plane of a relayed UDP session, from a new address, before the registration is updated.
+    async def open_leg(self, session: int, address: str, port: int, leg: Leg = Leg.PLAIN) -> Outcome:
+        """Open another user plane of a relayed session, at a new address, before the registration is updated.
 
-        The outcome's ``addresses`` and ``port`` are the relay's side of the leg.
+        UDP goes there at once. TCP: connections that the CN makes from now on do; a running one that is resumable is
+        moved by :meth:`LegTerminal.move`. The outcome's ``addresses`` and ``port`` are the relay's side of the leg.
         """
-        return await self._ask(Message(MessageType.LEG_OPEN, 0, session=session, addresses=(address,), port=port))
+        message = Message(MessageType.LEG_OPEN, 0, session=session, addresses=(address,), port=port, leg=leg)
+        return await self._ask(message)
 
     async def close_leg(self, session: int, address: str, port: int) -> Outcome:
         """Give up an older user plane of a relayed session at once instead of by the server's timer."""

@@ -204,18 +204,21 @@ class ClientCore:
             del self._answers[next(iter(self._answers))]
         self._outbox.append(data)
 
-    def sign(self, message: Message) -> bytes:
-        """Return a request of its own number, for a stream that the caller looks after."""
+    def sign(self, message: Message) -> tuple[bytes, int]:
+        """Return a request and the number it was given, for a stream that the caller looks after."""
         self._sequence += 1
-        return encode(replace(message, node=self.node, sequence=self._sequence), self._key)
+        return encode(replace(message, node=self.node, sequence=self._sequence), self._key), self._sequence
 
     def authentic(self, data: bytes) -> Message | None:
-        """Return the message if it is one for us and signed with our key."""
+        """Return the message of a stream if it is for us, signed with our key, and not a replay."""
         try:
             message = decode(data)
         except WireError:
             return None
-        return message if message.node == self.node and verified(data, self._key) else None
+        if message.node != self.node or not verified(data, self._key):
+            return None
+        replayed = message.type is MessageType.LEG_HELLO and not self._window.accept(message.sequence)
+        return None if replayed else message
 
     def datagrams_to_send(self) -> list[bytes]:
         """Return, and forget, the messages for the server."""

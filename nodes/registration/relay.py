@@ -9,8 +9,8 @@ import contextlib
 import socket
 from typing import Protocol
 
-from dmmlab.nodes.registration.bindings import LegOpened, RelayWanted
-from dmmlab.nodes.registration.wire import Transport
+from dmmlab.nodes.registration.bindings import LegOpened, Peer, RelayWanted
+from dmmlab.nodes.registration.wire import Message
 
 BATCH = 64
 ANY_ADDRESS = ("0.0.0.0", "::")
@@ -28,6 +28,18 @@ class RelayOwner(Protocol):
 
     def release(self, session: int, why: str) -> None:
         """End the session."""
+
+    def sign(self, session: int, message: Message) -> bytes:
+        """Return a message to the MN of the session, signed; a sequence of 0 is replaced by one of ours."""
+
+    def opened(self, peer: Peer, transport: asyncio.WriteTransport) -> None:
+        """Answer this peer on this stream."""
+
+    def closed(self, peer: Peer) -> None:
+        """Forget the stream."""
+
+    def receive_stream(self, data: bytes, peer: Peer) -> None:
+        """Take a message from a stream."""
 
 
 class Relay(Protocol):
@@ -143,10 +155,3 @@ class UdpRelay:
                 self._outer.sendto(data, self._peer)
             self._up += 1
             self._bytes += len(data)
-
-
-def open_relay(wanted: RelayWanted, owner: RelayOwner) -> Relay:
-    """Open the relay of a session; raises OSError when the server has no port left."""
-    if wanted.transport is Transport.UDP:
-        return UdpRelay(wanted, owner)
-    raise OSError("TCP relay")

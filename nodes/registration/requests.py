@@ -156,7 +156,7 @@ class Requests:
         if pending.session is not None:
             session = self.sessions[pending.session]
             source = ("udp", addresses[0], port)
-            self._add_leg(session, (addresses[0], port), message.leg or Leg.PLAIN, source, 0, now)
+            self._add_leg(session, (addresses[0], port), message.leg or Leg.PLAIN, source, message, now)
             assert self.relay_address is not None
             addresses, port = (self.relay_address,), session.port
         record = self._core.records[pending.requester]
@@ -187,7 +187,7 @@ class Requests:
     # ---- relayed sessions
 
     def _add_leg(
-        self, session: Session, address: tuple[str, int], leg: Leg, source: Peer, offset: int, now: float
+        self, session: Session, address: tuple[str, int], leg: Leg, source: Peer, message: Message, now: float
     ) -> None:
         if address in session.legs:
             session.legs.remove(address)
@@ -197,7 +197,7 @@ class Requests:
                 session.retire[old] = now + self._leg_linger_s
                 heapq.heappush(self.timers, (session.retire[old], session.number, old))
         session.legs.append(address)
-        self._core.events.append(LegOpened(session.number, address, leg, source, offset))
+        self._core.events.append(LegOpened(session.number, address, leg, source, message.offset or 0, message.sequence))
         self._core.note(
             now, "leg_opened", session=session.number, node=session.target, address=spell(address),
             legs=len(session.legs),
@@ -225,9 +225,9 @@ class Requests:
             MessageType.LEG_OPENED, 0, session=session.number, addresses=(self.relay_address,), port=session.leg_port
         )
         if source[0] == "leg":  # the stream itself: the relay answers, as only it knows the offset
-            self._add_leg(session, address, Leg.RESUMABLE, source, message.offset or 0, now)
+            self._add_leg(session, address, Leg.RESUMABLE, source, message, now)
             return
-        self._add_leg(session, address, Leg.PLAIN, source, 0, now)
+        self._add_leg(session, address, message.leg or Leg.PLAIN, source, message, now)
         self._core.answer(record, message.sequence, source, now, answer)
 
     def close_leg(self, record: Record, message: Message, source: Peer, now: float) -> None:
@@ -259,6 +259,15 @@ class Requests:
             session.retire.pop(address, None)
             self._core.events.append(LegRetired(session.number, address))
             self._core.note(now, "leg_retired", session=session.number, address=spell(address), reason=why)
+
+    def sign(self, number: int, message: Message) -> bytes:
+        """Return a message of the relay to the MN of a session; without a sequence number it gets one of ours."""
+        target = self.sessions[number].target
+        if message.sequence == 0:
+            self._sequence += 1
+            message.sequence = self._sequence
+        message.node, message.session = target, number
+        return encode(message, self._core.keys[target])
 
     # ---- time
 

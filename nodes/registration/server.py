@@ -27,10 +27,11 @@ from dmmlab.nodes.registration.bindings import (
     spell,
 )
 from dmmlab.nodes.registration.journal import Journal
-from dmmlab.nodes.registration.relay import Relay, open_relay
+from dmmlab.nodes.registration.relay import Relay, UdpRelay
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.store import Store
-from dmmlab.nodes.registration.wire import Framer, WireError
+from dmmlab.nodes.registration.tcp_relay import TcpRelay
+from dmmlab.nodes.registration.wire import Framer, Message, Transport, WireError
 
 BATCH = 256  # datagrams served in one transaction at most
 BUFFER_BYTES = 4 << 20
@@ -76,6 +77,7 @@ class Server:
         self._journal.write("stopped", time.time(), {})
         self._store.close()
         await asyncio.sleep(0)
+        self._journal.close()
 
     # ---- in
 
@@ -155,7 +157,7 @@ class Server:
 
     def _open_relay(self, wanted: RelayWanted, now: float) -> None:
         try:
-            relay = open_relay(wanted, self)
+            relay: Relay = (UdpRelay if wanted.transport is Transport.UDP else TcpRelay)(wanted, self)
         except OSError:
             self.core.requests.relay_failed(wanted.session, now)
             return
@@ -184,6 +186,10 @@ class Server:
     def relay_address(self) -> str:
         """The address that relays are opened at."""
         return self.core.requests.relay_address or "0.0.0.0"
+
+    def sign(self, session: int, message: Message) -> bytes:
+        """Return a message of the relay to the MN of the session, signed."""
+        return self.core.requests.sign(session, message)
 
     def note(self, name: str, **fields: object) -> None:
         """Write an event of the relay to the log."""

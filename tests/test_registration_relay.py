@@ -1,0 +1,342 @@
+"""The relay of server-central mode on loopback: UDP and TCP, two user planes at once, moves amid a stream."""
+
+import asyncio
+import contextlib
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmmlab.nodes.registration import Agreement, IncomingRequest, Leg, Mode, Outcome, RegistrationClient, Transport
+from dmmlab.nodes.registration.journal import Journal
+from dmmlab.nodes.registration.server import Server
+from dmmlab.nodes.registration.server_core import ServerCore
+from dmmlab.nodes.registration.splice import ACK, DATA, END, FRAME, Resumable
+from dmmlab.nodes.registration.store import Store
+from dmmlab.nodes.registration.terminal import LegTerminal
+
+KEYS = {name: name.encode() * 8 for name in ("mn1", "cn3")}
+OLD, NEW, CN, OTHER = "127.0.0.2", "127.0.0.4", "127.0.0.3", "127.0.0.6"
+
+
+class Scene:
+    """A server in this loop, an MN and a CN that are registered."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.folder = folder
+        core = ServerCore(KEYS, time.time(), relay_address="127.0.0.1", **options)
+        self.server = Server(core, Store(folder / "db"), Journal(folder / "events", "server"))
+        self.agreement: Agreement | None = None
+
+    async def start(self) -> None:
+        port = await self.server.start("127.0.0.1", 0)
+        self.mn = RegistrationClient("mn1", KEYS["mn1"], ("127.0.0.1", port), on_request=self.decide)
+        self.cn = RegistrationClient("cn3", KEYS["cn3"], ("127.0.0.1", port))
+        await self.mn.bind(OLD)
+        await self.cn.bind(CN)
+        assert (await self.mn.register([OLD], 7000)).ok and (await self.cn.register([CN], 1)).ok
+
+    def decide(self, _request: IncomingRequest) -> Agreement:
+        assert self.agreement is not None
+        return self.agreement
+
+    async def central(self, transport: Transport, agreement: Agreement) -> Outcome:
+        self.agreement = agreement
+        answer = await self.cn.request("mn1", Mode.CENTRAL, transport, user_plane=(CN, 0))
+        assert answer.ok and answer.session is not None
+        return answer
+
+    async def stop(self) -> None:
+        await self.mn.close()
+        await self.cn.close()
+        await self.server.stop()
+        await asyncio.sleep(0.05)
+
+
+def play(tmp_path: Path, scene: Callable[[Scene], Coroutine[Any, Any, None]], **options: Any) -> str:
+    async def whole() -> None:
+        made = Scene(tmp_path, **options)
+        await made.start()
+        try:
+            await scene(made)
+        finally:
+            await made.stop()
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    return (tmp_path / "events").read_text()
+
+
+class Endpoint:
+    """A UDP socket of the user plane."""
+
+    def __init__(self, host: str, port: int = 0) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((host, port))
+        self.socket.setblocking(False)
+        self.address: tuple[str, int] = self.socket.getsockname()
+
+    async def receive(self, wait_s: float = 2.0) -> tuple[bytes, tuple[str, int]]:
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self.socket, 2048), wait_s)
+
+    async def silent(self) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await self.receive(0.1)
+            return False
+        return True
+
+    def __enter__(self) -> "Endpoint":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+
+def test_udp_goes_through_the_relay_and_strangers_do_not(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        with Endpoint(OLD) as mn, Endpoint(CN) as cn, Endpoint(CN) as late, Endpoint(OTHER) as stranger:
+            answer = await made.central(Transport.UDP, Agreement((OLD,), mn.address[1]))
+            relay = (answer.addresses[0], answer.port)
+            cn.socket.sendto(b"hello", relay)
+            data, leg = await mn.receive()
+            assert data == b"hello" and leg[0] == "127.0.0.1" and leg != relay
+            mn.socket.sendto(b"back", leg)
+            assert await cn.receive() == (b"back", relay)
+            for one in (stranger, late):
+                one.socket.sendto(b"intruder", relay)
+                one.socket.sendto(b"intruder", leg)
+            assert await mn.silent() and await cn.silent()
+            assert answer.session is not None and (await made.cn.close_session(answer.session)).ok
+            cn.socket.sendto(b"after", relay)
+            assert await mn.silent()
+
+    log = play(tmp_path, scene)
+    assert '"relay_carried"' in log and '"down": 1, "up": 1, "bytes": 9, "dropped": 4' in log
+
+
+def test_two_udp_legs_at_once_while_the_registration_still_says_the_old_address(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        with Endpoint(OLD) as old, Endpoint(NEW) as new, Endpoint(CN) as cn:
+            answer = await made.central(Transport.UDP, Agreement((OLD,), old.address[1]))
+            relay, session = (answer.addresses[0], answer.port), answer.session or 0
+            cn.socket.sendto(b"1", relay)
+            _, leg = await old.receive()
+            await made.mn.bind(NEW)
+            opened = await made.mn.open_leg(session, NEW, new.address[1])
+            assert opened.ok and (opened.addresses[0], opened.port) == leg
+            assert (await made.cn.request("mn1", Mode.P2P)).addresses == (OLD,)
+            cn.socket.sendto(b"2", relay)
+            assert (await new.receive())[0] == b"2" and await old.silent()
+            for one in (old, new):
+                one.socket.sendto(b"up", leg)
+                assert (await cn.receive())[0] == b"up"
+            assert (await made.mn.close_leg(session, OLD, old.address[1])).ok
+            old.socket.sendto(b"up", leg)
+            assert await cn.silent()
+            new.socket.sendto(b"up", leg)
+            assert (await cn.receive())[0] == b"up"
+
+    log = play(tmp_path, scene)
+    assert log.count('"leg_opened"') == 2 and '"legs": 2' in log and '"reason": "closed"' in log
+
+
+def test_an_old_udp_leg_retires_by_timer(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        with Endpoint(OLD) as old, Endpoint(NEW) as new, Endpoint(CN) as cn:
+            answer = await made.central(Transport.UDP, Agreement((OLD,), old.address[1]))
+            cn.socket.sendto(b"1", (answer.addresses[0], answer.port))
+            _, leg = await old.receive()
+            assert (await made.mn.open_leg(answer.session or 0, NEW, new.address[1])).ok
+            await asyncio.sleep(0.4)
+            old.socket.sendto(b"late", leg)
+            assert await cn.silent()
+
+    assert '"leg_retired"' in play(tmp_path, scene, leg_linger_s=0.2)
+
+
+# ---- TCP
+
+
+@contextlib.asynccontextmanager
+async def tcp_service(host: str) -> AsyncIterator[int]:
+    """Sends back what it gets, and ends when the other side does."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, host, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def echo(
+    relay: tuple[str, int], data: bytes, pause: Callable[[int], Coroutine[Any, Any, None]] | None = None
+) -> bytes:
+    """Send the data in pieces through the relay, and return what comes back until the end."""
+    reader, writer = await asyncio.open_connection(*relay, local_addr=(CN, 0))
+
+    async def send() -> None:
+        for number, start in enumerate(range(0, len(data), 50_000)):
+            writer.write(data[start : start + 50_000])
+            await writer.drain()
+            if pause is not None:
+                await pause(number)
+        writer.write_eof()
+
+    received = bytearray()
+
+    async def receive() -> None:
+        while part := await reader.read(65536):
+            received.extend(part)
+
+    await asyncio.gather(send(), receive())
+    writer.close()
+    return bytes(received)
+
+
+@pytest.mark.parametrize("leg", list(Leg))
+def test_tcp_goes_through_the_relay(tmp_path: Path, leg: Leg) -> None:
+    async def scene(made: Scene) -> None:
+        async with tcp_service(OLD) as port:
+            terminal = LegTerminal(made.mn, (OLD, port))
+            leg_port = await terminal.start()
+            agreement = Agreement((OLD,), leg_port if leg is Leg.RESUMABLE else port, leg)
+            answer = await made.central(Transport.TCP, agreement)
+            relay = (answer.addresses[0], answer.port)
+            data = random.Random(1).randbytes(700_001)
+            for _ in range(2):
+                assert await echo(relay, data) == data
+            assert await echo(relay, b"") == b""
+            with pytest.raises((OSError, AssertionError)):
+                reader, writer = await asyncio.open_connection(*relay, local_addr=(OTHER, 0))
+                writer.write(b"intruder")
+                got = await reader.read(100)
+                writer.close()
+                assert got != b""
+            assert (await made.cn.close_session(answer.session or 0)).ok
+            await terminal.close()
+
+    log = play(tmp_path, scene)
+    assert '"down": 1400002, "up": 1400002, "dropped": 1' in log
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["both legs alive", "old leg dead"])
+def test_a_tcp_stream_goes_on_over_a_new_leg(tmp_path: Path, cut: bool) -> None:
+    async def scene(made: Scene) -> None:
+        async with tcp_service(OLD) as port:
+            terminal = LegTerminal(made.mn, (OLD, port))
+            await terminal.start()
+            answer = await made.central(Transport.TCP, Agreement((OLD,), terminal.port, Leg.RESUMABLE))
+            session = answer.session or 0
+            hosts = iter([NEW, "127.0.0.5", NEW])
+
+            async def move(number: int) -> None:
+                if number % 8 != 5:
+                    return
+                while session not in terminal._sessions:
+                    await asyncio.sleep(0.01)
+                if cut:
+                    for legs in (terminal._sessions[session].splice._legs,):
+                        for writer in legs.values():
+                            writer.transport.abort()
+                    await asyncio.sleep(0.05)
+                assert await terminal.move(next(hosts)) == {session: True}
+
+            data = random.Random(2).randbytes(1_300_003)
+            assert await echo((answer.addresses[0], answer.port), data, move) == data
+            await terminal.close()
+
+    log = play(tmp_path, scene, leg_linger_s=0.2)
+    assert log.count('"leg_opened"') == 4
+
+
+def test_a_leg_of_a_stranger_is_refused(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        async with tcp_service(OLD) as port:
+            terminal = LegTerminal(made.mn, (OLD, port))
+            await terminal.start()
+            answer = await made.central(Transport.TCP, Agreement((OLD,), terminal.port, Leg.RESUMABLE))
+
+            async def attack(number: int) -> None:
+                if number != 2:
+                    return
+                while not terminal._sessions:
+                    await asyncio.sleep(0.01)
+                carried = terminal._sessions[answer.session or 0]
+                thief = LegTerminal(RegistrationClient("mn1", b"wrong" * 7, ("127.0.0.1", 9)), ("127.0.0.1", 9))
+                thief._sessions = {answer.session or 0: carried}
+                assert await thief.move(NEW) == {answer.session: False}
+                other = LegTerminal(made.cn, ("127.0.0.1", 9))
+                other._sessions = {answer.session or 0: carried}
+                assert await other.move(NEW) == {answer.session: False}
+
+            data = random.Random(3).randbytes(400_000)
+            assert await echo((answer.addresses[0], answer.port), data, attack) == data
+            reader, writer = await asyncio.open_connection(OLD, terminal.port)
+            writer.write(b"\1\1\0\20" + bytes(12))
+            assert await reader.read(10) == b""
+            writer.close()
+            await terminal.close()
+
+    log = play(tmp_path, scene)
+    assert '"bad_authenticator"' in log and '"unknown_session"' in log and log.count('"leg_opened"') == 1
+
+
+def test_an_idle_relay_is_closed(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        made.server._relay_idle_s = 0.1
+        answer = await made.central(Transport.UDP, Agreement((OLD,), 7000))
+        await asyncio.sleep(0.3)
+        assert answer.session not in made.server.core.requests.sessions
+
+    assert '"reason": "idle"' in play(tmp_path, scene)
+
+
+# ---- the stream without input or output
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_resumable_stream_survives_any_cut(seed: int) -> None:
+    rng = random.Random(seed)
+    left, right = Resumable(), Resumable()
+    sent, received = bytearray(), bytearray()
+    wire = b""
+    for _ in range(300):
+        if rng.random() < 0.6:
+            data = rng.randbytes(rng.randrange(1, 50))
+            sent += data
+            wire += left.write(data)
+        while len(wire) >= FRAME.size and rng.random() < 0.7:
+            kind, length, offset = FRAME.unpack(wire[: FRAME.size])
+            data, wire = wire[FRAME.size : FRAME.size + length], wire[FRAME.size + length :]
+            received += right.take(kind, offset, data)
+            if rng.random() < 0.5:
+                left.acknowledged(FRAME.unpack(right.ack())[2])
+        if rng.random() < 0.1:
+            wire = left.resume(right.received)
+    wire = left.resume(right.received) + left.finish()
+    while wire:
+        kind, length, offset = FRAME.unpack(wire[: FRAME.size])
+        received += right.take(kind, offset, wire[FRAME.size : FRAME.size + length])
+        wire = wire[FRAME.size + length :]
+    assert received == sent and right.ended and not left.done
+    left.take(*FRAME.unpack(right.ack())[::2], b"")
+    left.take(END, 0, b"")
+    assert left.done
+
+
+def test_a_resumable_stream_notices_gaps_and_lies() -> None:
+    stream = Resumable()
+    stream.write(b"abc")
+    for kind, offset in ((DATA, 5), (ACK, 4), (END, 1)):
+        with pytest.raises(ValueError):
+            stream.take(kind, offset, b"x")
