@@ -8,7 +8,7 @@ the switches' own tables: sightings in ADMIT, bindings in LEDGER.
 from collections.abc import Callable
 from typing import Any
 
-from dmmlab.controllers import dhcp, flows, messages
+from dmmlab.controllers import dhcp, flows, messages, nd
 from dmmlab.controllers.messages import Command, Event, ReportRules
 from dmmlab.controllers.paths import Path, shortest
 from dmmlab.controllers.plan import Plan
@@ -116,7 +116,7 @@ class Core:
 
     def _assign_base(self, switch: Switch) -> None:
         dpid = switch.plan.dpid
-        self.updates.book.assign(("base", dpid), {dpid: flows.base(switch.plan, switch.ports)})
+        self.updates.book.assign(("base", dpid), {dpid: flows.base(switch.plan, switch.ports, self.plan.family)})
 
     # Ports and mobile nodes
 
@@ -203,6 +203,7 @@ class Core:
         if at_node and mac not in self._router_macs and not event.frame[6] & 1:
             if self._sight(mac, Location(event.dpid, event.in_port), now_ns, "mn_attached"):
                 self._refresh(mac, now_ns, "mn_attached")
+            self._learn_claimed(mac, event.frame, now_ns)
             self.updates.flush(now_ns, "mn_attached")
         message = dhcp.parse_frame(event.frame)
         if message is not None:
@@ -238,6 +239,18 @@ class Core:
             self._record_binding(held, "binding_renewed", now_ns)
             self._assign_ledger(held, now_ns, restart=True)
         self.updates.flush(now_ns, "binding_learned")
+
+    def _learn_claimed(self, mac: str, frame: bytes, now_ns: int) -> None:
+        """An IPv6 address in use: its prefix says whose it is, wherever the mobile node is. It has no lease."""
+        address = nd.claimed_address(frame) if self.plan.family == "ipv6" else None
+        anchor = self.plan.anchor_of(address) if address else None
+        if address is None or anchor is None:
+            return
+        held = self.bindings.get(address)
+        if held is not None and held.mac != mac:
+            self._unbind(held, now_ns, "binding_released")
+        if held is None or held.mac != mac:
+            self._bind(Binding(mac, address, anchor.dpid, None), now_ns, "binding_learned")
 
     def _bind(self, binding: Binding, now_ns: int, event: str) -> None:
         self.bindings[binding.address] = binding
@@ -319,11 +332,9 @@ class Core:
         self.updates.begin(change, old.delay_s if old else 0.0, now_ns)
 
     def _assign_pairs(self, mac: str, anchor: int) -> None:
-        router = self.switches[anchor].plan
-        address = router.router_ip if self.plan.family == "ipv4" else router.router_ip6
         paths = {b.path for b in self.bindings.values() if b.mac == mac and b.anchor == anchor and b.path}
-        assert address is not None and len(paths) <= 1
-        rules = flows.merged(flows.pair_rules(path, mac, router.router_mac, address) for path in paths)
+        assert len(paths) <= 1
+        rules = flows.merged(flows.pair_rules(path, mac, self.switches[anchor].plan) for path in paths)
         self.updates.book.assign(("pair", mac, anchor), rules)
 
     def _held(self, dpid: int, rule: Rule) -> bool:

@@ -35,15 +35,16 @@ SIGHTING_BYTES = 128  # enough for the headers that say who and where; the frame
 DHCP_BYTES = 0xFFFF  # OFPCML_NO_BUFFER: the whole message
 MAX_TIMEOUT_S = 0xFFFF  # an OpenFlow timeout is 16 bits wide
 
-_DHCP, _KNOWN, _INFRASTRUCTURE, _UNKNOWN = 300, 200, 150, 0
-_ON_LINK, _REDIRECT, _PAIR, _FROM_PEER, _DEFAULT = 120, 110, 100, 10, 0
+_DHCP, _INFRASTRUCTURE, _OVERHEARD, _KNOWN, _UNKNOWN = 300, 250, 240, 200, 0
+_ON_LINK, _PAIR, _STAYS, _REDIRECT, _FROM_PEER, _DEFAULT = 140, 130, 120, 110, 10, 0
 
 
 @dataclass(frozen=True)
 class Family:
     """How one address family is matched: packets to and from an address, and the question who has it.
 
-    ``on_link`` is what a router and a host say to each other before the host can send: see :func:`pair_rules`.
+    ``on_link`` is what a router says to a host before the host can send: see :func:`pair_rules`. ``stays`` is what a
+    host sends from an old address and means for its new link all the same. ``overheard`` is what tells of bindings.
     """
 
     to_address: Mapping[str, Value]
@@ -52,6 +53,8 @@ class Family:
     resolve: Mapping[str, Value]
     target: str
     on_link: tuple[Mapping[str, Value], ...]
+    stays: tuple[Mapping[str, Value], ...] = ()
+    overheard: tuple[Mapping[str, Value], ...] = ()
 
     def to(self, address: str, **where: Value) -> Match:
         """Packets to the address."""
@@ -74,15 +77,28 @@ IPV4 = Family(
     target="arp_tpa",
     on_link=({"eth_type": 0x0806}, {"eth_type": 0x0800, "ip_proto": 17, "udp_src": 67, "udp_dst": 68}),
 )
-FAMILIES = {"ipv4": IPV4}
+_ND = {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}  # OVS 3.1 gets a match on nd_target wrong without code
+_SOLICITATION, _ADVERTISEMENT, _ROUTER_ADVERTISEMENT = ({**_ND, "icmpv6_type": each} for each in (135, 136, 134))
+IPV6 = Family(
+    to_address={"eth_type": 0x86DD},
+    destination="ipv6_dst",
+    source="ipv6_src",
+    resolve=_SOLICITATION,
+    target="ipv6_nd_target",
+    on_link=(_SOLICITATION, _ADVERTISEMENT, _ROUTER_ADVERTISEMENT),
+    # Linux asks for its new router from the old address, if that is what the packet in hand is from.
+    stays=(_SOLICITATION, _ADVERTISEMENT),
+    overheard=(_SOLICITATION, _ADVERTISEMENT),
+)
+FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
 
 
 def family_of(address: str) -> Family:
-    """The matches for this address's family; KeyError for a family without rules."""
+    """The matches for this address's family."""
     return FAMILIES["ipv6" if ":" in address else "ipv4"]
 
 
-def base(switch: SwitchPlan, ports: Mapping[str, int]) -> list[Rule]:
+def base(switch: SwitchPlan, ports: Mapping[str, int], family: str = "ipv4") -> list[Rule]:
     """What a switch does for everybody: local traffic by learning, nothing from a peer, copies of what reveals a move.
 
     ``ports`` is port number by name. The first frame of an unknown sender is copied, not held up.
@@ -96,6 +112,8 @@ def base(switch: SwitchPlan, ports: Mapping[str, int]) -> list[Rule]:
         Rule(ADMIT, _UNKNOWN, match(), (ToController(SIGHTING_BYTES), Goto(FORWARD)), mark),
         Rule(FORWARD, _DEFAULT, match(), (Normal(),), mark),
     ]
+    for each in FAMILIES[family].overheard:
+        rules.append(Rule(ADMIT, _OVERHEARD, match(**each), (ToController(SIGHTING_BYTES), Goto(FORWARD)), mark))
     router = ports.get(switch.router_port_name)
     if router is not None:
         reply = match(in_port=router, eth_type=0x0800, ip_proto=17, udp_src=67, udp_dst=68)
@@ -126,20 +144,19 @@ def ledger(mac: str, address: str, lease_s: int) -> Rule:
     )
 
 
-def pair_rules(path: Path, mac: str, router_mac: str, router_ip: str) -> dict[int, list[Rule]]:
+def pair_rules(path: Path, mac: str, router: SwitchPlan) -> dict[int, list[Rule]]:
     """Per switch, what carries frames between a mobile node and its old router, whichever address they are about.
 
     A mobile node that comes back to its anchor asks for its router, or for a lease, and is answered before the
     controller has heard of it. So the anchor gives the on-link answers both ways, along the path and to its own ports:
     sent along the path alone they are lost, and the mobile node waits for a retransmission of half a second and more.
     """
-    rules = {hop.dpid: list(_pair(hop, mac, router_mac, router_ip)) for hop in path.hops}
-    inward, both = path.anchor.inward, _both_ways(path)
+    addresses = [each for each in (router.router_ip, router.router_ip6) if each is not None]
+    rules = {hop.dpid: list(_pair(hop, mac, router.router_mac, addresses)) for hop in path.hops}
     mark = cookie(Kind.REDIRECT_PAIR, mac_tag(mac))
-    for each in family_of(router_ip).on_link:
-        rules[path.anchor.dpid].append(
-            Rule(FORWARD, _ON_LINK, match(**{**each, "in_port": inward, "eth_dst": mac}), both, mark)
-        )
+    for answer in (answer for address in addresses for answer in family_of(address).on_link):
+        fields = match(**{**answer, "in_port": path.anchor.inward, "eth_dst": mac})
+        rules[path.anchor.dpid].append(Rule(FORWARD, _ON_LINK, fields, _both_ways(path), mark))
     return rules
 
 
@@ -147,15 +164,16 @@ def _both_ways(path: Path) -> tuple[Action, ...]:
     return (output(path.anchor.outward, path.anchor.inward), Normal())
 
 
-def _pair(hop: Hop, mac: str, router_mac: str, router_ip: str) -> Iterator[Rule]:
+def _pair(hop: Hop, mac: str, router_mac: str, addresses: list[str]) -> Iterator[Rule]:
     mark = cookie(Kind.REDIRECT_PAIR, mac_tag(mac))
     outwards = (output(hop.outward, hop.inward),)
     inwards = (output(hop.inward, hop.outward),)
     yield Rule(FORWARD, _PAIR, match(in_port=hop.inward, eth_src=router_mac, eth_dst=mac), outwards, mark)
     yield Rule(FORWARD, _PAIR, match(in_port=hop.outward, eth_src=mac, eth_dst=router_mac), inwards, mark)
     # The mobile node asks by broadcast for its old router, so the pair of MACs is not enough.
-    asked = family_of(router_ip).question(router_ip, in_port=hop.outward, eth_src=mac)
-    yield Rule(FORWARD, _PAIR, asked, inwards, mark)
+    for address in addresses:
+        asked = family_of(address).question(address, in_port=hop.outward, eth_src=mac)
+        yield Rule(FORWARD, _PAIR, asked, inwards, mark)
 
 
 def redirect_rules(path: Path, address: str, mac: str, router_mac: str) -> dict[int, list[Rule]]:
@@ -175,6 +193,9 @@ def redirect_rules(path: Path, address: str, mac: str, router_mac: str) -> dict[
     handed_back: tuple[Action, ...] = (SetField("eth_dst", router_mac), output(serving.inward, serving.outward))
     sent = family.of(address, in_port=serving.outward, eth_src=mac)
     rules[serving.dpid].append(Rule(FORWARD, _REDIRECT, sent, handed_back, mark))
+    for each in family.stays:
+        local = family.of(address, in_port=serving.outward, eth_src=mac, **each)
+        rules[serving.dpid].append(Rule(FORWARD, _STAYS, local, (Normal(),), mark))
     return rules
 
 

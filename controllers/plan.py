@@ -66,6 +66,15 @@ class Plan:
                 return switch
         raise KeyError(dpid)
 
+    def anchor_of(self, address: str) -> SwitchPlan | None:
+        """The switch whose router allocates from the prefix that the address is in, if there is one."""
+        wanted = ipaddress.ip_address(address)
+        for switch in self.switches:
+            prefix = switch.prefix if wanted.version == 4 else switch.prefix6
+            if prefix is not None and wanted in ipaddress.ip_network(prefix):
+                return switch
+        return None
+
     def to_json(self) -> str:
         """The plan as the text that :meth:`from_json` reads."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)

@@ -40,16 +40,33 @@ def mn_ip(k: int, i: int) -> str:
     return f"10.{i}.0.{10 + k}"
 
 
-def make_plan(links: Iterable[tuple[int, int]], n: int, shared: Iterable[int] = (), delay_s: float = 0.004) -> Plan:
+def router_ip6(i: int) -> str:
+    return f"fd00:{i}::1"
+
+
+def mn_ip6(k: int, i: int) -> str:
+    return f"fd00:{i}::{10 + k:x}"
+
+
+def make_plan(
+    links: Iterable[tuple[int, int]],
+    n: int,
+    shared: Iterable[int] = (),
+    delay_s: float = 0.004,
+    family: str = "ipv4",
+) -> Plan:
     """MR1 to MRn with these inter-MR links; switches in ``shared`` have one port for all their peers."""
     switches = []
     for i in range(1, n + 1):
         peers = sorted({b if a == i else a for a, b in links if i in (a, b)})
         ports = tuple(InterMrPort(f"s{i}-hub" if i in shared else f"s{i}-to{p}", p, delay_s) for p in peers)
+        addresses = {"router_ip": router_ip(i), "prefix": f"10.{i}.0.0/24"}
+        if family == "ipv6":
+            addresses = {"router_ip6": router_ip6(i), "prefix6": f"fd00:{i}::/64"}
         switches.append(
-            SwitchPlan(i, f"s{i}", f"MR{i}", router_mac(i), f"s{i}-eth1", router_ip(i), f"10.{i}.0.0/24", ports)
+            SwitchPlan(i, f"s{i}", f"MR{i}", router_mac(i), f"s{i}-eth1", inter_mr=ports, **addresses)  # type: ignore[arg-type]
         )
-    return Plan(tuple(switches))
+    return Plan(tuple(switches), family)
 
 
 def mesh(n: int) -> Plan:
@@ -344,3 +361,26 @@ def dhcp_frame(
     head = bytes.fromhex((dst_mac + src_mac).replace(":", "")) + b"\x08\x00"
     fields = {**ip_frame(src_mac, dst_mac, src, dst, 17), "udp_src": ports[0], "udp_dst": ports[1]}
     return {**fields, "raw": (head + ip + udp + body).hex()}
+
+
+def ip6_frame(src_mac: str, dst_mac: str, src: str, dst: str, proto: int) -> Frame:
+    return {
+        "eth_src": src_mac,
+        "eth_dst": dst_mac,
+        "eth_type": 0x86DD,
+        "ipv6_src": src,
+        "ipv6_dst": dst,
+        "ip_proto": proto,
+    }
+
+
+def nd_frame(src_mac: str, dst_mac: str, src: str, kind: int, target: str) -> Frame:
+    """A neighbour solicitation (135) or advertisement (136), as fields and as bytes."""
+    dst = "ff02::1"
+    body = bytes([kind, 0]) + bytes(6) + socket.inet_pton(socket.AF_INET6, target)
+    ip = b"\x60" + bytes(3) + len(body).to_bytes(2, "big") + b"\x3a\xff"
+    ip += socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst)
+    head = bytes.fromhex((dst_mac + src_mac).replace(":", "")) + b"\x86\xdd"
+    fields = ip6_frame(src_mac, dst_mac, src, dst, 58)
+    fields |= {"icmpv6_type": kind, "icmpv6_code": 0, "ipv6_nd_target": target}
+    return {**fields, "raw": (head + ip + body).hex()}

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from controllers_fake import FakeNetwork, chain, make_plan, mesh
+from controllers_fake import FakeNetwork, chain, make_plan, mesh, mn_ip6, mn_mac, nd_frame, router_ip6
 
 from dmmlab.controllers.app import Shim, counters
 from dmmlab.controllers.core import Core
@@ -61,7 +61,12 @@ def every_rule() -> list[Rule]:
             net.move(1, here)
         for switch in net.switches.values():
             found |= set(switch.rules.values())
-    return sorted(found, key=repr)
+    net = FakeNetwork(make_plan([(1, 2)], 2, family="ipv6"))
+    for here in (1, 2):
+        net.attach(mn_mac(1), here)
+        net.from_mn(mn_mac(1), nd_frame(mn_mac(1), "33:33:ff:00:00:01", mn_ip6(1, here), 135, router_ip6(here)))
+        net.pump()
+    return sorted(found.union(*(switch.rules.values() for switch in net.switches.values())), key=repr)
 
 
 @pytest.mark.parametrize("framework", INSTALLED)

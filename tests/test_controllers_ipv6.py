@@ -1,0 +1,127 @@
+"""The redirect of IPv6 addresses: bindings from neighbour discovery, and what stays on the new link."""
+
+import random
+
+import pytest
+from controllers_fake import (
+    FakeNetwork,
+    Frame,
+    frame_bytes,
+    ip6_frame,
+    make_plan,
+    mn_ip6,
+    mn_mac,
+    nd_frame,
+    router_ip6,
+    router_mac,
+)
+
+from dmmlab.controllers import nd
+from dmmlab.controllers.plan import Plan
+
+CN = "fd00:9::2"
+SOLICITED_NODE = "33:33:ff:00:00:01"
+ALL_ROUTERS = "33:33:00:00:00:02"
+SOLICITATION, ADVERTISEMENT = 135, 136
+
+
+def plan6(n: int, mesh: bool = True) -> Plan:
+    links = [(a, b) for a in range(1, n + 1) for b in range(a + 1, n + 1) if mesh or b == a + 1]
+    return make_plan(links, n, family="ipv6")
+
+
+def move(net: FakeNetwork, k: int, i: int) -> None:
+    """To MRi; there a router solicitation, and then the new address asks for its router."""
+    mac = mn_mac(k)
+    if mac in net.place:
+        net.detach(mac)
+        net.pump()
+    net.attach(mac, i)
+    net.from_mn(mac, ip6_frame(mac, ALL_ROUTERS, "fe80::1", "ff02::2", 58))
+    net.pump()
+    net.from_mn(mac, nd_frame(mac, SOLICITED_NODE, mn_ip6(k, i), SOLICITATION, router_ip6(i)))
+    net.pump()
+
+
+def ends(delivered: list[tuple[str, str, Frame]]) -> list[tuple[str, object]]:
+    return [(who, frame["eth_dst"]) for _, who, frame in delivered]
+
+
+def check_reachable(net: FakeNetwork, k: int, i: int) -> None:
+    mac, address = mn_mac(k), mn_ip6(k, i)
+    here = net.place[mac][0]
+    for proto in (6, 17, 58):
+        down = net.from_router(i, ip6_frame(router_mac(i), mac, CN, address, proto))
+        assert ends(down) == [(mac, mac)]
+        up = net.from_mn(mac, ip6_frame(mac, router_mac(here), address, CN, proto))
+        assert ends(up) == [(f"MR{i}", router_mac(i))]
+    for target in (SOLICITED_NODE, mac):
+        asked = net.from_router(i, nd_frame(router_mac(i), target, router_ip6(i), SOLICITATION, address))
+        assert [who for _, who, _ in asked].count(mac) == 1
+    answered = net.from_mn(mac, nd_frame(mac, router_mac(i), address, ADVERTISEMENT, address))
+    assert ends(answered) == [(f"MR{i}", router_mac(i))]
+    own = net.from_mn(mac, nd_frame(mac, SOLICITED_NODE, address, SOLICITATION, router_ip6(here)))
+    assert (f"MR{here}", SOLICITED_NODE) in ends(own), "it asks for its new router from the old address"
+    net.queue.clear()
+
+
+@pytest.mark.parametrize("plan", [plan6(2), plan6(3), plan6(3, mesh=False)])
+def test_old_addresses_work_at_every_mobile_router(plan: Plan) -> None:
+    net = FakeNetwork(plan)
+    n = len(net.switches)
+    for here in [*range(1, n + 1), *range(n - 1, 0, -1)]:
+        move(net, 1, here)
+        for binding in list(net.core.bindings.values()):
+            check_reachable(net, 1, binding.anchor)
+    assert {b.address for b in net.core.bindings.values()} == {mn_ip6(1, i) for i in range(1, n + 1)}
+
+
+def test_a_restarted_controller_changes_nothing() -> None:
+    net = FakeNetwork(plan6(3))
+    for here in (1, 2, 3):
+        move(net, 1, here)
+    net.restart()
+    assert net.changed() == 0 and len(net.core.bindings) == 3
+    check_reachable(net, 1, 1)
+
+
+def test_an_old_address_first_seen_after_the_move_is_bound_to_its_prefix() -> None:
+    net = FakeNetwork(plan6(2))
+    net.attach(mn_mac(1), 2)
+    net.from_mn(mn_mac(1), nd_frame(mn_mac(1), SOLICITED_NODE, mn_ip6(1, 1), SOLICITATION, router_ip6(2)))
+    net.pump()
+    (binding,) = net.core.bindings.values()
+    assert binding.anchor == 1
+    check_reachable(net, 1, 1)
+
+
+def test_link_local_and_foreign_addresses_are_no_bindings() -> None:
+    net = FakeNetwork(plan6(2))
+    net.attach(mn_mac(1), 1)
+    for source in ("fe80::1", "2001:db8::1"):
+        net.from_mn(mn_mac(1), nd_frame(mn_mac(1), SOLICITED_NODE, source, SOLICITATION, router_ip6(1)))
+    net.pump()
+    assert not net.core.bindings
+
+
+def test_duplicate_address_detection_claims_its_target() -> None:
+    frame = nd_frame(mn_mac(1), SOLICITED_NODE, "::", SOLICITATION, "fd00:1::b")
+    assert nd.claimed_address(frame_bytes(frame)) == "fd00:1::b"
+    assert nd.claimed_address(frame_bytes(frame)[:70]) is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_sequence_of_movements(seed: int) -> None:
+    rng = random.Random(seed)
+    n = rng.randint(2, 4)
+    net = FakeNetwork(plan6(n, mesh=rng.random() < 0.5))
+    held: set[tuple[int, int]] = set()
+    for _ in range(15):
+        k, here = rng.randint(1, 3), rng.randint(1, n)
+        move(net, k, here)
+        held.add((k, here))
+        if rng.random() < 0.2:
+            net.restart(order=rng.sample(range(1, n + 1), n))
+            assert net.changed() == 0
+        for each in held:
+            check_reachable(net, *each)
