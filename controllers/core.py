@@ -267,7 +267,7 @@ class Core:
         self._assign_pairs(binding.mac, binding.anchor)
 
     def _record_binding(self, binding: Binding, event: str, now_ns: int) -> None:
-        lease_s = None if binding.expires_ns is None else seconds(binding.expires_ns - now_ns)
+        lease_s = None if binding.expires_ns is None else max(0.0, seconds(binding.expires_ns - now_ns))
         anchor = self.switches[binding.anchor].plan.mobile_router
         self.updates.record(event, mn=binding.mac, address=binding.address, anchor=anchor, lease_s=lease_s)
 

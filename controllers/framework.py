@@ -49,6 +49,8 @@ def load(name: str | None = None) -> Framework:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         app_manager = part("base.app_manager")
+        if chosen[0] == "os_ken":
+            _wake_sender_at_end(part("controller.controller").Datapath)
         return Framework(
             name=chosen[0],
             App=app_manager.RyuApp if chosen[0] == "ryu" else app_manager.OSKenApp,
@@ -71,3 +73,23 @@ def _make_way_for_ryu() -> None:
     if not hasattr(wsgi, "ALREADY_HANDLED"):
         wsgi.ALREADY_HANDLED = object()  # type: ignore[attr-defined]
     sys.modules.setdefault("ryu.app.wsgi", types.ModuleType("ryu.app.wsgi"))
+
+
+def _wake_sender_at_end(datapath: Any) -> None:
+    """os-ken's native threads cannot be killed, so a lost connection waits for its sender, and that for a message.
+
+    Without this the loss is noticed when the next rule is sent, and not before. A message after the receiver's end
+    wakes the sender, which finds the socket closed.
+    """
+    receive = datapath._recv_loop
+    if getattr(receive, "wakes_sender", False):
+        return
+
+    def receive_then_wake(self: Any) -> None:
+        try:
+            receive(self)
+        finally:
+            self.send(b"", close_socket=True)
+
+    receive_then_wake.wakes_sender = True  # type: ignore[attr-defined]
+    datapath._recv_loop = receive_then_wake

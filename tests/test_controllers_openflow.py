@@ -230,6 +230,21 @@ def test_the_launcher_configures_a_switch_and_ends_on_sigterm(tmp_path: Path, fr
 
 
 @pytest.mark.parametrize("framework", INSTALLED)
+def test_a_lost_switch_is_noticed_at_once_and_may_come_back(tmp_path: Path, framework: str) -> None:
+    process, port = launch(tmp_path, "--framework", framework)
+    try:
+        with connect(port, process) as switch:
+            exchange(switch)
+            wait_for(tmp_path / "events", "ready")
+        wait_for(tmp_path / "events", "switch_lost")
+        with connect(port, process) as switch:
+            assert exchange(switch) == {0: 3, 1: 1}, "it came back empty"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
 def test_a_switch_that_refuses_ends_the_controller(tmp_path: Path, framework: str) -> None:
     process, port = launch(tmp_path, "--framework", framework)
     try:
