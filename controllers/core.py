@@ -311,11 +311,23 @@ class Core:
         anchors = set()
         for binding in [each for each in self.bindings.values() if each.mac == mac]:
             path = self._path(binding)
+            self._record_stranded(binding, path)
             if path != binding.path:
                 anchors.add(binding.anchor)
                 self._decide(binding, path, now_ns, cause)
         for anchor in sorted(anchors):
             self._assign_pairs(mac, anchor)
+
+    def _record_stranded(self, binding: Binding, path: Path | None) -> None:
+        """Say once that an address needs a redirect and no inter-MR path has it."""
+        location = self.nodes[binding.mac].location
+        away = location is not None and location.dpid != binding.anchor
+        stranded = self.redirect and away and path is None
+        if stranded and not binding.stranded and location is not None:
+            names = {dpid: switch.plan.mobile_router for dpid, switch in self.switches.items()}
+            place = {"anchor": names[binding.anchor], "serving": names[location.dpid]}
+            self.updates.record("redirect_impossible", mn=binding.mac, address=binding.address, **place)
+        binding.stranded = stranded
 
     def _decide(self, binding: Binding, path: Path | None, now_ns: int, cause: str) -> None:
         old, binding.path = binding.path, path

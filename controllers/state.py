@@ -73,6 +73,7 @@ class Binding:
     anchor: int
     expires_ns: int | None
     path: Path | None = None
+    stranded: bool = False  # away from its anchor, and no path leads there
 
 
 @dataclass

@@ -444,6 +444,22 @@ def test_a_lost_inter_mr_link_is_walked_around() -> None:
     check_reachable(net, 1, 1)
 
 
+def test_no_path_is_said_once_and_mended_when_there_is_one() -> None:
+    net = FakeNetwork(mesh(2))
+    net.move(1, 1)
+    number = net.switches[1].ports["s1-to2"]
+    net.remove_port(1, "s1-to2")
+    net.pump()
+    net.move(1, 2)
+    net.dhcp(1)
+    assert [each["serving"] for each in net.events("redirect_impossible")] == ["MR2"]
+    assert down(net, 1, 1) == []
+    net.switches[1].ports["s1-to2"] = number
+    net.queue.append(messages.PortAdded(1, "s1-to2", number))
+    net.pump()
+    check_reachable(net, 1, 1)
+
+
 def test_strays_from_a_peer_go_nowhere_even_without_the_vlan(monkeypatch: pytest.MonkeyPatch) -> None:
     net = FakeNetwork(mesh(2))
     net.move(1, 1)
