@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from dmmlab.experiments import oracle
-from dmmlab.experiments.layout import known_address, network_plan, sessions_of
-from dmmlab.experiments.scenario import METHODS, Scenario
+from dmmlab.experiments.layout import network_plan
+from dmmlab.experiments.scenario import METHODS, Scenario, sessions_of
 
 METHOD = {
     "fixed": "no mechanism: it knows one address",
@@ -60,13 +60,9 @@ def plan(scenario: Scenario) -> None:
     ]
     table("Movement", ("at", "node", "", "mobile router"), moves)
     rows = []
+    closed_form = oracle.Oracle(scenario)
     for session in sessions_of(scenario):
-        address = known_address(scenario, network, session)
-        node = network.mobile_node(session.entry.to)
-        anchor = next(router for router, own in node.addresses.items() if str(own) == address)
-        expected = oracle.expect(
-            scenario, session.method, session.transport, session.entry.from_, session.entry.to, session.at_s, anchor
-        ).setup_s
+        expectation = closed_form.of(session)
         rows.append(
             (
                 session.name,
@@ -74,7 +70,7 @@ def plan(scenario: Scenario) -> None:
                 f"{session.entry.from_} → {session.entry.to}",
                 session.method,
                 session.transport,
-                "cannot be set up" if expected is None else f"{expected * 1e3:g} ms",
+                "no closed form" if expectation is None else f"{expectation.setup_s * 1e3:g} ms",
             )
         )
     table("Sessions", ("name", "at", "parties", "method", "transport", "expected set-up"), rows)

@@ -17,21 +17,33 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
-from dmmlab.experiments.layout import network_plan, orders_of, redirect_plan
+from dmmlab.experiments.layout import (
+    REGISTRATION_PORT,
+    ZONE,
+    account_of,
+    correspondent_file,
+    mobile_node_file,
+    network_plan,
+    node_id,
+    redirect_plan,
+    tsig_secret,
+    uses_registration,
+)
 from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import Movement, Scenario, parse
+from dmmlab.experiments.scenario import DDNS, RESOLVER, SERVER, Movement, Scenario, parse
 from dmmlab.nodes import capture, correspondent, dhcp, mobile_node, service
+from dmmlab.nodes.ddns.daemons import Named, Unbound
 from dmmlab.nodes.events import EventLog
+from dmmlab.nodes.registration import server
 from dmmlab.topologies.build import Network
-from dmmlab.topologies.links import enter
+from dmmlab.topologies.links import enter, inside
 from dmmlab.topologies.openvswitch import OpenVSwitch
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
 _READY_S = 60.0  # a daemon that is not ready by then is not coming
-_LEAD_S = 0.5  # between "everything is ready" and the scenario's start, which falls on a full second
+_LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which falls on a full second
 _GRACE_S = 2.0  # after the scenario's end, for what is still under way
 
 
@@ -57,7 +69,7 @@ class Lab:
                 host, list(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
 
-    def fork(self, name: str, host: str, main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
+    def fork(self, name: str, host: str, main: Callable[[list[str]], int | None], argv: Sequence[str]) -> None:
         """Runs a node's ``main`` on ``host`` in a fork of this process, which has imported what nodes need.
 
         Importing Scapy takes a second in the guest, once for each process that does it.
@@ -112,7 +124,7 @@ class Lab:
         for name, pid in list(self._forked.items()):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 del self._forked[name]
-                if not name.startswith("CN"):  # a correspondent ends when its sessions have
+                if name not in self.scenario.correspondents:  # which end when their sessions have
                     raise LabError(f"{name} ended; {self._last_words(name)}")
 
     def _last_words(self, name: str) -> str:
@@ -149,6 +161,45 @@ class Lab:
             argv = dhcp.server_argv(router.access_interface, str(router.prefix), hosts, lease_s, self.run.log)
             self.start(f"dnsmasq-{router.name}", router.name, argv)
 
+    def start_ddns(self) -> None:
+        """BIND with the mobile nodes' zone, and the correspondents' caching resolver (draft 4.1)."""
+        scenario, plan = self.scenario, self.plan
+        ddns, ttl_s = str(plan.host(DDNS).address.ip), round(scenario.ddns.ttl)
+        hosts, services = [("ns", ddns)], []
+        if uses_registration(scenario):
+            hosts.append(("server", str(plan.host(SERVER).address.ip)))
+            services = [(f"_dmm-registration._{kind}", REGISTRATION_PORT, "server") for kind in ("udp", "tcp")]
+        named = Named(
+            directory=self._folder / "named",
+            zone=ZONE,
+            keys={node_id(node): tsig_secret(scenario, node) for node in scenario.mobile_nodes},
+            address=ddns,
+            ttl_s=ttl_s,
+            negative_ttl_s=ttl_s,
+            hosts=hosts,
+            services=services,
+        )
+        unbound = Unbound(self._folder / "unbound", ZONE, (ddns, 53), address=str(plan.host(RESOLVER).address.ip))
+        for host, daemon in ((DDNS, named), (RESOLVER, unbound)):
+            daemon.write()
+            daemon.check()
+            self.start(host, host, daemon.argv)
+        for host, daemon in ((DDNS, named), (RESOLVER, unbound)):
+            with inside(self.network.pid(host)):
+                if not daemon.ready():
+                    raise LabError(f"{daemon.argv[0]} does not answer; {self._last_words(host)}")
+
+    def start_registration_server(self) -> None:
+        scenario, address = self.scenario, str(self.plan.host(SERVER).address.ip)
+        names = (*scenario.mobile_nodes, *scenario.correspondents)
+        accounts = [account for name in names if (account := account_of(scenario, self.plan, name)) is not None]
+        keys = self._folder / "registration-keys.json"
+        keys.write_text(json.dumps({account.node: account.key for account in accounts}))
+        argv = ["--listen", f"{address}:{REGISTRATION_PORT}", "--relay-address", address, "--keys", str(keys)]
+        argv += ["--database", str(self._folder / "bindings.sqlite"), "--events", str(self.run.events_of(SERVER))]
+        self.fork(SERVER, SERVER, server.main, argv)
+        self.await_event(SERVER, "ready")
+
     def start_captures(self) -> None:
         ends = [(end.name, end.interface) for end in (*self.plan.hosts, *self.plan.mobile_nodes)]
         ends.append((CONTROLLER, self.plan.control.interface))
@@ -162,20 +213,26 @@ class Lab:
         for node in self.plan.mobile_nodes:
             common = ["--name", node.name, "--events", str(self.run.events_of(node.name))]
             agent = [*common, "--interface", node.interface, "--folder", str(self._folder)]
-            self.fork(node.name, node.name, mobile_node.main, agent + (["--keep", str(keep_s)] if keep_s else []))
+            agent += ["--keep", str(keep_s)] if keep_s is not None else []
+            told = mobile_node_file(self.scenario, self.plan, node.name)
+            if told is not None:
+                file = self._folder / f"{node.name}.told.json"
+                told.write(file)
+                agent += ["--told", str(file)]
+            self.fork(node.name, node.name, mobile_node.main, agent)
             self.fork(f"{node.name}-service", node.name, service.main, common)
         for node in self.plan.mobile_nodes:
             self.await_event(node.name, "ready", "service_ready")
 
     def start_correspondents(self, start_ns: int) -> None:
-        for name in self.scenario.correspondents:
-            orders = orders_of(self.scenario, self.plan, name, start_ns)
-            if not orders:
-                continue
-            file = self.run.log / f"{name}.orders.json"
-            file.write_text(json.dumps([asdict(order) for order in orders], indent=1))
-            argv = ["--name", name, "--orders", str(file), "--events", str(self.run.events_of(name))]
-            self.fork(name, name, correspondent.main, argv)
+        """They register before the scenario starts, as the draft has it, and then wait for their sessions' times."""
+        active = [name for name in self.scenario.correspondents if any(s.from_ == name for s in self.scenario.sessions)]
+        for name in active:
+            told = self._folder / f"{name}.told.json"
+            correspondent_file(self.scenario, self.plan, name, start_ns).write(told)
+            argv = ["--name", name, "--address", str(self.plan.host(name).address.ip), "--told", str(told)]
+            self.fork(name, name, correspondent.main, [*argv, "--events", str(self.run.events_of(name))])
+        for name in active:
             self.await_event(name, "ready")
 
     def play(self, start_ns: int) -> None:
@@ -246,6 +303,10 @@ def carry_out(run: RunDirectory) -> None:
         lab.start_controller()
         lab.start_dhcp()
         lab.start_captures()
+        if scenario.uses("ddns"):
+            lab.start_ddns()
+        if uses_registration(scenario):
+            lab.start_registration_server()
         lab.await_event("controller", "ready")
         say(phase="agents")
         lab.start_mobile_nodes()

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from dataclasses import dataclass
 
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
-from dmmlab.experiments.scenario import CONTROLLER, CORE, RADIO, SWITCHES, Link, Method, Scenario, Session, Transport
-from dmmlab.nodes.orders import Order
+from dmmlab.experiments.scenario import (
+    CONTROLLER,
+    CORE,
+    DDNS,
+    RADIO,
+    RESOLVER,
+    SERVER,
+    SWITCHES,
+    Link,
+    OneSession,
+    Scenario,
+    sessions_of,
+)
+from dmmlab.nodes.guid import derive
+from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, ZoneKey
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan, Wire, plan_network
-
-
-@dataclass(frozen=True)
-class OneSession:
-    """One session of a run: an entry of the scenario's ``sessions``, by one method, over one transport, once.
-
-    ``number`` counts all sessions of the run from 0; ``name`` is the entry's name, with method, transport and
-    repetition added where the entry has several.
-    """
-
-    number: int
-    name: str
-    entry: Session
-    method: Method
-    transport: Transport
-    at_s: float
-
-    @property
-    def count(self) -> int:
-        """How many probes it sends (one that has neither interval nor size sends one)."""
-        if self.entry.size is not None:
-            return 0
-        if self.entry.interval is None or self.entry.duration is None:
-            return 1
-        return round(self.entry.duration / self.entry.interval)
-
-
-def sessions_of(scenario: Scenario) -> list[OneSession]:
-    """Every session of a run, in the order of the file."""
-    sessions: list[OneSession] = []
-    for entry in scenario.sessions:
-        for method in entry.method:
-            for transport in entry.transport:
-                for turn in range(entry.repeat):
-                    words = [entry.name]
-                    words += [method] if len(entry.method) > 1 else []
-                    words += [transport] if len(entry.transport) > 1 else []
-                    words += [str(turn + 1)] if entry.repeat > 1 else []
-                    at_s = entry.at + turn * (entry.every or 0.0)
-                    sessions.append(OneSession(len(sessions), ".".join(words), entry, method, transport, at_s))
-    return sessions
 
 
 def _wire(link: Link | None) -> Wire:
@@ -93,27 +65,96 @@ def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
     )
 
 
+ZONE = "mn.dmm.test"  # of the mobile nodes' names (RFC 6761: test. is nobody's)
+REGISTRATION_PORT = 48620
+_REALM = "dmm.test"  # of the nodes' credentials
+
+
+def node_id(name: str) -> str:
+    """The permanent ID of node ``name`` in its FQDN form (RFC 4703), from its credential."""
+    return derive(f"{name}@{_REALM}", label=name.lower()).fqdn(ZONE)
+
+
+def secret(scenario: Scenario, purpose: str) -> bytes:
+    """A key of 256 bits: the same in every run of a seed, so that runs are the same to the byte."""
+    return hashlib.sha256(f"{scenario.seed}/{purpose}".encode()).digest()
+
+
+def uses_registration(scenario: Scenario) -> bool:
+    return scenario.uses("p2p", "central", "combined")
+
+
+def account_of(scenario: Scenario, plan: NetworkPlan, name: str) -> Account | None:
+    """Node ``name``'s account at the registration server; None in a scenario without one."""
+    if not uses_registration(scenario):
+        return None
+    key = secret(scenario, f"account/{name}").hex()
+    control, lifetime_s = scenario.registration.control, scenario.registration.lifetime
+    return Account(str(plan.host(SERVER).address.ip), REGISTRATION_PORT, node_id(name), key, control, lifetime_s)
+
+
+def tsig_secret(scenario: Scenario, node: str) -> str:
+    """The TSIG key of mobile node ``node``, base64."""
+    return base64.b64encode(secret(scenario, f"tsig/{node}")).decode()
+
+
+def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | None:
+    if not scenario.uses("ddns"):
+        return None
+    return ZoneKey(
+        server=str(plan.host(DDNS).address.ip),
+        zone=ZONE,
+        name=node_id(node),
+        secret=tsig_secret(scenario, node),
+        ttl_s=round(scenario.ddns.ttl),
+        keep_old=scenario.ddns.old_address == "keep",
+    )
+
+
+def _resolver(scenario: Scenario, plan: NetworkPlan) -> str | None:
+    return str(plan.host(RESOLVER).address.ip) if scenario.uses("ddns") else None
+
+
+def mobile_node_file(scenario: Scenario, plan: NetworkPlan, node: str) -> MobileNodeFile | None:
+    """Whom mobile node ``node`` is to tell of its addresses; None if nobody."""
+    account, zone = account_of(scenario, plan, node), _zone_key(scenario, plan, node)
+    if account is None and zone is None:
+        return None
+    discover = ZONE if scenario.discovery == "dns" else None
+    return MobileNodeFile(account, zone, discover, _resolver(scenario, plan))
+
+
 def known_address(scenario: Scenario, plan: NetworkPlan, session: OneSession) -> str:
     """The address that a correspondent with no mechanism knows: that of ``anchor``, or of the first attachment."""
     anchor = session.entry.anchor or scenario.moves_of(session.entry.to)[0].to
     return str(plan.mobile_node(session.entry.to).addresses[anchor])
 
 
-def orders_of(scenario: Scenario, plan: NetworkPlan, correspondent: str, start_ns: int) -> list[Order]:
-    """What correspondent ``correspondent`` is to do, when the scenario starts at ``start_ns`` (ns since the epoch)."""
-    return [
-        Order(
-            number=session.number,
-            session=session.name,
-            start_ns=start_ns + round(session.at_s * 1e9),
-            method=session.method,
-            transport=session.transport,
-            address=known_address(scenario, plan, session),
-            count=session.count,
-            interval_ns=round((session.entry.interval or 0.0) * 1e9),
-            size=session.entry.size,
-            seed=int.from_bytes(hashlib.sha256(f"{scenario.seed}/{session.name}".encode()).digest()[:8], "big"),
-        )
-        for session in sessions_of(scenario)
-        if session.entry.from_ == correspondent
-    ]
+def correspondent_file(scenario: Scenario, plan: NetworkPlan, name: str, start_ns: int) -> CorrespondentFile:
+    """What correspondent ``name`` is to do, when the scenario starts at ``start_ns`` (ns since the epoch)."""
+    mine = [session for session in sessions_of(scenario) if session.entry.from_ == name]
+    return CorrespondentFile(
+        orders=tuple(_order(scenario, plan, session, start_ns) for session in mine),
+        retry_s=scenario.retry.after,
+        attempts=scenario.retry.attempts,
+        resolver=_resolver(scenario, plan),
+        cn_cache=scenario.ddns.cn_cache,
+        account=account_of(scenario, plan, name),
+        discover=ZONE if scenario.discovery == "dns" else None,
+    )
+
+
+def _order(scenario: Scenario, plan: NetworkPlan, session: OneSession, start_ns: int) -> Order:
+    return Order(
+        number=session.number,
+        session=session.name,
+        start_ns=start_ns + round(session.at_s * 1e9),
+        method=session.method,
+        transport=session.transport,
+        target=node_id(session.entry.to),
+        address=known_address(scenario, plan, session),
+        count=session.count,
+        interval_ns=round((session.entry.interval or 0.0) * 1e9),
+        size=session.entry.size,
+        seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
+    )

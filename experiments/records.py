@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dmmlab.experiments import oracle, packets
-from dmmlab.experiments.layout import OneSession, network_plan, sessions_of
+from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, RunDirectory, write_csv
-from dmmlab.experiments.scenario import Movement, Scenario, parse
-from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT, PROBE_BYTES
+from dmmlab.experiments.scenario import SERVER, Movement, OneSession, Scenario, parse, sessions_of
+from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT, MOST_SESSIONS, PROBE_BYTES
 from dmmlab.topologies.plan import NetworkPlan
 
 Event = dict[str, Any]
@@ -100,7 +100,8 @@ def reduce(run: RunDirectory) -> None:
     sessions = sessions_of(raw.scenario)
     write_csv(run.probes, PROBES, _probes(raw, sessions))
     write_csv(run.handovers, HANDOVERS, _handovers(raw, sessions))
-    write_csv(run.sessions, SESSIONS, (_session(raw, session) for session in sessions))
+    expected = oracle.Oracle(raw.scenario)
+    write_csv(run.sessions, SESSIONS, (_session(raw, session, expected.of(session)) for session in sessions))
 
 
 def problems(run: RunDirectory) -> list[str]:
@@ -127,10 +128,8 @@ def _load(run: RunDirectory) -> Raw:
         own = str(plan.host(host).address.ip)
         for packet in packets.read(run.pcap(host)):
             outgoing = packet.source == own
-            local, far = packet.source_port, packet.destination_port
-            if not outgoing:
-                local, far = far, local
-            if local >= FIRST_LOCAL_PORT and far in (ECHO_PORT, BULK_PORT):
+            local = packet.source_port if outgoing else packet.destination_port
+            if FIRST_LOCAL_PORT <= local < FIRST_LOCAL_PORT + MOST_SESSIONS:
                 flows[local - FIRST_LOCAL_PORT].add(packet, outgoing)
     at_mn = {node: list(packets.read(run.pcap(node))) for node in scenario.mobile_nodes}
     return Raw(scenario, plan, started["time_ns"], events, flows, at_mn)
@@ -186,9 +185,7 @@ def _handover(
     arrived = (
         packet.time_ns
         for packet in raw.at_mn[node]
-        if attach_ns <= packet.time_ns < end_ns
-        and packet.destination_port in (ECHO_PORT, BULK_PORT)
-        and packet.source_port >= FIRST_LOCAL_PORT
+        if attach_ns <= packet.time_ns < end_ns and packet.destination_port in (ECHO_PORT, BULK_PORT)
     )
     first_packet_ns = next(arrived, None)
     return {
@@ -199,6 +196,7 @@ def _handover(
         "attach_s": attach,
         "address_s": first(node, "address_configured"),
         "redirect_s": first("controller", "redirect_confirmed", last=True, mn=node),
+        "registered_s": max((first(node, event) for event in ("registered", "zone_updated")), default=""),
         "first_packet_s": "" if first_packet_ns is None else f"{raw.since_start(first_packet_ns):.9f}",
         "lost_packets": _lost(raw, sessions, node, start_ns, end_ns),
     }
@@ -221,12 +219,11 @@ def _lost(raw: Raw, sessions: list[OneSession], node: str, start_ns: int, end_ns
     return lost
 
 
-def _session(raw: Raw, session: OneSession) -> Mapping[str, object]:
+def _session(raw: Raw, session: OneSession, expected: oracle.Expectation | None) -> Mapping[str, object]:
     """One row: what the session was, what it took, and what it should have taken."""
     entry, flow = session.entry, raw.flows.get(session.number, Flow())
-    started = raw.find(entry.from_, "session_started", session=session.name)
-    address = started[0]["address"] if started else ""
-    anchor = _anchor_of(raw.plan, address)
+    lookups = raw.find(entry.from_, "lookup_ended", session=session.name)
+    address = next((row["addresses"][0] for row in reversed(lookups) if row["addresses"]), "")
     row: dict[str, object] = {
         "session": session.name,
         "method": session.method,
@@ -235,21 +232,38 @@ def _session(raw: Raw, session: OneSession) -> Mapping[str, object]:
         "mn": entry.to,
         "start_s": f"{session.at_s:.9f}",
         "address": address,
-        "anchor": anchor,
+        "anchor": _anchor_of(raw.plan, address),
         "serving": _serving_at(raw, entry.to, raw.start_ns + round(session.at_s * 1e9)),
         "path": "none",
-        "outcome": "timeout",
+        "outcome": lookups[-1]["outcome"] if lookups and lookups[-1]["outcome"] != "ok" else "timeout",
     }
-    expected_s = oracle.expect(
-        raw.scenario, session.method, session.transport, entry.from_, entry.to, session.at_s, anchor
-    ).setup_s
-    if expected_s is not None:
-        row["expected_setup_ms"] = f"{expected_s * 1e3:.6f}"
-    if flow.opened_ns is not None and flow.answered_ns is not None:
-        connect_ms = (flow.answered_ns - flow.opened_ns) / 1e6
-        row |= {"lookup_ms": f"{0:.6f}", "connect_ms": f"{connect_ms:.6f}", "setup_ms": f"{connect_ms:.6f}"}
-        row |= {"path": _path(raw, session, flow.opened_ns), "outcome": "ok"}
-    return row
+    if expected is not None:
+        row["expected_setup_ms"] = f"{expected.setup_s * 1e3:.6f}"
+    if flow.opened_ns is None or flow.answered_ns is None:
+        return row
+    row |= _delays(raw, session, flow.opened_ns, flow.answered_ns, retried=len(lookups) > 1)
+    return row | {
+        "path": _path(raw, session, address, flow.opened_ns),
+        "outcome": "retried" if len(lookups) > 1 else "ok",
+    }
+
+
+def _delays(raw: Raw, session: OneSession, opened_ns: int, answered_ns: int, retried: bool) -> dict[str, object]:
+    """``lookup`` as the agent saw it, ``connect`` between capture stamps, ``setup`` their sum.
+
+    Of a session that was retried, ``setup`` lasts from its start to the first answer and ``connect`` is all of it
+    that was not spent on lookups: waiting in vain, mostly.
+    """
+    starts = raw.find(session.entry.from_, "lookup_started", session=session.name)
+    ends = raw.find(session.entry.from_, "lookup_ended", session=session.name)
+    lookup_ms = sum(end["time_ns"] - start["time_ns"] for start, end in zip(starts, ends, strict=False)) / 1e6
+    setup_ms = (answered_ns - starts[0]["time_ns"]) / 1e6
+    connect_ms = setup_ms - lookup_ms if retried else (answered_ns - opened_ns) / 1e6
+    return {
+        "lookup_ms": f"{lookup_ms:.6f}",
+        "connect_ms": f"{connect_ms:.6f}",
+        "setup_ms": f"{lookup_ms + connect_ms:.6f}",
+    }
 
 
 def _anchor_of(plan: NetworkPlan, address: str) -> str:
@@ -268,8 +282,10 @@ def _serving_at(raw: Raw, node: str, time_ns: int) -> str:
     return serving
 
 
-def _path(raw: Raw, session: OneSession, since_ns: int) -> str:
+def _path(raw: Raw, session: OneSession, address: str, since_ns: int) -> str:
     """By which router's hand the session's first packet reached the mobile node, as its frame's source MAC tells."""
+    if session.method == "central":
+        return "relay" if address == str(raw.plan.host(SERVER).address.ip) else "none"
     routers = {router.access_mac: router.name for router in raw.plan.mobile_routers}
     for packet in raw.at_mn[session.entry.to]:
         if packet.time_ns >= since_ns and packet.source_port == FIRST_LOCAL_PORT + session.number:

@@ -50,7 +50,27 @@ class Link(_Model):
 
 
 class Ddns(_Model):
+    """The DDNS solution: TTL of the MNs' records, whether an old address stays beside the new one while the MN keeps
+    it, and whether a correspondent caches what it learned (``forever`` is the draft's words taken literally)."""
+
     ttl: Duration = 5.0
+    old_address: Literal["remove", "keep"] = "remove"
+    cn_cache: Literal["off", "ttl", "forever"] = "off"
+
+
+class Registration(_Model):
+    """The registration server: how long a registration holds, and over what the nodes speak to the server."""
+
+    lifetime: Duration = 300.0
+    control: Transport = "udp"
+
+
+class Retry(_Model):
+    """What a correspondent does when nobody answers: after ``after`` it looks the mobile node up again and tries what
+    it finds, ``attempts`` times in all. With method `fixed` there is nothing to look up."""
+
+    after: Duration = 1.0
+    attempts: int = Field(default=3, ge=1, le=10)
 
 
 class Movement(_Model):
@@ -116,6 +136,9 @@ class Scenario(_Model):
     mobile_routers: tuple[str, ...] = Field(min_length=1, max_length=99)
     links: tuple[Link, ...]
     ddns: Ddns = Ddns()
+    registration: Registration = Registration()
+    discovery: Literal["configuration", "dns"] = "configuration"  # how nodes learn where the servers are
+    retry: Retry = Retry()
     addresses: Addresses = Addresses()
     movement: tuple[Movement, ...]
     sessions: tuple[Session, ...] = ()
@@ -137,6 +160,10 @@ class Scenario(_Model):
     @property
     def correspondents(self) -> tuple[str, ...]:
         return tuple(host for host in self.hosts if host not in SERVICES)
+
+    def uses(self, *methods: Method) -> bool:
+        """Whether any session is opened by one of ``methods``."""
+        return any(method in session.method for session in self.sessions for method in methods)
 
     def moves_of(self, node: str) -> tuple[Movement, ...]:
         return tuple(sorted((move for move in self.movement if move.node == node), key=lambda move: move.at))
@@ -240,6 +267,47 @@ class Scenario(_Model):
 
 def _or_none(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "none"
+
+
+@dataclass(frozen=True)
+class OneSession:
+    """One session of a run: an entry of the scenario's ``sessions``, by one method, over one transport, once.
+
+    ``number`` counts all sessions of the run from 0; ``name`` is the entry's name, with method, transport and
+    repetition added where the entry has several.
+    """
+
+    number: int
+    name: str
+    entry: Session
+    method: Method
+    transport: Transport
+    at_s: float
+
+    @property
+    def count(self) -> int:
+        """How many probes it sends (one that has neither interval nor size sends one)."""
+        if self.entry.size is not None:
+            return 0
+        if self.entry.interval is None or self.entry.duration is None:
+            return 1
+        return round(self.entry.duration / self.entry.interval)
+
+
+def sessions_of(scenario: Scenario) -> list[OneSession]:
+    """Every session of a run, in the order of the file."""
+    sessions: list[OneSession] = []
+    for entry in scenario.sessions:
+        for method in entry.method:
+            for transport in entry.transport:
+                for turn in range(entry.repeat):
+                    words = [entry.name]
+                    words += [method] if len(entry.method) > 1 else []
+                    words += [transport] if len(entry.transport) > 1 else []
+                    words += [str(turn + 1)] if entry.repeat > 1 else []
+                    at_s = entry.at + turn * (entry.every or 0.0)
+                    sessions.append(OneSession(len(sessions), ".".join(words), entry, method, transport, at_s))
+    return sessions
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -346,6 +414,8 @@ _SECTIONS: dict[str, type[_Model]] = {
     "movement": Movement,
     "sessions": Session,
     "ddns": Ddns,
+    "registration": Registration,
+    "retry": Retry,
     "addresses": Addresses,
 }
 

@@ -21,6 +21,11 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
+def now_ns() -> int:
+    """CLOCK_REALTIME in ns, the clock of capture stamps and events."""
+    return time.time_ns()
+
+
 async def sleep_until(deadline_ns: int) -> None:
     """Returns when CLOCK_REALTIME has reached ``deadline_ns``; at once if it has.
 

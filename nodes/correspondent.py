@@ -1,7 +1,10 @@
-"""The correspondent's agent: opens the sessions that it is told to, each at its time, and sends what each one sends.
+"""The correspondent's agent: opens the sessions that it is told to, each at its time and by its method.
 
-Probes are Scapy packets sent through the kernel's own sockets. Nothing is timed here: when a probe left and when its
-answer came is read from the capture on this host's interface, stamped by the kernel.
+Probes are Scapy packets sent through the kernel's own sockets. When a probe left and when its answer came is not timed
+here but read from the capture on this host's interface, stamped by the kernel.
+
+Retry rule: when nothing has come back `retry_s` after a session was opened, its mobile node is looked up again, past
+any cache of our own, and the next of the addresses found is tried; `attempts` times in all.
 """
 
 from __future__ import annotations
@@ -10,92 +13,151 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import json
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from dmmlab.nodes import clock
 from dmmlab.nodes.events import EventLog
-from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, PROBE_BYTES, Order
+from dmmlab.nodes.methods import Found, Method, methods_for
+from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
 from dmmlab.nodes.probe import Probe
+from dmmlab.nodes.registration.accounts import client_for
 
 _CHUNK = 1 << 16
-_ANSWER_S = 5.0  # how long an answer is waited for after the last probe
+_ANSWER_S = 5.0  # how long answers are waited for after the last probe
 
 
-class Correspondent:
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+class Session:
+    """One order being carried out."""
 
-    async def open(self, order: Order) -> None:
-        """Runs one session from its start to its end; what goes wrong with it is an event, not an error."""
+    def __init__(self, order: Order, method: Method, told: CorrespondentFile, local: str, log: EventLog) -> None:
+        self._order, self._method, self._told, self._local, self._log = order, method, told, local, log
+
+    async def run(self) -> None:
+        """From the order's start to the session's end; what goes wrong with it is an event, not an error."""
+        order = self._order
         await clock.sleep_until(order.start_ns)
-        self._log.emit("session_started", session=order.session, method=order.method, address=order.address)
-        try:
-            if order.size is not None:
-                await self._bulk(order, order.size)
-            elif order.transport == "tcp":
-                await self._stream(order)
-            else:
-                await self._datagrams(order)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            self._log.emit("session_failed", session=order.session, reason=str(error) or type(error).__name__)
-        else:
-            self._log.emit("session_ended", session=order.session)
+        self._note("session_started", method=order.method, transport=order.transport)
+        for attempt in range(self._told.attempts):
+            found = await self._lookup(attempt)
+            if found.outcome != "ok":
+                continue
+            address = found.addresses[attempt % len(found.addresses)]
+            try:
+                if await self._open(address, found.port):
+                    self._note("session_ended")
+                    return
+            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                self._note("attempt_failed", attempt=attempt, reason=str(error) or type(error).__name__)
+            self._method.distrust(order)
+        self._note("session_failed")
 
-    @staticmethod
-    async def _probes(order: Order) -> AsyncIterator[bytes]:
-        """The session's probes, each at its time, counted from the start and never from the one before."""
+    async def _lookup(self, attempt: int) -> Found:
+        self._note("lookup_started", attempt=attempt)
+        found = await self._method.lookup(self._order, self._local)
+        self._note(
+            "lookup_ended",
+            attempt=attempt,
+            outcome=found.outcome,
+            addresses=found.addresses,
+            port=found.port,
+            reason=found.reason,
+            cached=found.cached,
+        )
+        return found
+
+    async def _open(self, address: str, port: int) -> bool:
+        """Opens the session there and carries it to its end; False if nobody answered."""
+        if self._order.size is not None:
+            return await self._bulk(address, port, self._order.size)
+        if self._order.transport == "tcp":
+            return await self._stream(address, port)
+        return await self._datagrams(address, port)
+
+    def _note(self, event: str, **fields: object) -> None:
+        self._log.emit(event, session=self._order.session, **fields)
+
+    async def _probes(self) -> AsyncIterator[bytes]:
+        """The session's probes, each at its time, counted from the opening and never from the probe before."""
+        order = self._order
+        opened_ns = order.start_ns if order.method == "fixed" else clock.now_ns()
         for sequence in range(order.count):
-            due_ns = order.start_ns + sequence * order.interval_ns
+            due_ns = opened_ns + sequence * order.interval_ns
             probe = bytes(Probe(session=order.number, sequence=sequence, due_ns=due_ns))
             await clock.sleep_until(due_ns)
             yield probe
 
-    async def _datagrams(self, order: Order) -> None:
+    # -- UDP ----------------------------------------------------------------------------------------------------
+    async def _datagrams(self, address: str, port: int) -> bool:
         loop = asyncio.get_running_loop()
+        first, last = asyncio.Event(), asyncio.Event()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
             there.setblocking(False)
-            there.bind(("", order.local_port))
-            await loop.sock_connect(there, (order.address, ECHO_PORT))
-            last = asyncio.Event()
-            loop.add_reader(there, self._take_answers, there, order, last)
+            there.bind(("", self._order.local_port))
+            await loop.sock_connect(there, (address, port))
+            loop.add_reader(there, self._take_answers, there, first, last)
+            sending = asyncio.create_task(self._send_datagrams(there))
             try:
-                async for probe in self._probes(order):
-                    with contextlib.suppress(ConnectionError):  # an earlier probe was refused: the next may pass
-                        there.send(probe)
+                try:
+                    await asyncio.wait_for(first.wait(), self._told.retry_s)
+                except TimeoutError:
+                    if self._order.method != "fixed":
+                        return False
+                await sending
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(last.wait(), _ANSWER_S)
             finally:
+                sending.cancel()
                 loop.remove_reader(there)
+        return first.is_set()
 
-    @staticmethod
-    def _take_answers(there: socket.socket, order: Order, last: asyncio.Event) -> None:
+    async def _send_datagrams(self, there: socket.socket) -> None:
+        async for probe in self._probes():
+            with contextlib.suppress(OSError):  # an earlier probe was refused, or no route: the next may pass
+                there.send(probe)
+
+    def _take_answers(self, there: socket.socket, first: asyncio.Event, last: asyncio.Event) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 with contextlib.suppress(ConnectionError):
-                    if Probe(there.recv(65535)).sequence == order.count - 1:
+                    answer = Probe(there.recv(65535))
+                    first.set()
+                    if answer.sequence == self._order.count - 1:
                         last.set()
 
-    async def _connect(self, order: Order, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(order.address, port, local_addr=("0.0.0.0", order.local_port))
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return reader, writer
+    # -- TCP ----------------------------------------------------------------------------------------------------
+    async def _connect(self, address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(None if self._order.method == "fixed" else self._told.retry_s):
+            local = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                local.setblocking(False)
+                local.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                local.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                local.bind(("", self._order.local_port))
+                await asyncio.get_running_loop().sock_connect(local, (address, port))
+            except BaseException:
+                local.close()
+                raise
+            return await asyncio.open_connection(sock=local)
 
-    async def _stream(self, order: Order) -> None:
-        reader, writer = await self._connect(order, ECHO_PORT)
-        with contextlib.closing(writer):
-            answers = asyncio.create_task(reader.readexactly(order.count * PROBE_BYTES))
-            async for probe in self._probes(order):
+    async def _stream(self, address: str, port: int) -> bool:
+        reader, writer = await self._connect(address, port)
+        answers = asyncio.create_task(reader.readexactly(self._order.count * PROBE_BYTES))
+        try:
+            async for probe in self._probes():
                 writer.write(probe)
             await answers
+        finally:
+            answers.cancel()
+            writer.close()
+        return True
 
-    async def _bulk(self, order: Order, size: int) -> None:
-        draw, digest = random.Random(order.seed), hashlib.sha256()
-        reader, writer = await self._connect(order, BULK_PORT)
+    async def _bulk(self, address: str, port: int, size: int) -> bool:
+        draw, digest = random.Random(self._order.seed), hashlib.sha256()
+        reader, writer = await self._connect(address, port)
         with contextlib.closing(writer):
             for start in range(0, size, _CHUNK):
                 chunk = draw.randbytes(min(_CHUNK, size - start))
@@ -104,24 +166,38 @@ class Correspondent:
                 await writer.drain()
             writer.write_eof()
             answer = await reader.readexactly(digest.digest_size)
-        self._log.emit("bulk_checked", session=order.session, size=size, intact=answer == digest.digest())
+        self._note("bulk_checked", size=size, intact=answer == digest.digest())
+        return True
 
 
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name)
-    correspondent = Correspondent(log)
-    orders = [Order(**order) for order in json.loads(arguments.orders.read_text())]
-    sessions = asyncio.gather(*(correspondent.open(order) for order in orders))
+    told = CorrespondentFile.read(arguments.told)
+    client = None
+    if told.account is not None:  # both register, the MN and the CN (draft 4.2)
+        client = await client_for(told.account, told.discover, told.resolver, log)
+        await client.bind(arguments.address)
+        outcome = await client.register(
+            [arguments.address], SERVICES["echo"], service="echo", lifetime_s=told.account.lifetime_s
+        )
+        log.emit("registered", outcome=outcome.status.value, attempts=outcome.attempts)
+    methods = methods_for(told, client)
+    sessions = asyncio.gather(
+        *(Session(order, methods[order.method], told, arguments.address, log).run() for order in told.orders)
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sessions.cancel)
-    log.emit("ready", sessions=len(orders))
+    log.emit("ready", sessions=len(told.orders))
     with contextlib.suppress(asyncio.CancelledError):
         await sessions
+    if client is not None:
+        await client.close()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.correspondent", description=__doc__)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--orders", type=Path, required=True, help="JSON: a list of Order")
+    parser.add_argument("--address", required=True, help="this host's own address")
+    parser.add_argument("--told", type=Path, required=True, help="JSON: CorrespondentFile")
     parser.add_argument("--events", type=Path, required=True)
     clock.run(_main(parser.parse_args(argv)))
 

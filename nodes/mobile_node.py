@@ -3,7 +3,8 @@
 It knows only what any host knows: its interface's carrier, and what DHCP tells it. On a new attachment it takes the
 new address for what is new (default route with that source, as RFC 6724 rule 3 would choose) and keeps the old ones
 as deprecated (RFC 4862 section 5.5.4, for IPv4 by a preferred lifetime of 0 and a host prefix), so that sessions on
-them go on. An old address is released `keep` seconds later, or never.
+them go on. An old address is released `keep` seconds later, or never. Servers that must know of a new address are
+told of it beside all this (`presence`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import contextlib
 import ipaddress
 import signal
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from scapy.layers.dhcp import BOOTP, DHCP
 
 from dmmlab.nodes import clock, dhcp
 from dmmlab.nodes.events import EventLog
+from dmmlab.nodes.orders import MobileNodeFile
+from dmmlab.nodes.presence import Presence
 
 _IFF_LOWER_UP = 1 << 16
 _NTF_USE = 1
@@ -34,8 +36,10 @@ _FOREVER = 0xFFFFFFFF
 class MobileNode:
     """One interface, the address that is in use, and the deprecated ones with the lease that each came with."""
 
-    def __init__(self, interface: str, folder: Path, keep_s: float | None, log: EventLog) -> None:
-        self._interface, self._keep_s, self._log = interface, keep_s, log
+    def __init__(
+        self, interface: str, folder: Path, keep_s: float | None, presence: Presence | None, log: EventLog
+    ) -> None:
+        self._interface, self._keep_s, self._presence, self._log = interface, keep_s, presence, log
         self._lease_file = folder / f"{interface}.lease"
         self._hook = dhcp.write_hook(folder, self._lease_file)
         self._ip: Any = None
@@ -116,6 +120,8 @@ class MobileNode:
         self._current = lease
         event = "address_renewed" if renewed else "address_configured"
         self._log.emit(event, address=str(lease.address.ip), router=str(lease.router), lease_s=lease.seconds)
+        if self._presence is not None and not renewed:
+            self._presence.announce(str(lease.address.ip), [str(old) for old in reversed(self._deprecated)])
 
     async def _deprecate(self, lease: dhcp.Lease) -> None:
         """Keeps the address for the sessions that use it, without the route to a subnet that is no longer here."""
@@ -160,20 +166,22 @@ class MobileNode:
 
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name)
-    node = MobileNode(arguments.interface, arguments.folder, arguments.keep, log)
+    presence = Presence(MobileNodeFile.read(arguments.told), log) if arguments.told is not None else None
+    node = MobileNode(arguments.interface, arguments.folder, arguments.keep, presence, log)
     task = asyncio.create_task(node.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.mobile_node", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--interface", required=True)
     parser.add_argument("--folder", type=Path, required=True, help="where leases are kept")
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--keep", type=float, help="seconds after which a deprecated address is released")
+    parser.add_argument("--told", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")
     clock.run(_main(parser.parse_args(argv)))
 
 

@@ -1,20 +1,52 @@
-"""What a correspondent is told to do, and the ports that its sessions use. Planners read it too: it imports little."""
+"""What agents are told before they start, as JSON files; and the ports of the user plane.
+
+Planners read this module too: it imports little.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 ECHO_PORT = 5001
 BULK_PORT = 5002
 PROBE_BYTES = 24
 FIRST_LOCAL_PORT = 20_000  # session n of a run uses local port FIRST_LOCAL_PORT + n: captures tell sessions apart
+MOST_SESSIONS = 10_000  # further up are the ports that the kernel hands out itself
+SERVICES = {"echo": ECHO_PORT, "bulk": BULK_PORT}  # of the mobile node, by the names that a request carries
+
+
+@dataclass(frozen=True)
+class Account:
+    """A node's account at the registration server: the server's address and port, the node's ID, its key (hex)."""
+
+    server: str
+    port: int
+    node: str
+    key: str
+    control: str  # udp or tcp
+    lifetime_s: float
+
+
+@dataclass(frozen=True)
+class ZoneKey:
+    """A mobile node's means to change its own name: DDNS server, zone, FQDN, TSIG secret (base64), TTL in seconds."""
+
+    server: str
+    zone: str
+    name: str
+    secret: str
+    ttl_s: int
+    keep_old: bool
 
 
 @dataclass(frozen=True)
 class Order:
-    """One session: its number in the run, its name, when it starts (ns since the epoch), how, to where, and what.
+    """One session: its number in the run, its name, when it starts (ns since the epoch), how, with whom, and what.
 
-    ``count`` probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``.
+    ``target`` is the mobile node's ID (an FQDN), ``address`` the one address that method `fixed` knows. ``count``
+    probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``.
     """
 
     number: int
@@ -22,6 +54,7 @@ class Order:
     start_ns: int
     method: str
     transport: str
+    target: str
     address: str
     count: int
     interval_ns: int
@@ -31,3 +64,49 @@ class Order:
     @property
     def local_port(self) -> int:
         return FIRST_LOCAL_PORT + self.number
+
+    @property
+    def service(self) -> str:
+        return "echo" if self.size is None else "bulk"
+
+
+@dataclass(frozen=True)
+class CorrespondentFile:
+    """All that a correspondent is told. ``discover`` is the zone in which to look for the registration server."""
+
+    orders: tuple[Order, ...]
+    retry_s: float
+    attempts: int
+    resolver: str | None
+    cn_cache: str  # off, ttl or forever
+    account: Account | None
+    discover: str | None
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> CorrespondentFile:
+        data = json.loads(path.read_text())
+        orders = tuple(Order(**order) for order in data.pop("orders"))
+        account = data.pop("account")
+        return cls(orders=orders, account=Account(**account) if account else None, **data)
+
+
+@dataclass(frozen=True)
+class MobileNodeFile:
+    """Whom a mobile node tells of its addresses: the registration server, the DDNS server, both or neither."""
+
+    account: Account | None
+    zone: ZoneKey | None
+    discover: str | None
+    resolver: str | None
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> MobileNodeFile:
+        data = json.loads(path.read_text())
+        account, zone = data.pop("account"), data.pop("zone")
+        return cls(Account(**account) if account else None, ZoneKey(**zone) if zone else None, **data)

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import signal
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 
 from dmmlab.nodes import clock
@@ -72,7 +71,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     await stopped.wait()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.service", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--events", type=Path, required=True)
