@@ -1,0 +1,200 @@
+"""A campaign: every run that a set of figures needs, each once, several at a time, continued where it was stopped.
+
+A run's folder is named after its scenario and the digest of all that the scenario says. A folder that has an outcome,
+holds that very scenario, and was made by the program as it is now, is complete and is not run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from dmmlab.experiments import isolation
+from dmmlab.experiments.figures import FIGURES, FigureKind, digest
+from dmmlab.experiments.figures.base import Load
+from dmmlab.experiments.layout import sessions_of
+from dmmlab.experiments.run import Clock, Progress, Runtime, run_scenario
+from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError, write_json
+from dmmlab.experiments.scenario import Scenario, load
+
+MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figures, it was made
+_FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
+_DRAWING = ("figures", "style.py", "stats.py", "reproduce.py", "compare.py", "frames.py", "report", "cli", "console")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a campaign, and the figures that need it."""
+
+    scenario: Scenario
+    digest: str
+    figures: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        return f"{self.scenario.name}-{self.digest[:8]}"
+
+    @property
+    def cost_s(self) -> float:
+        """A guess at its wall time, for the time left: what starting takes, and what sessions and probes add."""
+        sessions = sessions_of(self.scenario)
+        return 4.5 + 0.0015 * sum(session.count for session in sessions) + 0.01 * len(sessions)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a campaign says when a run has ended: how many of how many, which, how, and the seconds that are left."""
+
+    done: int
+    of: int
+    name: str
+    outcome: str
+    reason: str | None
+    wall_s: float
+    left_s: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a campaign went: the folders of valid runs, and those of the others with their reason."""
+
+    runs: tuple[RunDirectory, ...]
+    invalid: tuple[tuple[str, str], ...]
+    kept: int  # complete before
+    wall_s: float
+    virtual_s: float
+
+
+def plan(kinds: Iterable[FigureKind] = tuple(FIGURES.values()), loader: Load = load) -> list[Planned]:
+    """The runs that ``kinds`` need, each once, the longest first."""
+    found: dict[str, tuple[Scenario, list[str]]] = {}
+    for kind in kinds:
+        for scenario in kind.scenarios(loader):
+            found.setdefault(digest(scenario), (scenario, []))[1].append(kind.id)
+    planned = [Planned(scenario, key, tuple(ids)) for key, (scenario, ids) in found.items()]
+    return sorted(planned, key=lambda one: (-one.cost_s, one.folder))
+
+
+@cache
+def program() -> str:
+    """A digest of the sources that records follow from; what only draws is left out."""
+    root, content = Path(__file__).resolve().parent.parent, hashlib.sha256()
+    for folder in _FOLDERS:
+        for file in sorted((root / folder).rglob("*")):
+            name = str(file.relative_to(root))
+            drawing = any(name.startswith(f"experiments/{word}") for word in (*_DRAWING, "campaign.py", "scenarios"))
+            if file.suffix in (".py", ".config", ".sh", ".j2", ".in") and file.is_file() and not drawing:
+                content.update(name.encode() + b"\0" + file.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def complete(folder: Path, wanted: str, runtime: Runtime, clock: Clock) -> bool:
+    """Whether ``folder`` holds a finished run of the scenario with digest ``wanted``, made by this program this way.
+
+    A failed run (the network never came up, say) is not complete: it is tried again. An invalid one is.
+    """
+    run = RunDirectory(folder)
+    try:
+        manifest, outcome = run.manifest(), run.outcome()
+        made_by = json.loads((folder / MADE_BY).read_text())
+    except (OSError, ValueError, RunDirectoryError):
+        return False
+    return (
+        outcome is not None
+        and outcome["outcome"] != "failed"
+        and digest(manifest["scenario"]) == wanted
+        and (manifest["runtime"], manifest["clock"]) == (runtime, clock)
+        and made_by.get("program") == program()
+    )
+
+
+def carry_out(
+    planned: Sequence[Planned],
+    out: Path,
+    runtime: Runtime,
+    clock: Clock,
+    jobs: int = 2,
+    tell: Callable[[Step], None] = lambda step: None,
+) -> Result:
+    """Runs what is not complete in folder ``out``, ``jobs`` at a time, and calls ``tell`` as each run ends.
+
+    Raises KeyboardInterrupt when the user stops it; what was complete by then stays so. Processes, not threads: Ctrl-C
+    reaches each, and reading the captures of one run does not wait for another's.
+    """
+    began, out = time.monotonic(), out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    kept = [one for one in planned if complete(out / one.folder, one.digest, runtime, clock)]
+    left = [one for one in planned if one not in kept]
+    clockwork = _Clockwork(len(planned), len(kept), {one.folder: one.cost_s for one in left})
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
+        pending = {pool.submit(_one, one, out / one.folder, runtime, clock): one for one in left}
+        try:
+            _follow(pending, out, clockwork, tell)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return _result(planned, out, len(kept), time.monotonic() - began)
+
+
+def _begin() -> None:
+    """In each process of the pool: it ends with the one that started it, and its guest with it."""
+    isolation.die_with_parent()
+
+
+def _one(planned: Planned, folder: Path, runtime: Runtime, clock: Clock) -> float:
+    began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    RunDirectory(folder).outcome_json.unlink(missing_ok=True)
+    write_json(folder / MADE_BY, {"program": program(), "digest": planned.digest, "figures": planned.figures})
+    try:
+        run_scenario(planned.scenario, folder, runtime, clock, Progress())
+    except Exception as error:  # one run that cannot be read must not cost the others
+        RunDirectory(folder).finish("failed", f"{type(error).__name__}: {error}")
+    return time.monotonic() - began
+
+
+class _Clockwork:
+    """How much is done, and how long the rest will take at the pace so far."""
+
+    def __init__(self, of: int, kept: int, costs: dict[str, float]) -> None:
+        self.of, self.done, self._costs = of, kept, dict(costs)
+        self._began, self._spent = time.monotonic(), 0.0
+
+    def tick(self, folder: str) -> float:
+        self.done += 1
+        self._spent += self._costs.pop(folder)
+        return (time.monotonic() - self._began) / self._spent * sum(self._costs.values())
+
+
+def _follow(
+    pending: dict[Future[float], Planned], out: Path, clockwork: _Clockwork, tell: Callable[[Step], None]
+) -> None:
+    """Returns when every future is done, and says so of each; an error that is no outcome ends the campaign."""
+    waiting = set(pending)
+    while waiting:
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            one, wall_s = pending[future], future.result()
+            left_s = clockwork.tick(one.folder)
+            outcome = RunDirectory(out / one.folder).outcome() or {"outcome": "failed", "reason": "it has no outcome"}
+            tell(Step(clockwork.done, clockwork.of, one.folder, outcome["outcome"], outcome["reason"], wall_s, left_s))
+
+
+def _result(planned: Sequence[Planned], out: Path, kept: int, wall_s: float) -> Result:
+    runs, invalid, virtual_s = [], [], 0.0
+    for one in planned:
+        run = RunDirectory(out / one.folder)
+        outcome = run.outcome() or {"outcome": "failed", "reason": "it has no outcome"}
+        if outcome["outcome"] == "ok":
+            runs.append(run)
+            virtual_s += one.scenario.duration
+        else:
+            invalid.append((one.folder, f"{outcome['outcome']}: {outcome['reason']}"))
+    return Result(tuple(runs), tuple(invalid), kept, wall_s, virtual_s)

@@ -1,0 +1,10 @@
+"""The figures: one registry, each declared in a module of its own."""
+
+from __future__ import annotations
+
+from dmmlab.experiments.figures import continuity
+from dmmlab.experiments.figures.base import About, Drawing, FigureError, FigureKind, digest, finished, read, write
+
+FIGURES: dict[str, FigureKind] = {module.FIGURE.id: module.FIGURE for module in (continuity,)}
+
+__all__ = ["FIGURES", "About", "Drawing", "FigureError", "FigureKind", "digest", "finished", "read", "write"]

@@ -1,0 +1,166 @@
+"""What a figure is: a small declaration of what is run, what is measured, how it is drawn, and what must hold.
+
+::
+
+    scenarios(load) -> [Scenario]      what has to be run (experiments.campaign does)
+    measure(runs)   -> [row]           from the records of those runs alone
+    check(rows)     -> [sentence]      what does not hold; nothing, if all does
+    plot(rows, about) -> Drawing       from the rows alone: what the CSV beside a figure holds is what the eye sees
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from dmmlab.experiments import style
+from dmmlab.experiments.rundir import RunDirectory, read_csv, write_csv
+from dmmlab.experiments.scenario import Scenario, load
+
+Row = dict[str, Any]
+Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced
+EXACT_MS = 0.1  # what two campaigns in virtual time may differ by
+
+
+class FigureError(Exception):
+    """The figure cannot be drawn from these runs; one sentence: what is missing."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a caption says of the runs behind a figure."""
+
+    names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    runtimes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, runs: Sequence[RunDirectory]) -> About:
+        manifests = [run.manifest() for run in runs]
+        return cls(
+            tuple(sorted({str(manifest["name"]) for manifest in manifests})),
+            tuple(sorted({int(manifest["seed"]) for manifest in manifests})),
+            tuple(sorted({f"{manifest['runtime']}, {manifest['clock']} time" for manifest in manifests})),
+        )
+
+    def __str__(self) -> str:
+        seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {_ranges(self.seeds)}"
+        runs = "1 run" if len(self.names) == 1 else f"{len(self.names)} runs"
+        return f"{runs}; {seeds}; {'; '.join(self.runtimes)}."
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    whole = list(numbers) == list(range(numbers[0], numbers[-1] + 1))
+    return f"{numbers[0]} to {numbers[-1]}" if whole and len(numbers) > 2 else ", ".join(map(str, numbers))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and its caption."""
+
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """One figure. ``key`` are the columns that name a point; the others are compared with the reference.
+
+    ``tolerance`` says by how much a column may differ from the reference, in its own unit; a column that is not named
+    there may differ by `EXACT_MS` if its name ends in ``_ms``, and not at all otherwise.
+    """
+
+    id: str
+    name: str
+    shows: str
+    scenarios: Callable[[Load], Sequence[Scenario]]
+    columns: Sequence[str]
+    key: Sequence[str]
+    measure: Callable[[Sequence[RunDirectory]], list[Row]]
+    plot: Callable[[list[Row], About], Drawing]
+    check: Callable[[list[Row]], list[str]]
+    claim: str  # what `check` checks, in words
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        return f"{self.id}-{self.name}"
+
+    def allowed(self, column: str) -> float:
+        return self.tolerance.get(column, EXACT_MS if column.endswith("_ms") else 0.0)
+
+    def rows(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[Row]:
+        """The figure's points. Raises FigureError if the runs do not have them."""
+        chosen = self.choose(runs, loader)
+        rows = self.measure(chosen) if chosen else []
+        if not rows:
+            raise FigureError(f"{self.id}: none of the {len(runs)} valid runs shows {self.shows}")
+        return rows
+
+    def choose(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[RunDirectory]:
+        """The runs that were made for this figure; all of them, if none was."""
+        own = {digest(scenario) for scenario in self.scenarios(loader)}
+        chosen = [run for run in runs if digest(run.manifest()["scenario"]) in own]
+        return chosen or list(runs)
+
+
+def digest(scenario: Scenario | Mapping[str, Any]) -> str:
+    """What a run's result follows from, in 16 hex digits: the whole resolved scenario but its name."""
+    content = scenario.model_dump(mode="json", by_alias=True) if isinstance(scenario, Scenario) else dict(scenario)
+    content.pop("name", None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def finished(folders: Sequence[Path]) -> list[RunDirectory]:
+    """The valid runs in ``folders`` and right below them, by path. Unfinished and invalid ones stay out."""
+    found = sorted(
+        {path.parent for folder in folders for path in (*folder.glob("run.json"), *folder.glob("*/run.json"))}
+    )
+    runs = [RunDirectory(path) for path in found]
+    return [run for run in runs if (run.outcome() or {}).get("outcome") == "ok"]
+
+
+def write(kind: FigureKind, runs: Sequence[RunDirectory], out: Path, loader: Load = load) -> Path:
+    """Draws ``kind`` from ``runs`` into folder ``out``: PNG, PDF, CSV and caption. Returns the PNG's path."""
+    rows = kind.rows(runs, loader)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = out / kind.stem
+    write_csv(stem.with_suffix(".csv"), kind.columns, [_written(row) for row in rows])
+    rows = read(kind, stem.with_suffix(".csv"))  # what is drawn is what is in the file
+    with style.in_force():
+        drawing = kind.plot(rows, About.of(kind.choose(runs, loader)))
+        style.save(drawing.figure, str(stem))
+    stem.with_suffix(".txt").write_text(f"Figure {kind.id} ({kind.name}). {drawing.caption}\n")
+    return stem.with_suffix(".png")
+
+
+def read(kind: FigureKind, csv: Path) -> list[Row]:
+    """The rows of a figure's CSV, numbers as numbers and empty cells as None."""
+    return [{column: _value(cell) for column, cell in row.items()} for row in read_csv(csv)]
+
+
+def _written(row: Row) -> dict[str, object]:
+    return {column: "" if value is None else _text(value) for column, value in row.items()}
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+
+
+def _value(cell: str) -> object:
+    if cell == "":
+        return None
+    if cell in ("true", "false"):
+        return cell == "true"
+    try:
+        return float(cell) if "." in cell or "e" in cell else int(cell)
+    except ValueError:
+        return cell

@@ -1,0 +1,73 @@
+"""Scenarios for figures: a shipped one, with links, movements and sessions put in place of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dmmlab.experiments.figures.base import Load
+from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.units import format_duration
+
+Item = dict[str, Any]
+
+
+def ms(value: float) -> str:
+    return f"{value:g}ms"
+
+
+def seconds(value: float) -> str:
+    """A time as a scenario writes it, to the nanosecond."""
+    return format_duration(round(value, 9))
+
+
+def links(base: Scenario, changes: Mapping[tuple[str, str], Mapping[str, str]], drop: Sequence[str] = ()) -> list[Item]:
+    """The links of ``base`` without those of the nodes in ``drop``, with ``changes`` made and new ones added."""
+    kept = [link for link in base.links if not set(link.between) & set(drop)]
+    items = [link.model_dump(mode="json") for link in kept]
+    for between, change in changes.items():
+        found = next((item for item in items if set(item["between"]) == set(between)), None)
+        if found is None:
+            found = {"between": list(between)}
+            items.append(found)
+        found.update(change)
+    return items
+
+
+def delays(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], dict[str, str]]:
+    """One-way delays in ms, by the two ends of a link."""
+    return {between: {"delay": ms(value)} for between, value in values.items()}
+
+
+def tour(node: str, routers: Sequence[str], residence_s: float, until_s: float, gap: str = "50ms") -> list[Item]:
+    """``node`` starts at the first of ``routers`` and goes on to the next, round and round, every ``residence_s``."""
+    moves: list[Item] = [{"at": "0s", "node": node, "to": routers[0]}]
+    count = 1
+    while (at_s := count * residence_s) + 1 < until_s:
+        moves.append({"at": seconds(at_s), "node": node, "to": routers[count % len(routers)], "gap": gap})
+        count += 1
+    return moves
+
+
+def session(name: str, at_s: float, to: str = "MN1", cn: str = "CN3", **keys: Any) -> Item:
+    return {"name": name, "at": seconds(at_s), "from": cn, "to": to, "transport": "udp", "method": "fixed", **keys}
+
+
+def poisson(seed: int, mean_gap_s: float, start_s: float, end_s: float) -> Iterator[float]:
+    """Times of a Poisson process between ``start_s`` and ``end_s``, drawn from ``seed``; to the millisecond."""
+    draw = random.Random(seed)
+    at_s = start_s
+    while (at_s := at_s + draw.expovariate(1 / mean_gap_s)) < end_s:
+        yield round(at_s, 3)
+
+
+def uniform(seed: int, count: int, start_s: float, end_s: float) -> list[float]:
+    """``count`` times between ``start_s`` and ``end_s``, drawn from ``seed``; to the millisecond, in order."""
+    draw = random.Random(seed)
+    return sorted(round(draw.uniform(start_s, end_s), 3) for _ in range(count))
+
+
+def build(load: Load, name: str, base: str = "two-mr", **keys: Any) -> Scenario:
+    """The scenario ``base`` under another name, with top-level ``keys`` in place of its own."""
+    return load(base, {"name": name, **keys})
