@@ -1,7 +1,7 @@
 """Where built kernels lie, and which of them to boot.
 
-    $XDG_CACHE_HOME/dmmlab/guest/<version>-<config hash>/linux        the kernel, an ordinary program
-                                                         build.json   what it is, and that it passed the self-test
+$XDG_CACHE_HOME/dmmlab/guest/<version>-<config hash>/linux        the kernel, an ordinary program
+                                                     build.json   what it is, and that it passed the self-test
 """
 
 from __future__ import annotations
@@ -110,4 +110,6 @@ def find_kernel(clock: str = "virtual") -> GuestKernel:
     stock = stock_kernel()
     if clock == "real" and stock:
         return stock
-    raise NoKernelError("no guest kernel has been built on this machine yet: run `dmmlab guest build` (about 5 minutes)")
+    raise NoKernelError(
+        "no guest kernel has been built on this machine yet: run `dmmlab guest build` (about 5 minutes)"
+    )

@@ -57,11 +57,11 @@ def execute(
 ) -> int:
     """Run `argv` as root in a guest of its own and return its exit status (128 + n if signal n ended it).
 
-    The host's files are read-only inside, except the directories in `writable`, which must exist. `time_limit_s` is wall
-    time; when it is over everything is killed and 124 returned. `services` starts Open vSwitch first. `env` is added to
-    a fixed environment; nothing is inherited. Output goes to this process's own stdout and stderr while it is produced,
-    or to the given binary file or callable. Raises NoKernelError if there is no kernel for `clock`, and GuestError if
-    the guest ended without the command's exit status.
+    The host's files are read-only inside, except the directories in `writable`, which must exist. `time_limit_s` is
+    wall time; when it is over everything is killed and 124 returned. `services` starts Open vSwitch first. `env` is
+    added to a fixed environment; nothing is inherited. Output goes to this process's own stdout and stderr while it is
+    produced, or to the given binary file or callable. Raises NoKernelError if there is no kernel for `clock`, and
+    GuestError if the guest ended without the command's exit status.
     """
     job = Job(
         argv=tuple(argv),

@@ -1,0 +1,286 @@
+"""What this machine can run, what is missing, and the command that mends it. Looks only; changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dmmlab.guest.cache import CLOCKS, cached_kernels, stock_kernel
+from dmmlab.guest.errors import GuestError
+
+RUNTIMES = ("guest", "native")
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BUILD_COMMAND = "dmmlab guest build"
+
+# Program -> Debian package. What emulated hosts run, whatever kernel they run on.
+PROGRAMS = {
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "ping": "iputils-ping",
+    "ethtool": "ethtool",
+    "mnexec": "mininet",
+    "ovs-vswitchd": "openvswitch-switch",
+    "ovs-vsctl": "openvswitch-switch",
+    "dnsmasq": "dnsmasq-base",
+    "udhcpc": "udhcpc",
+    "tcpdump": "tcpdump",
+    "named": "bind9",
+    "unbound": "unbound",
+}
+BUILD_PROGRAMS = {
+    "make": "make",
+    "gcc": "gcc",
+    "flex": "flex",
+    "bison": "bison",
+    "bc": "bc",
+    "xz": "xz-utils",
+    "strip": "binutils",
+}
+BUILD_HEADERS = {"libelf.h": "libelf-dev", "openssl/opensslv.h": "libssl-dev", "stdio.h": "libc6-dev"}
+PYTHON_PACKAGES = (
+    "mininet",
+    "scapy",
+    "matplotlib",
+    "pandas",
+    "dnspython",
+    "pyroute2",
+    "pydantic",
+    "PyYAML",
+    "click",
+    "rich",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `remedy` is a command (empty if all is well or nothing helps)."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A runtime and a clock, and all that they need."""
+
+    runtime: str
+    clock: str
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can run now."""
+        return all(check.ok for check in self.checks)
+
+    def missing(self) -> list[Check]:
+        """What is in the way."""
+        return [check for check in self.checks if not check.ok]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything `dmmlab doctor` says; `building` is what a kernel build needs, only of interest if there is none."""
+
+    machine: str
+    combinations: tuple[Combination, ...]
+    building: tuple[Check, ...]
+
+    def combination(self, runtime: str, clock: str) -> Combination:
+        """The entry for that pair; KeyError if there is none."""
+        for combination in self.combinations:
+            if (combination.runtime, combination.clock) == (runtime, clock):
+                return combination
+        raise KeyError((runtime, clock))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        combinations = [asdict(c) | {"ok": c.ok} for c in self.combinations]
+        return {"machine": self.machine, "combinations": combinations, "building": [asdict(c) for c in self.building]}
+
+
+def examine() -> Report:
+    """Look at this machine (under a second)."""
+    common = (*programs(PROGRAMS), *python_packages())
+    building = (*programs(BUILD_PROGRAMS), *headers())
+    native = (*common, *native_kernel())
+    impossible = Check("virtual time", False, "only the guest can stop the clock", "dmmlab run --runtime guest")
+    return Report(
+        machine=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
+        combinations=(
+            Combination("guest", "virtual", (*common, guest_kernel("virtual", building))),
+            Combination("guest", "real", (*common, guest_kernel("real", building))),
+            Combination("native", "real", native),
+            Combination("native", "virtual", (impossible, *native)),
+        ),
+        building=building,
+    )
+
+
+def programs(wanted: dict[str, str]) -> list[Check]:
+    """One check per program, found on the path that root has."""
+    checks = []
+    for program, package in wanted.items():
+        found = shutil.which(program, path=SYSTEM_PATH)
+        checks.append(Check(program, found is not None, found or "not installed", "" if found else _install(package)))
+    return checks
+
+
+def headers(roots: Sequence[Path] = (Path("/usr/include"), Path("/usr/local/include"))) -> list[Check]:
+    """C headers the kernel's own build tools are compiled against."""
+    places = [*roots, *(root / f"{platform.machine()}-linux-gnu" for root in roots)]
+    checks = []
+    for header, package in BUILD_HEADERS.items():
+        found = next((place / header for place in places if (place / header).exists()), None)
+        checks.append(
+            Check(header, found is not None, str(found or "not installed"), "" if found else _install(package))
+        )
+    return checks
+
+
+def python_packages() -> list[Check]:
+    """Python packages of the environment this runs in; one check for the controller framework, whichever it is."""
+    checks = []
+    for names in (*((name,) for name in PYTHON_PACKAGES), ("ryu", "os-ken")):
+        versions = [f"{name} {version}" for name in names if (version := _version(name))]
+        remedy = "" if versions else f"{sys.executable} -m pip install -e ."
+        checks.append(Check(f"python: {' or '.join(names)}", bool(versions), ", ".join(versions) or "missing", remedy))
+    return checks
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _install(package: str) -> str:
+    return f"{'' if os.getuid() == 0 else 'sudo '}apt-get install {package}"
+
+
+def guest_kernel(clock: str, building: Iterable[Check]) -> Check:
+    """A kernel for the guest; if there is none, what its build is short of comes first."""
+    for kernel in cached_kernels():
+        return Check("guest kernel", True, f"Linux {kernel.version}, {kernel.path}")
+    stock = stock_kernel()
+    if clock == "real" and stock:
+        return Check("guest kernel", True, f"Linux {stock.version}, {stock.path} (Debian's)")
+    short_of = [check for check in building if not check.ok]
+    if short_of:
+        packages = " ".join(dict.fromkeys(check.remedy.split()[-1] for check in short_of))
+        names = ", ".join(check.name for check in short_of)
+        return Check(
+            "guest kernel",
+            False,
+            f"not built yet, and the build lacks {names}",
+            f"{_install(packages)} && {BUILD_COMMAND}",
+        )
+    return Check("guest kernel", False, "not built yet", BUILD_COMMAND)
+
+
+def native_kernel() -> list[Check]:
+    """What the native runtime needs of this machine's own kernel."""
+    return [_root(), _module("openvswitch", _has_openvswitch), _netem(), _link("veth")]
+
+
+def _root() -> Check:
+    if os.getuid() == 0:
+        return Check("root", True, "yes")
+    if shutil.which("sudo") and _quiet(["sudo", "-n", "true"]) == 0:
+        return Check("root", True, "by sudo, no password needed")
+    return Check("root", False, f"no (uid {os.getuid()})", "dmmlab run --runtime guest")
+
+
+def _quiet(command: Sequence[str]) -> int:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, stdin=subprocess.DEVNULL).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return 127
+
+
+def module_package(release: str | None = None) -> str:
+    """The Debian or Ubuntu package that brings a kernel with these modules."""
+    release = release or platform.release()
+    if "cloud" in release:
+        return "linux-image-cloud-amd64"
+    if re.search(r"-(generic|aws|azure|gcp|kvm)$", release):
+        return f"linux-modules-extra-{release}"
+    return "linux-image-amd64"
+
+
+def _has_openvswitch() -> bool:
+    return Path("/sys/module/openvswitch").exists() or _built_in("ovs_dp_cmd_new")
+
+
+def _built_in(symbol: str) -> bool:
+    try:
+        return re.search(rf" {symbol}$", Path("/proc/kallsyms").read_text(), re.MULTILINE) is not None
+    except OSError:
+        return False
+
+
+def _module(name: str, present: Callable[[], bool]) -> Check:
+    if present():
+        return Check(name, True, "in this kernel")
+    modprobe = shutil.which("modprobe", path=SYSTEM_PATH)
+    if modprobe and _quiet([modprobe, "--dry-run", name]) == 0:
+        return Check(name, True, "module at hand, not loaded yet")
+    return Check(name, False, f"not in kernel {platform.release()}", _install(module_package()))
+
+
+def _netem() -> Check:
+    """Tried in a network namespace that goes away at once: an unprivileged user may do so, too, on most systems."""
+    own = () if os.getuid() == 0 else ("--map-root-user",)
+    command = ["unshare", *own, "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+    if _quiet(["env", f"PATH={SYSTEM_PATH}", *command]) == 0:
+        return Check("netem", True, "works (tried in a throw-away namespace)")
+    return _module("sch_netem", lambda: False)
+
+
+def _link(kind: str) -> Check:
+    own = () if os.getuid() == 0 else ("--map-root-user",)
+    command = ["unshare", *own, "--net", "ip", "link", "add", "dmm0", "type", kind]
+    if _quiet(["env", f"PATH={SYSTEM_PATH}", *command]) == 0:
+        return Check(kind, True, "works (tried in a throw-away namespace)")
+    return _module(kind, lambda: False)
+
+
+def pick(runtime: str = "auto", clock: str = "auto", report: Report | None = None) -> tuple[str, str]:
+    """The runtime and clock to use: guest and virtual wherever possible.
+
+    A missing guest kernel is no obstacle if it can be built: that is the runner's next step. Raises GuestError, one
+    sentence with the remedy, if what was asked for cannot be had; ValueError for an unknown name.
+    """
+    if runtime not in ("auto", *RUNTIMES) or clock not in ("auto", *CLOCKS):
+        raise ValueError(f"runtime {runtime!r}, clock {clock!r}: allowed are auto, {', '.join((*RUNTIMES, *CLOCKS))}")
+    report = report or examine()
+    wanted = [
+        combination
+        for combination in report.combinations
+        if runtime in ("auto", combination.runtime) and clock in ("auto", combination.clock)
+    ]
+    for combination in wanted:
+        if combination.ok or _only_unbuilt(combination):
+            return combination.runtime, combination.clock
+    first = wanted[0]
+    obstacle = first.missing()[0]
+    more = len(first.missing()) - 1
+    others = f" and {more} more (see `dmmlab doctor`)" if more else ""
+    remedy = f": {obstacle.remedy}" if obstacle.remedy else ""
+    what = f"runtime {first.runtime} with {first.clock} clock cannot run here"
+    raise GuestError(f"{what}: {obstacle.name}: {obstacle.found}{others}{remedy}")
+
+
+def _only_unbuilt(combination: Combination) -> bool:
+    return [check.remedy for check in combination.missing()] == [BUILD_COMMAND]

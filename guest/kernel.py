@@ -1,0 +1,267 @@
+"""Builds the guest's kernel once per machine: source, configuration, compilation, self-test, cache.
+
+Newest source first; one that does not build or does not pass the self-test is reported and the next one tried. All
+work happens in a scratch directory inside the cache that goes away whatever happens; a finished kernel is moved into
+place in one step, so that there is never half of one. A lock makes a second build wait, and find the first's result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dmmlab.guest import apt, selftest
+from dmmlab.guest.cache import (
+    GuestKernel,
+    cached_kernels,
+    config_hash,
+    config_text,
+    kernel_directory,
+    kernels_root,
+    version_key,
+)
+from dmmlab.guest.errors import GuestError, KernelRejectedError
+from dmmlab.guest.progress import Reporter, Silent
+
+# 6.16 brought UML's seccomp mode; with ptrace a fork in the guest costs eight times as much.
+MINIMUM_VERSION = "6.16"
+# Steps that make reports with the shipped configuration; only the progress bar believes in it.
+EXPECTED_STEPS = 1650
+SCRATCH_BYTES = 4 << 30
+TOOLS = ("make", "gcc", "flex", "bison", "bc", "xz", "tar", "strip", "dpkg-deb")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An unpacked kernel source and a name for it in messages."""
+
+    path: Path
+    name: str
+
+
+def build(source: Path | None = None, *, force: bool = False, report: Reporter | None = None) -> GuestKernel:
+    """The cached kernel, after building it if there is none or `force` says so.
+
+    `source` is a kernel tree, a tarball or a Debian linux-source package instead of what the system's mirror has. Takes
+    about 5 minutes on two cores and 3 GB of scratch space. Raises GuestError with the reason and the remedy.
+    """
+    report = report or Silent()
+    kernels_root().mkdir(parents=True, exist_ok=True)
+    if not force and source is None and (ready := next(cached_kernels(), None)):
+        return ready
+    _check_means()
+    with _lock(report), _scratch() as scratch:
+        if not force and source is None and (ready := next(cached_kernels(), None)):
+            return ready
+        if source is not None:
+            return _build_tree(_unpack(source.resolve(), scratch, report), scratch, report)
+        return _build_newest(scratch, report)
+
+
+def _check_means() -> None:
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        raise GuestError(f"building the guest kernel needs {', '.join(missing)}: run guest/provision.sh")
+    free = shutil.disk_usage(kernels_root()).free
+    if free < SCRATCH_BYTES:
+        raise GuestError(
+            f"{kernels_root()} has {free >> 20} MB free; building needs {SCRATCH_BYTES >> 20} MB for a while"
+        )
+
+
+@contextlib.contextmanager
+def _lock(report: Reporter) -> Iterator[None]:
+    with (kernels_root() / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report.phase("waiting for another build of the guest kernel")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory of our own for source and objects; leftovers of killed builds go, too (the lock is held)."""
+    for leftover in kernels_root().glob(".scratch-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=kernels_root()) as name:
+        yield Path(name)
+
+
+def _build_newest(scratch: Path, report: Reporter) -> GuestKernel:
+    report.phase("looking for kernel sources on the system's mirror")
+    found = apt.candidates(scratch / "apt", MINIMUM_VERSION)
+    failures = []
+    for candidate in found:
+        room = scratch / candidate.upstream
+        room.mkdir()
+        try:
+            report.phase(f"downloading {candidate.package} {candidate.version} from {candidate.suite}")
+            package = apt.download(candidate, room, report.fraction)
+            return _build_tree(_unpack(package, room, report), room, report)
+        except GuestError as error:
+            failures.append(f"{candidate.upstream}: {error}")
+            report.phase(f"{candidate.upstream} will not do: {error}")
+            shutil.rmtree(room, ignore_errors=True)
+    reasons = "; ".join(failures) or f"the mirror has no linux-source >= {MINIMUM_VERSION}"
+    raise GuestError(f"no guest kernel could be built ({reasons}): give one with `dmmlab guest build --source PATH`")
+
+
+def _unpack(source: Path, scratch: Path, report: Reporter) -> Tree:
+    """A tree ready to build, from a tree, a tarball or a linux-source package."""
+    if source.is_dir():
+        return Tree(source, str(source))
+    if not source.is_file():
+        raise GuestError(f"{source} is neither a kernel tree nor an archive of one")
+    report.phase(f"unpacking {source.name}")
+    archive = source
+    if source.suffix == ".deb":
+        package = scratch / "package"
+        _run(["dpkg-deb", "-x", str(source), str(package)], scratch)
+        tarballs = sorted(p for p in package.glob("usr/src/**/linux-source*.tar.*") if not p.is_symlink())
+        if not tarballs:
+            raise GuestError(f"{source.name} holds no linux-source archive")
+        archive = tarballs[0]
+        if source.is_relative_to(scratch):
+            source.unlink()
+    target = scratch / "source"
+    target.mkdir()
+    _run(["tar", "-xf", str(archive), "-C", str(target), "--strip-components=1"], scratch)
+    shutil.rmtree(scratch / "package", ignore_errors=True)
+    return Tree(target, source.name)
+
+
+def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
+    """Configure, compile, test and cache one tree."""
+    if not (tree.path / "arch" / "um").is_dir():
+        raise GuestError(f"{tree.name} is not a Linux source tree (no arch/um)")
+    started = time.monotonic()
+    objects = scratch / "objects"
+    objects.mkdir()
+    make = ["nice", "make", "-C", str(tree.path), f"O={objects}", "ARCH=um"]
+    version = _run([*make, "-s", "kernelversion"], scratch).strip().splitlines()[-1]
+    if version_key(version) < version_key(MINIMUM_VERSION):
+        raise GuestError(f"{tree.name} is Linux {version}; the guest needs {MINIMUM_VERSION} or newer")
+    report.phase(f"configuring Linux {version}")
+    configure(make, tree.path, objects)
+    report.phase(f"compiling Linux {version}")
+    _compile(make, scratch, report)
+    compiled_s = time.monotonic() - started
+    staging = scratch / "finished"
+    staging.mkdir()
+    _run(["strip", "-o", str(staging / "linux"), str(objects / "linux")], scratch)
+    report.phase(f"testing Linux {version}")
+    kernel = GuestKernel(staging / "linux", version, virtual_time=True)
+    result = selftest.run(kernel)
+    if not result["passed"]:
+        raise KernelRejectedError(f"fails the self-test: {result['reason']}")
+    record = {
+        "version": version,
+        "source": tree.name,
+        "config_sha256": config_hash(),
+        "compiler": _run(["gcc", "--version"], scratch).splitlines()[0],
+        "built": datetime.now(UTC).isoformat(timespec="seconds"),
+        "build_s": round(compiled_s, 1),
+        "self_test": result,
+    }
+    (staging / "build.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return _install(staging, version)
+
+
+def _install(staging: Path, version: str) -> GuestKernel:
+    """Move a finished kernel into the cache; a running guest keeps the file it was started from."""
+    final = kernel_directory(version)
+    if final.exists():
+        final.rename(staging.parent / "replaced")
+    staging.rename(final)
+    return GuestKernel(final / "linux", version, virtual_time=True)
+
+
+def configure(make: list[str], tree: Path, objects: Path) -> None:
+    """tinyconfig plus the shipped fragment; GuestError names every option that did not stick."""
+    fragment = objects / "fragment.config"
+    fragment.write_text(config_text(), encoding="utf-8")
+    _run([*make, "tinyconfig"], objects)
+    merge = [str(tree / "scripts/kconfig/merge_config.sh"), "-m", "-O", str(objects), str(objects / ".config")]
+    _run([*merge, str(fragment)], objects)
+    _run([*make, "olddefconfig"], objects)
+    missing = missing_options(config_text(), (objects / ".config").read_text(encoding="utf-8"))
+    if missing:
+        raise GuestError(f"this source does not accept {', '.join(missing)}")
+
+
+def missing_options(wanted: str, got: str) -> list[str]:
+    """Lines `CONFIG_X=value` of the fragment that the resolved configuration does not have."""
+    present = {line.strip() for line in got.splitlines()}
+    options = [line.strip() for line in wanted.splitlines() if line.strip().startswith("CONFIG_")]
+    return [option for option in options if option not in present]
+
+
+def _compile(make: list[str], scratch: Path, report: Reporter) -> None:
+    steps = 0
+
+    def seen(line: str) -> None:
+        nonlocal steps
+        steps += bool(re.match(r"\s+(CC|AS|AR|LD|HOSTCC|GEN)\s", line))
+        report.fraction(min(steps / EXPECTED_STEPS, 0.99))
+
+    _run([*make, f"-j{os.cpu_count() or 1}", "linux"], scratch, seen)
+
+
+def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = None) -> str:
+    """Run a build step and return what it printed; GuestError with its last complaint if it fails.
+
+    The step and its children are one process group, ended if we are interrupted.
+    """
+    environment = os.environ | {
+        "LC_ALL": "C",
+        "KBUILD_BUILD_USER": "dmmlab",
+        "KBUILD_BUILD_HOST": "dmmlab",
+        "KBUILD_BUILD_TIMESTAMP": "2024-01-01",
+    }
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "CROSS_COMPILE"):  # ours may be a `make` verb, too
+        environment.pop(name, None)
+    lines: list[str] = []
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout
+        for line in process.stdout:
+            lines.append(line)
+            if seen:
+                seen(line)
+        process.wait()
+    finally:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+    if process.returncode != 0:
+        complaints = [
+            line.strip() for line in lines if re.search(r"error|cannot|not found|No such", line, re.IGNORECASE)
+        ]
+        reason = (complaints or [line.strip() for line in lines[-1:]] or ["no message"])[0]
+        raise GuestError(f"{command[0] if command[0] != 'nice' else 'make'} failed: {reason}")
+    return "".join(lines)
