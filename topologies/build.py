@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -98,6 +99,8 @@ class Network:
 
     def __enter__(self) -> Network:
         try:
+            for key, value in HOST_SYSCTLS.items():  # before there are interfaces that would solicit routers
+                Path("/proc/sys", key).write_text(value)
             OVSSwitch.setup()
             self.mininet.topo = DmmTopo(plan=self.plan)
             self.mininet.addController("c0", Controller, ip=str(self.plan.control.address.ip), port=CONTROLLER_PORT)
