@@ -6,6 +6,8 @@
 # failed if there is no status to give. Nothing here waits for the host, so that the same job takes the same virtual
 # time on every machine. Few processes, too: starting one is what costs in the guest (5 ms).
 
+# shellcheck disable=SC2154 # assigned by settings.sh and the kernel command line
+
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
@@ -36,7 +38,8 @@ mount -t tmpfs tmpfs /run
 . "$dmmlab_job/settings.sh" # clock, uptime_s, modules, terminal, rows, columns
 [ -z "$modules" ] || load_modules
 # Writable layers over the host's /tmp and /var/tmp.
-mkdir -p -m 1777 /run/dmmlab/upper/tmp /run/dmmlab/upper/var/tmp /run/dmmlab/work/tmp /run/dmmlab/work/var/tmp
+mkdir -p /run/dmmlab/upper/tmp /run/dmmlab/upper/var/tmp /run/dmmlab/work/tmp /run/dmmlab/work/var/tmp
+chmod 1777 /run/dmmlab/upper/tmp /run/dmmlab/upper/var/tmp
 mount -a -T "$dmmlab_job/fstab" || fail "the guest cannot mount what the command needs"
 umount -l /run/dmmlab/files /run/dmmlab/streams /run/dmmlab/lower
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154 # dmmlab_job comes from init
 # Sourced by a session that asked for services: Open vSwitch at the system's own paths, where ovs-vsctl and mn look.
 
 services_failed() {
