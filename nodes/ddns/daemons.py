@@ -49,18 +49,21 @@ def _dry_run(*argv: str) -> None:
         raise DaemonError(f"{Path(argv[0]).name}: {(ran.stdout + ran.stderr).strip()}")
 
 
-def _answers(query: dns.message.Message, address: str, port: int, timeout_s: float) -> dns.message.Message | None:
-    """Return the answer to a query that is repeated every 0.1 s, or None when none has come in time."""
+def _answers(query: dns.message.Message, address: str, port: int, flag: int, timeout_s: float) -> bool:
+    """Ask until an answer has the flag: named listens before it has loaded its zone, and says SERVFAIL till then."""
     where = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
-            return dns.query.udp(query, where, timeout=0.1, port=port)
+            answer = dns.query.udp(query, where, timeout=0.1, port=port)
         except dns.exception.Timeout:
             continue
         except OSError:  # nobody listens yet, and the error comes at once
-            time.sleep(0.05)
-    return None
+            answer = None
+        if answer is not None and answer.flags & flag:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,8 @@ class Named:
 
     def ready(self, timeout_s: float = 10.0) -> bool:
         """Wait until it answers for the zone; to be called where its address is reachable."""
-        answer = _answers(dns.message.make_query(self.zone, "SOA"), self.address, self.port, timeout_s)
-        return answer is not None and bool(answer.flags & dns.flags.AA)
+        query = dns.message.make_query(self.zone, "SOA")
+        return _answers(query, self.address, self.port, dns.flags.AA, timeout_s)
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ class Unbound:
     def ready(self, timeout_s: float = 10.0) -> bool:
         """Wait until it answers; the question is one that it answers itself, so that its cache stays cold."""
         query = dns.message.make_query("version.bind", "TXT", dns.rdataclass.CHAOS)
-        return _answers(query, self.address, self.port, timeout_s) is not None
+        return _answers(query, self.address, self.port, dns.flags.QR, timeout_s)
 
 
 def secret_of(key: bytes) -> str:
