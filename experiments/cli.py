@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from dmmlab.experiments import console
 from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError, read_csv
 from dmmlab.experiments.scenario import METHODS, Scenario, ScenarioError, load, shipped
-from dmmlab.guest import doctor
-from dmmlab.guest.cli import guest
-from dmmlab.guest.errors import GuestError
+from dmmlab.guest import doctor, doctor_view
+from dmmlab.guest.cache import find_kernel
+from dmmlab.guest.cli import build_kernel, guest
+from dmmlab.guest.errors import GuestError, NoKernelError
+
+if TYPE_CHECKING:
+    from dmmlab.experiments.run import Clock, Runtime
 
 HELD, DID_NOT_HOLD, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -34,7 +40,12 @@ cli.add_command(guest)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def doctor_(as_json: bool) -> None:
     """Say what this machine can run, and how to mend what is missing."""
-    sys.exit(doctor.show(as_json))
+    report = doctor.examine()
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=1))
+    else:
+        doctor_view.show(report)
+    sys.exit(HELD if any(combination.ok for combination in report.combinations) else BAD_INPUT)
 
 
 @cli.command("list")
@@ -82,8 +93,8 @@ def run(
 
     overrides = {} if seed is None else {"seed": seed}
     loaded = [load(name, overrides) for name in scenarios]
-    means = doctor.pick(runtime, clock)
-    if means.runtime == "native" and jobs > 1:
+    means = _means(runtime, clock)
+    if means[0] == "native" and jobs > 1:
         raise click.UsageError("--jobs: native runs share this machine's time and cannot run beside each other")
     work = [
         (scenario.model_copy(update={"seed": scenario.seed + turn}), folder)
@@ -94,7 +105,7 @@ def run(
 
         def one(item: tuple[Scenario, Path]) -> tuple[RunDirectory, dict[str, float]]:
             progress = Progress(board.follow(item[1].name))
-            return run_scenario(*item, means.runtime, means.clock, progress), progress.spent_s
+            return run_scenario(*item, *means, progress), progress.spent_s
 
         with ThreadPoolExecutor(jobs) as pool:
             done = list(pool.map(one, work))
@@ -102,6 +113,18 @@ def run(
     for directory, spent_s in done:
         ok = _show(directory, spent_s if profile else None) and ok
     sys.exit(HELD if ok else DID_NOT_HOLD)
+
+
+def _means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
+    """The runtime and clock that this machine has for what was asked for; builds the guest's kernel if need be."""
+    picked = doctor.pick(runtime, clock)
+    if picked[0] == "guest":
+        try:
+            find_kernel(picked[1])
+        except NoKernelError:
+            click.echo("The guest's kernel is built now, once on this machine; it takes about five minutes.", err=True)
+            build_kernel()
+    return cast("tuple[Runtime, Clock]", picked)
 
 
 def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -> list[Path]:
@@ -163,7 +186,7 @@ def main() -> None:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), BAD_INPUT, debug)
-    except (ScenarioError, RunDirectoryError, GuestError, doctor.MeansError) as error:
+    except (ScenarioError, RunDirectoryError, GuestError) as error:
         _fail(str(error), BAD_INPUT, debug)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; the run has no outcome and counts as unfinished", INTERRUPTED, debug)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from statistics import median
 from types import TracebackType
 
 from rich.console import Console
@@ -84,46 +85,30 @@ def _extra(jitter: float, loss: float, rate: float | None) -> str:
 
 
 def sessions(title: str, rows: Sequence[dict[str, str]], handovers: Sequence[dict[str, str]]) -> None:
-    """What came out of a run: its sessions beside the closed form, and its handovers."""
-    columns = (
-        "session",
-        "method",
-        "transport",
-        "start s",
-        "lookup ms",
-        "connect ms",
-        "set-up ms",
-        "expected ms",
-        "path",
-        "outcome",
-    )
-    keys = (
-        "session",
-        "method",
-        "transport",
-        "start_s",
-        "lookup_ms",
-        "connect_ms",
-        "setup_ms",
-        "expected_setup_ms",
-        "path",
-        "outcome",
-    )
-    table(f"{title}: sessions", columns, [[_short(row[key]) for key in keys] for row in rows])
-    columns = ("node", "from", "to", "detached s", "attached s", "address s", "redirect s", "first packet s", "lost")
-    keys = (
-        "mn",
-        "from_mr",
-        "to_mr",
-        "detach_s",
-        "attach_s",
-        "address_s",
-        "redirect_s",
-        "first_packet_s",
-        "lost_packets",
-    )
+    """What came out of a run: its sessions beside the closed form, and its handovers.
+
+    Sessions of one entry, method, transport, path and closed form share a line, with their medians.
+    """
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        keys = ("method", "transport", "path", "outcome", "expected_setup_ms")
+        groups.setdefault((row["session"].split(".")[0], *(row[key] for key in keys)), []).append(row)
+    shown = []
+    for (entry, method, transport, path, outcome, expected), group in groups.items():
+        delays = [_median([row[key] for row in group]) for key in ("lookup_ms", "connect_ms", "setup_ms")]
+        shown.append((entry, method, transport, str(len(group)), *delays, _short(expected), path, outcome))
+    columns = ("session", "method", "transport", "n", "lookup ms", "connect ms", "set-up ms", "expected ms")
+    table(f"{title}: sessions (medians)", (*columns, "path", "outcome"), shown)
+    columns = ("node", "from", "to", "detached s", "attached s", "address s", "redirect s", "registered s")
+    keys = ("mn", "from_mr", "to_mr", "detach_s", "attach_s", "address_s", "redirect_s", "registered_s")
     if handovers:
+        keys, columns = (*keys, "first_packet_s", "lost_packets"), (*columns, "first packet s", "lost")
         table(f"{title}: handovers", columns, [[_short(row[key]) for key in keys] for row in handovers])
+
+
+def _median(values: Sequence[str]) -> str:
+    numbers = [float(value) for value in values if value]
+    return f"{median(numbers):.3f}" if numbers else ""
 
 
 def _short(value: str) -> str:

@@ -357,10 +357,11 @@ def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
     base = data.pop("extends", None)
     if base is None:
         return data
-    if base in seen or base == source:
+    nearby = Path(source).resolve().parent / str(base)
+    target = str(nearby) if nearby.is_file() else str(base)
+    if target in (*seen, source, str(Path(source).resolve())):
         raise ScenarioError(f"{source}: extends: {base} extends itself")
-    nearby = Path(source).parent / f"{base}"
-    return {**_read(str(nearby) if nearby.is_file() else str(base), (*seen, source)), **data}
+    return {**_read(target, (*seen, source)), **data}
 
 
 def _text_of(source: str) -> str:

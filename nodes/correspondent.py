@@ -52,6 +52,8 @@ class Session:
                     return
             except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
                 self._note("attempt_failed", attempt=attempt, reason=str(error) or type(error).__name__)
+            finally:
+                await self._method.end(found)
             self._method.distrust(order)
         self._note("session_failed")
 

@@ -20,13 +20,17 @@ DNS_SERVICE = "dmm"  # the MNs' service in SRV owner names: _dmm._udp.mn1.ZONE
 
 @dataclass(frozen=True)
 class Found:
-    """What a lookup gave: ``outcome`` is ok, timeout or refused (then with a reason); ``cached`` by the CN itself."""
+    """What a lookup gave: ``outcome`` is ok, timeout or refused (then with a reason); ``cached`` by the CN itself.
+
+    ``relayed`` is the number of the session at the registration server, where that carries it.
+    """
 
     outcome: str
     addresses: tuple[str, ...] = ()
     port: int = 0
     reason: str = ""
     cached: bool = False
+    relayed: int | None = None
 
 
 class Method(Protocol):
@@ -38,6 +42,9 @@ class Method(Protocol):
     def distrust(self, order: Order) -> None:
         """Nobody answered at what the last lookup gave: the next one must not come from a memory of one's own."""
 
+    async def end(self, found: Found) -> None:
+        """The session on what was found is over."""
+
 
 class Fixed:
     """No mechanism: the correspondent knows one address, whatever has become of it."""
@@ -46,6 +53,9 @@ class Fixed:
         return Found("ok", (order.address,), SERVICES[order.service])
 
     def distrust(self, order: Order) -> None:
+        pass
+
+    async def end(self, found: Found) -> None:
         pass
 
 
@@ -67,6 +77,9 @@ class Ddns:
         if self._client.cache is not None:
             self._client.cache.forget(order.target)
 
+    async def end(self, found: Found) -> None:
+        pass
+
 
 class Registered:
     """Asks the registration server, in one of its three modes (draft 4.2, Figures 3 to 5)."""
@@ -86,10 +99,14 @@ class Registered:
         if not outcome.ok:
             reason = outcome.reason.name.lower() if outcome.reason is not None else outcome.status.value
             return Found("timeout" if outcome.status.value == "timeout" else "refused", reason=reason)
-        return Found("ok", outcome.addresses, outcome.port)
+        return Found("ok", outcome.addresses, outcome.port, relayed=outcome.session)
 
     def distrust(self, order: Order) -> None:
         pass
+
+    async def end(self, found: Found) -> None:
+        if self._mode is Mode.CENTRAL and found.relayed is not None:
+            await self._client.close_session(found.relayed)
 
 
 def methods_for(told: CorrespondentFile, client: RegistrationClient | None) -> dict[str, Method]:

@@ -95,13 +95,17 @@ class Registrar:
         self._addresses = (address, *deprecated)
         self._client.offer(self._addresses, ECHO_PORT)
         await self._client.bind(address)
-        if moved:
-            await self._move_legs(address)
+        # The new legs are asked for first, as the draft has it, but the registration does not wait for the answers:
+        # a correspondent that asks the server meanwhile should get the new address.
+        legs = asyncio.create_task(self._move_legs(address)) if moved else None
+        await asyncio.sleep(0)
         outcome = await self._client.register(self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s)
         reason = outcome.reason.name.lower() if outcome.reason is not None else ""
         self._log.emit(
             "registered", address=address, outcome=outcome.status.value, reason=reason, attempts=outcome.attempts
         )
+        if legs is not None:
+            await legs
 
     async def _move_legs(self, address: str) -> None:
         """The second user plane of each relayed session, from the new address (draft 4.2.2)."""

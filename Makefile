@@ -1,0 +1,47 @@
+# Two commands do everything: `make run` and `make test`. Both set up what is missing first.
+#
+#   make run [RUNTIME=auto|guest|native]   scenario two-mr with every method -> results/two-mr/
+#   make test                              every test, the live ones in the guest
+#   make lint types bench clean            what their names say
+
+RUNTIME ?= auto
+RESULTS ?= results
+VENV := $(if $(DMMLAB_VENV),$(DMMLAB_VENV),.venv)
+export DMMLAB_VENV := $(VENV)
+DMMLAB := $(VENV)/bin/dmmlab
+PYTHON := $(VENV)/bin/python
+KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
+FOLDERS := topologies controllers nodes experiments guest
+
+.PHONY: run test lint types figures bench clean setup kernel
+
+run: setup $(KERNEL)
+	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --profile
+	$(DMMLAB) figures F1 --from $(RESULTS)/two-mr --from $(RESULTS)/two-mr-no-redirect --out $(RESULTS)/two-mr/figures
+
+test: setup kernel lint types
+	$(PYTHON) -m pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+
+# mypy does not know that a folder is installed as dmmlab.<folder>: it is shown a view in which it is one.
+types: setup
+	mkdir -p .typecheck/dmmlab
+	for folder in $(FOLDERS); do ln -sfn ../../$$folder .typecheck/dmmlab/$$folder; done
+	MYPYPATH=.typecheck $(VENV)/bin/mypy $(foreach folder,$(FOLDERS),-p dmmlab.$(folder))
+
+bench: setup
+	$(PYTHON) benchmarks/registration_vs_bind.py
+
+setup:
+	@guest/provision.sh
+
+kernel: setup
+	@$(DMMLAB) guest build
+
+clean:
+	rm -rf .venv .typecheck build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
