@@ -19,10 +19,9 @@ from pathlib import Path
 from dmmlab.experiments import isolation
 from dmmlab.experiments.figures import FIGURES, FigureKind, digest
 from dmmlab.experiments.figures.base import Load
-from dmmlab.experiments.layout import sessions_of
 from dmmlab.experiments.run import Clock, Progress, Runtime, run_scenario
 from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError, write_json
-from dmmlab.experiments.scenario import Scenario, load
+from dmmlab.experiments.scenario import Scenario, load, sessions_of
 
 MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figures, it was made
 _FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")

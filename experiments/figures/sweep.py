@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dmmlab.experiments.figures.base import Load
-from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.scenario import CORE, RADIO, Scenario
 from dmmlab.experiments.units import format_duration
 
 Item = dict[str, Any]
@@ -38,6 +38,31 @@ def links(base: Scenario, changes: Mapping[tuple[str, str], Mapping[str, str]], 
 def delays(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], dict[str, str]]:
     """One-way delays in ms, by the two ends of a link."""
     return {between: {"delay": ms(value)} for between, value in values.items()}
+
+
+def _like(base: Scenario, one: str, other: str) -> dict[str, str]:
+    link = base.link(one, other)
+    return {"delay": seconds(link.delay if link else 0.0)}
+
+
+def routers_like_first(base: Scenario, names: Sequence[str]) -> dict[tuple[str, str], dict[str, str]]:
+    """Mobile routers ``names``, each as far from the core as MR1 of ``base`` is."""
+    return {(name, CORE): _like(base, "MR1", CORE) for name in names}
+
+
+def joined(base: Scenario, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
+    """Inter-MR links between ``pairs``, each like the one between MR1 and MR2 of ``base``."""
+    return {pair: _like(base, "MR1", "MR2") for pair in pairs}
+
+
+def nodes_like_first(base: Scenario, names: Sequence[str]) -> dict[tuple[str, str], dict[str, str]]:
+    """Mobile nodes ``names``, each behind a radio link like MN1's in ``base``."""
+    return {(RADIO, name): _like(base, RADIO, "MN1") for name in names}
+
+
+def numbered(kind: str, count: int) -> list[str]:
+    """MR1, MR2 and so on."""
+    return [f"{kind}{number}" for number in range(1, count + 1)]
 
 
 def tour(node: str, routers: Sequence[str], residence_s: float, until_s: float, gap: str = "50ms") -> list[Item]:

@@ -1,0 +1,186 @@
+"""F14: what the laboratory says of itself: measured against configured, on every path."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import CORE, RADIO, Scenario
+
+_CN_MS = (0.1, 1, 3, 10, 30, 100, 250)
+_RADIO_MS = (0.5, 2, 20)
+_LOSS = (1, 2, 5, 10, 20, 30)
+_PROBES = 30
+_LOSS_PROBES = 1000
+_BAND_MS = 0.05
+_SEED = 14
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [_delays(load), _losses(load)]
+
+
+def _delays(load: Load) -> Scenario:
+    """Each correspondent to each mobile node, directly and by the redirect: every sum of delays that there is."""
+    base = load("two-mr", {})
+    nodes = numbered("MN", len(_RADIO_MS))
+    cns = numbered("CN", len(_CN_MS))
+    changes = {(cn, CORE): {"delay": ms(delay)} for cn, delay in zip(cns, _CN_MS, strict=True)}
+    changes |= {(RADIO, node): {"delay": ms(delay)} for node, delay in zip(nodes, _RADIO_MS, strict=True)}
+    movement: list[Item] = []
+    sessions: list[Item] = []
+    for node in nodes:
+        movement += [{"at": "0s", "node": node, "to": "MR1"}, {"at": "20s", "node": node, "to": "MR2"}]
+        for cn in cns:
+            for at, anchor in ((2, "MR1"), (22, "MR1"), (22, "MR2")):
+                keys: dict[str, Any] = {"anchor": anchor, "interval": "500ms", "duration": f"{_PROBES * 0.5:g}s"}
+                sessions.append(session(f"C{cn[2:]}M{node[2:]}a{at}{anchor[1:]}", at + 0.1, node, cn, **keys))
+    drop = ("RESOLVER", "DDNS", "SERVER")
+    return build(
+        load, "f14-delay", links=links(base, changes, drop), movement=movement, sessions=sessions, duration="40s",
+        seed=_SEED,
+    )  # fmt: skip
+
+
+def _losses(load: Load) -> Scenario:
+    """Each correspondent behind a link that loses its share, each way."""
+    base = load("two-mr", {})
+    cns = numbered("CN", len(_LOSS))
+    changes = {(cn, CORE): {"delay": "10ms", "loss": f"{share}%"} for cn, share in zip(cns, _LOSS, strict=True)}
+    length = {"interval": "100ms", "duration": f"{_LOSS_PROBES / 10:g}s"}
+    sessions = [session(f"L{cn[2:]}", 2, cn=cn, **length) for cn in cns]
+    drop = ("RESOLVER", "DDNS", "SERVER")
+    return build(
+        load, "f14-loss", links=links(base, changes, drop), movement=[{"at": "0s", "node": "MN1", "to": "MR1"}],
+        sessions=sessions, duration=f"{_LOSS_PROBES / 10 + 10:g}s", seed=_SEED,
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """Paths without loss by their delay (ms), paths with loss by the share that is lost (%); UDP probes of method `fixed`."""
+    delays: dict[tuple[str, float], list[float]] = defaultdict(list)
+    losses: dict[float, list[bool]] = defaultdict(list)
+    for run in seen(runs):
+        for one in run.sessions:
+            path = _steady_path(run, one)
+            if path is None:
+                continue
+            kind, configured_ms, lost = path
+            if lost:
+                losses[round(lost, 9)] += [probe.rtt_ms is None for probe in run.probes[one.one.name]]
+            else:
+                delays[kind, round(configured_ms, 6)] += run.rtts_ms(one.one.name)
+    rows = [_delay_row(kind, configured_ms, values) for (kind, configured_ms), values in delays.items() if values]
+    rows += [_loss_row(share, lost) for share, lost in losses.items()]
+    return sorted(rows, key=lambda row: (row["panel"], row["path"], row["configured"]))
+
+
+def _steady_path(run: Seen, one: SeenSession) -> tuple[str, float, float] | None:
+    """Of a session that no move disturbs: direct or redirect, configured RTT in ms, configured loss there and back."""
+    scenario, entry = run.scenario, one.one.entry
+    end_s = one.one.at_s + (entry.duration or 0.0) + 1
+    anchor, serving = one.row["anchor"], one.row["serving"]
+    moved = any(one.one.at_s - 0.1 < move.at < end_s for move in scenario.moves_of(entry.to))
+    if one.one.method != "fixed" or one.one.transport != "udp" or moved or not serving or one.one.count < _PROBES:
+        return None
+    if any(link.jitter or link.rate for link in scenario.links):
+        return None
+    way = oracle.host_to_mn_s(scenario, entry.from_, entry.to, anchor, serving)
+    if way is None:
+        return None
+    ends = ((entry.from_, CORE), (anchor, CORE), (RADIO, entry.to))
+    passed = 1.0
+    for link in (scenario.link(*end) for end in ends):
+        passed *= (1 - link.loss) ** 2 if link else 1.0
+    return "direct" if anchor == serving else "redirect", 2e3 * way, 1 - passed
+
+
+def _delay_row(kind: str, configured_ms: float, values: list[float]) -> Row:
+    off = stats.summary([value - configured_ms for value in values])
+    return {
+        **{"panel": "delay", "path": kind, "configured": configured_ms, "n": off.n, "measured": stats.median(values)},
+        **{"low": off.low + configured_ms, "high": off.high + configured_ms, "off_median": off.median},
+        **{"off_p95": off.p95, "off_max": max(value - configured_ms for value in values)},
+    }
+
+
+def _loss_row(share: float, lost: list[bool]) -> Row:
+    low, high = stats.share_interval(sum(lost), len(lost))
+    measured = sum(lost) / len(lost)
+    return {
+        **{"panel": "loss", "path": "direct", "configured": share * 100, "n": len(lost), "measured": measured * 100},
+        **{"low": low * 100, "high": high * 100, "off_median": (measured - share) * 100},
+        **{"off_p95": None, "off_max": None},
+    }
+
+
+def check(rows: list[Row]) -> list[str]:
+    found = []
+    for row in rows:
+        if row["panel"] == "delay":
+            off = (row["low"] - row["configured"], row["high"] - row["configured"])
+            if off[0] < 0 or off[1] > _BAND_MS:
+                found.append(
+                    f"{row['path']} path of {row['configured']:g} ms: off by {off[0]:+.4f} to {off[1]:+.4f} ms"
+                )
+    losses = [row for row in rows if row["panel"] == "loss"]
+    missed = [row for row in losses if not row["low"] <= row["configured"] <= row["high"]]
+    if len(missed) > 1:  # of intervals that hold 95 times in 100, one of six may miss
+        found += [f"loss of {row['configured']:.2f} %: {row['measured']:.2f} % measured" for row in missed]
+    return found
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    figure, (left, right) = style.figure(ncols=2)
+    for look, kind in zip(style.SERIES, ("direct", "redirect"), strict=False):
+        mine = [row for row in rows if row["panel"] == "delay" and row["path"] == kind]
+        points = [(row["configured"], row["off_median"] * 1e3) for row in mine]
+        name = "direct path" if kind == "direct" else "path through the anchor"
+        style.line(left, look._replace(dash="", label=f"{name}, median"), points)
+        ends = [(row["configured"], row["off_max"] * 1e3) for row in mine]
+        style.line(left, look._replace(dash="", label=f"{name}, largest"), ends, markerfacecolor="none")
+    left.set_xscale("log")
+    left.set_ylim(0, 1.5e3 * max((row["off_max"] for row in rows if row["panel"] == "delay"), default=1.0))
+    left.set_xlabel("configured round trip (ms)")
+    left.set_ylabel("measured minus configured (µs)")
+    left.legend(loc="upper left")
+    mine = [row for row in rows if row["panel"] == "loss"]
+    points = [(row["configured"], row["measured"]) for row in mine]
+    bars = [(row["low"], row["high"]) for row in mine]
+    style.line(right, style.SERIES[0]._replace(dash="", label="measured"), points, bars)
+    if points:
+        right.plot([0, max(x for x, _ in points)], [0, max(x for x, _ in points)], color="black", linewidth=0.8,
+                   linestyle=":", label="equal")  # fmt: skip
+    right.set_xlabel("configured loss, there and back (%)")
+    right.set_ylabel("measured loss (%)")
+    right.legend(loc="upper left")
+    delays = [row for row in rows if row["panel"] == "delay"]
+    least = min((row["n"] for row in delays), default=0)
+    caption = (
+        "What is measured against what is configured. Left: round trip of probes minus the sum of the configured "
+        f"delays on their path, median and largest of n ≥ {least} probes on each of {len(delays)} sums of delays. "
+        f"Right: share of probes without an answer, with 95 % confidence intervals (Wilson, n = "
+        f"{min((row['n'] for row in mine), default=0)} each). {about}"
+    )
+    return Drawing(figure, caption)
+
+
+FIGURE = FigureKind(
+    id="F14",
+    name="fidelity",
+    shows="measured minus configured on every path",
+    scenarios=scenarios,
+    columns=("panel", "path", "configured", "n", "measured", "low", "high", "off_median", "off_p95", "off_max"),
+    key=("panel", "path", "configured"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim=f"each path's median round trip lies 0 to {_BAND_MS} ms above the configured one; loss within its interval",
+    tolerance=dict.fromkeys(("measured", "low", "high", "off_median", "off_p95", "off_max"), 0.1),
+)

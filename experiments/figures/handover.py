@@ -1,0 +1,185 @@
+"""F8: what a handover's latency is made of, and how it is distributed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from dmmlab.experiments import stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.seen import Seen, seen
+from dmmlab.experiments.figures.sweep import Item, build, joined, links, ms, routers_like_first, seconds, session
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import CONTROLLER, RADIO, SWITCHES, Scenario
+
+_CONTROL_MS = (1, 5, 20, 50)
+_MOVES = 40
+_SEED = 8
+_PROBE_S = 0.005  # how finely an interruption is resolved
+_BAND_MS = 0.5  # of the redirect's median: the DHCP client's first frame leaves some 0.1 ms after the carrier is up
+
+
+_LABELS = {
+    "gap": "no radio link",
+    "redirect": "attached until redirect confirmed",
+    "resume": "until the first packet",
+    "address": "attached until the new address",
+    "register": "until the servers know it",
+}
+_FILLS = {
+    "gap": ("#bbbbbb", ""),
+    "redirect": ("#0072B2", "///"),
+    "resume": ("#56B4E9", "..."),
+    "address": ("#E69F00", "\\\\\\"),
+    "register": ("#009E73", "xxx"),
+}
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [_moving(load, control_ms) for control_ms in _CONTROL_MS]
+
+
+def _moving(load: Load, control_ms: float) -> Scenario:
+    """MN1 goes to and fro between MR2 and MR3, at random instants, with the jitter of a real path to the controller;
+    at each move a session on MR1's address is under way. It registers with both kinds of server."""
+    base, draw = load("two-mr", {}), random.Random(_SEED)
+    changes = routers_like_first(base, ("MR3",)) | joined(base, [("MR1", "MR3")])
+    changes[CONTROLLER, SWITCHES] = {"delay": ms(control_ms), "jitter": ms(control_ms / 5)}
+    movement: list[Item] = [{"at": "0s", "node": "MN1", "to": "MR1"}]
+    sessions: list[Item] = [session("S", 1, method=["ddns", "p2p"])]
+    for turn in range(_MOVES + 1):
+        at_s = round(5 * (turn + 1) + draw.uniform(0, 1), 6)
+        movement.append({"at": seconds(at_s), "node": "MN1", "to": "MR2" if turn % 2 == 0 else "MR3", "gap": "50ms"})
+        probes = {"interval": seconds(_PROBE_S), "duration": "500ms", "anchor": "MR1"}
+        sessions.append(session(f"P{turn}", 5 * (turn + 1) + int((at_s % 1) * 10) / 10 - 0.1, cn="CN1", **probes))
+    return build(
+        load, f"f8-control-{control_ms:g}ms", mobile_routers=["MR1", "MR2", "MR3"], links=links(base, changes),
+        movement=movement, sessions=sessions, duration=f"{5 * (_MOVES + 2)}s", seed=_SEED,
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """One row a handover: its components in ms. The first of a node is left out: its redirect is the first one."""
+    rows: list[Row] = []
+    for run in seen(runs):
+        control = run.scenario.link(CONTROLLER, SWITCHES)
+        control_ms = (control.delay if control else 0.0) * 1e3
+        for number, move in enumerate(run.handovers):
+            if move["redirect_s"] is None or move["first_packet_s"] is None or move["address_s"] is None:
+                continue
+            rows.append({"run": run.scenario.name, "number": number, **_components(run, move, control_ms)})
+    return rows
+
+
+def _components(run: Seen, move: dict[str, Any], control_ms: float) -> Row:
+    attach_s = move["attach_s"]
+    confirmed_s = max(attach_s, move["redirect_s"])
+    resumed_s = max(confirmed_s, move["first_packet_s"])
+    radio = run.scenario.link(RADIO, move["mn"])
+    configured = next(entry for entry in run.scenario.moves_of(move["mn"]) if abs(entry.at - (move["detach_s"])) < 0.01)
+    registered_s = move["registered_s"]
+    return {
+        "control_ms": control_ms,
+        "detach_s": move["detach_s"],
+        "gap_ms": (attach_s - move["detach_s"]) * 1e3,
+        "redirect_ms": (confirmed_s - attach_s) * 1e3,
+        "resume_ms": (resumed_s - confirmed_s) * 1e3,
+        "total_ms": (resumed_s - move["detach_s"]) * 1e3,
+        "address_ms": (move["address_s"] - attach_s) * 1e3,
+        "register_ms": None if registered_s is None else (registered_s - move["address_s"]) * 1e3,
+        "lost": int(move["lost_packets"] or 0),
+        "expected_gap_ms": configured.gap * 1e3,
+        "expected_redirect_ms": (radio.delay if radio else 0.0) * 1e3 + 3 * control_ms,
+    }
+
+
+def check(rows: list[Row]) -> list[str]:
+    """Gap and redirect have a closed form; the components must add up; jitter widens what the control path carries."""
+    found = []
+    medians = []
+    for control_ms in sorted({row["control_ms"] for row in rows}):
+        mine = [row for row in rows if row["control_ms"] == control_ms]
+        for part, allowed in (("gap", 0.1), ("redirect", _BAND_MS + 0.05 * control_ms)):
+            low, high = stats.median_interval([row[f"{part}_ms"] - row[f"expected_{part}_ms"] for row in mine])
+            # Jitter is symmetric, but a redirect is confirmed by the later of two barriers: its median lies above.
+            above = allowed + (0.2 * control_ms if part == "redirect" else 0.0)
+            if low < -allowed or high > above:
+                found.append(f"control={control_ms:g} ms: {part} off the closed form by {low:+.3f} to {high:+.3f} ms")
+        medians.append(stats.median([row["total_ms"] for row in mine]))
+        off = max(abs(row["gap_ms"] + row["redirect_ms"] + row["resume_ms"] - row["total_ms"]) for row in mine)
+        if off > 1e-3:
+            found.append(f"control={control_ms:g} ms: the components miss the total by {off:.4f} ms")
+    if medians != sorted(medians):
+        found.append("the interruption does not grow with the distance of the controller")
+    return found
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    figure, (bars, cdf) = style.figure(ncols=2, height_in=3.4)
+    controls = sorted({row["control_ms"] for row in rows})
+    _stacks(bars, rows, controls)
+    for look, control_ms in zip(style.SERIES, controls, strict=False):
+        values = sorted(row["total_ms"] for row in rows if row["control_ms"] == control_ms)
+        shares = [(turn + 1) / len(values) for turn in range(len(values))]
+        cdf.step(values, shares, where="post", color=look.colour, linestyle=look.dash, label=f"{control_ms:g} ms")
+    cdf.set_xlabel("interruption of the old session (ms)")
+    cdf.set_ylabel("share of handovers")
+    cdf.legend(title="controller at", title_fontsize=7.5, loc="lower right")
+    per = [sum(row["control_ms"] == control_ms for row in rows) for control_ms in controls]
+    p95 = ", ".join(
+        f"{stats.quantile([r['total_ms'] for r in rows if r['control_ms'] == c], 0.95):.1f}" for c in controls
+    )
+    caption = (
+        "Handover latency against the one-way delay between the switches and the controller (jitter 20 % of it). Left: "
+        "medians of the components, for a session on an old address (upper bar of each pair: no radio link, until the "
+        "redirect is confirmed, until its first packet arrives) and for new sessions (lower bar: no radio link, until "
+        "the node has its new address, until the servers know it); the tick marks the closed form of the redirect, "
+        "gap + radio + 3 control delays. Right: distribution of the old session's interruption; its 95th percentiles "
+        f"are {p95} ms. Probes every {_PROBE_S * 1e3:g} ms; n = {min(per)} handovers each. {about}"
+    )
+    return Drawing(figure, caption)
+
+
+def _stacks(axis: Any, rows: list[Row], controls: Sequence[float]) -> None:
+    for place, control_ms in enumerate(controls):
+        mine = [row for row in rows if row["control_ms"] == control_ms]
+        for offset, parts in ((0.2, ("gap", "redirect", "resume")), (-0.2, ("gap", "address", "register"))):
+            start = 0.0
+            for part in parts:
+                values = [row[f"{part}_ms"] for row in mine if row[f"{part}_ms"] is not None]
+                if not values:
+                    continue
+                colour, hatch = _FILLS[part]
+                label = _LABELS[part] if place == 0 and not (part == "gap" and offset < 0) else None
+                axis.barh(
+                    place + offset, stats.median(values), 0.36, left=start, color=colour, hatch=hatch,
+                    edgecolor="white", linewidth=0, label=label,
+                )  # fmt: skip
+                start += stats.median(values)
+        expected = mine[0]["expected_gap_ms"] + mine[0]["expected_redirect_ms"]
+        axis.plot([expected, expected], [place + 0.02, place + 0.38], color="black", linewidth=1.4)
+    axis.set_yticks(range(len(controls)), [f"{control_ms:g} ms" for control_ms in controls])
+    axis.set_ylabel("one-way delay to the controller")
+    axis.set_xlabel("time since the radio link went (ms)")
+    axis.grid(axis="y", visible=False)
+    axis.set_ylim(-0.6, len(controls) + 1.3)
+    axis.legend(loc="upper left", fontsize=7)
+
+
+FIGURE = FigureKind(
+    id="F8",
+    name="handover",
+    shows="handover latency: its components, and its distribution",
+    scenarios=scenarios,
+    columns=(
+        *("run", "number", "control_ms", "detach_s", "gap_ms", "redirect_ms", "resume_ms", "total_ms"),
+        *("address_ms", "register_ms", "lost", "expected_gap_ms", "expected_redirect_ms"),
+    ),
+    key=("run", "number"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim="gap and redirect agree with the closed form, the components add up, latency grows with the control delay",
+    tolerance={"detach_s": 1e-4},
+)

@@ -1,0 +1,168 @@
+"""F5: how much longer the way through the anchor is, against the distance of the routers and the number of moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.seen import Seen, SeenSession, band, seen
+from dmmlab.experiments.figures.sweep import (
+    build,
+    delays,
+    joined,
+    links,
+    nodes_like_first,
+    numbered,
+    routers_like_first,
+    session,
+    tour,
+)
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import Scenario
+
+_DISTANCES_MS = (1, 2, 4, 8, 16, 32, 64)
+_CORRESPONDENTS_MS = {"CN1": 2.0, "CN2": 10.0, "CN3": 50.0}
+_CHAIN = 8
+_PROBES = {"interval": "250ms", "duration": "10s"}  # 40 a point
+_BAND = 0.01  # of stretch, which is a ratio
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [_distances(load), _moves(load)]
+
+
+def _distances(load: Load) -> Scenario:
+    """One mobile node for each distance: it moves from MR1 to a router that is so far from MR1."""
+    base = load("two-mr", {})
+    routers = numbered("MR", len(_DISTANCES_MS) + 1)
+    nodes = numbered("MN", len(_DISTANCES_MS))
+    changes = routers_like_first(base, routers) | nodes_like_first(base, nodes)
+    changes |= delays({("MR1", router): d for router, d in zip(routers[1:], _DISTANCES_MS, strict=True)})
+    changes |= delays({(cn, "CORE"): d for cn, d in _CORRESPONDENTS_MS.items()})
+    movement: list[dict[str, Any]] = []
+    sessions = []
+    for node, router in zip(nodes, routers[1:], strict=True):
+        movement += [{"at": "0s", "node": node, "to": "MR1"}, {"at": "5s", "node": node, "to": router}]
+        for cn in _CORRESPONDENTS_MS:
+            for anchor in ("MR1", router):
+                name = f"{node}C{cn[2:]}{anchor[1:]}"
+                sessions.append(session(name, 7, node, cn, anchor=anchor, **_PROBES))
+    return build(
+        load, "f5-distance", mobile_routers=routers, links=links(base, changes), movement=movement,
+        sessions=sessions, duration="20s",
+    )  # fmt: skip
+
+
+def _moves(load: Load) -> Scenario:
+    """MN1 goes down a chain of routers, MN2 to and fro between the first two."""
+    base, routers = load("two-mr", {}), numbered("MR", _CHAIN)
+    changes = routers_like_first(base, routers) | joined(base, pairwise(routers))
+    changes |= nodes_like_first(base, ("MN1", "MN2"))
+    until_s = 15.0 * _CHAIN
+    movement = [*tour("MN1", routers, 15, until_s), *tour("MN2", routers[:2], 15, until_s)]
+    sessions = []
+    for turn in range(_CHAIN):
+        for node, serving in (("MN1", routers[turn]), ("MN2", routers[turn % 2])):
+            for anchor in dict.fromkeys(("MR1", serving)):
+                name = f"{node}t{turn}{anchor[1:]}"
+                sessions.append(session(name, 15 * turn + 2, node, "CN1", anchor=anchor, **_PROBES))
+    return build(
+        load, "f5-moves", mobile_routers=routers, links=links(base, changes), movement=movement,
+        sessions=sessions, duration=f"{until_s:g}s",
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """Each session on an old address over the session on the new address that ran beside it."""
+    rows: list[Row] = []
+    for run in seen(runs):
+        found = [one for one in run.sessions if one.one.method == "fixed" and one.worked and one.row["serving"]]
+        for one in found:
+            direct = [other for other in found if _beside(one, other) and other.row["anchor"] == other.row["serving"]]
+            if direct and (one.row["anchor"] != one.row["serving"] or one is direct[0]):
+                rows.append(_row(run, one, direct[0]))
+    return sorted((row for row in rows if row["x"] is not None), key=lambda r: (r["panel"], r["series"], r["x"]))
+
+
+def _beside(one: SeenSession, other: SeenSession) -> bool:
+    return all(one.row[key] == other.row[key] for key in ("mn", "cn", "start_s", "serving"))
+
+
+def _row(run: Seen, one: SeenSession, direct: SeenSession) -> Row:
+    mine, other = run.rtts_ms(one.one.name), run.rtts_ms(direct.one.name)
+    base = stats.median(other)
+    summary = stats.summary([value / base for value in mine])
+    cn, mn, anchor, serving = (one.row[key] for key in ("cn", "mn", "anchor", "serving"))
+    moves = sum(move.at <= one.one.at_s for move in run.scenario.moves_of(mn)) - 1
+    several = len(run.scenario.moves_of(mn)) > 2
+    distance_s = oracle.inter_mr_s(run.scenario, anchor, serving)
+    ways = [oracle.host_to_mn_s(run.scenario, cn, mn, at, serving) for at in (anchor, serving)]
+    tour_of = {move.to for move in run.scenario.moves_of(mn)}
+    x: float | None = moves if several else None if distance_s is None else distance_s * 1e3
+    if not several and anchor == serving:
+        x = None
+    return {
+        "panel": "moves" if several else "distance",
+        "series": ("chain" if len(tour_of) > 2 else "to and fro") if several else cn,
+        "x": x,
+        "cn_core_ms": oracle.to_core_s(run.scenario, cn) * 1e3,
+        "n": summary.n,
+        "stretch": summary.median,
+        "low": summary.low,
+        "high": summary.high,
+        "p95": summary.p95,
+        "expected": ways[0] / ways[1] if ways[0] and ways[1] else None,
+        "rtt_ms": stats.median(mine),
+    }
+
+
+def check(rows: list[Row]) -> list[str]:
+    return band(rows, "low", "high", "expected", _BAND, "panel series x")
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    panels = [name for name in ("distance", "moves") if any(row["panel"] == name for row in rows)]
+    figure, axes = style.figure(ncols=len(panels), sharey=True, squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        names = dict.fromkeys(row["series"] for row in rows if row["panel"] == panel)
+        for look, name in zip(style.SERIES, names, strict=False):
+            mine = [row for row in rows if (row["panel"], row["series"]) == (panel, name)]
+            label = f"correspondent {mine[0]['cn_core_ms']:g} ms from the core" if panel == "distance" else name
+            points = [(row["x"], row["stretch"]) for row in mine]
+            style.line(axis, look._replace(label=label), points, [(row["low"], row["high"]) for row in mine])
+        every = [(row["x"], row["expected"]) for row in rows if row["panel"] == panel and row["expected"]]
+        style.closed_form(axis, every)
+        axis.legend(loc="upper left")
+        if panel == "distance":
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    titles = {"distance": "one-way delay between the two routers (ms)", "moves": "moves since the session began"}
+    for axis, panel in zip(axes[0], panels, strict=True):
+        axis.set_xlabel(titles[panel])
+    axes[0][0].set_ylabel("path stretch (RTT by the old address\nover RTT by the new one)")
+    caption = (
+        "Path stretch of a session that keeps the address of its first mobile router: its round trip over that of a "
+        "session on the newest address at the same time. Left: after one move, against the delay between the old and "
+        "the new router, for three correspondents; the nearer the correspondent, the more the detour weighs. Right: "
+        "against the number of moves, down a chain of routers and to and fro between two. Points are medians of "
+        f"n = {min(row['n'] for row in rows)} probes with 95 % confidence intervals, rings the closed form. {about}"
+    )
+    return Drawing(figure, caption)
+
+
+FIGURE = FigureKind(
+    id="F5",
+    name="stretch",
+    shows="path stretch against the distance between routers and against the number of moves",
+    scenarios=scenarios,
+    columns=("panel", "series", "x", "cn_core_ms", "n", "stretch", "low", "high", "p95", "expected", "rtt_ms"),
+    key=("panel", "series", "x"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim="the 95 % interval of every stretch lies within 0.01 of the closed form",
+    tolerance={"stretch": 0.005, "low": 0.005, "high": 0.005, "p95": 0.01, "expected": 1e-6},
+)

@@ -1,0 +1,166 @@
+"""F7: which sessions live through moves of their mobile node."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures.sweep import (
+    Item,
+    build,
+    joined,
+    links,
+    numbered,
+    routers_like_first,
+    seconds,
+    session,
+    tour,
+    uniform,
+)
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import Scenario
+
+_RING, _RESIDENCE_S, _DURATION_S = 8, 20.0, 600.0
+_LENGTHS_S = (5, 10, 20, 40, 80)
+_EACH = 30  # sessions of each length and transport
+_SEED = 7
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [_ring(load, f"f7-redirect-{'on' if redirect else 'off'}", redirect) for redirect in (True, False)]
+
+
+def _ring(load: Load, name: str, redirect: bool) -> Scenario:
+    """MN1 goes round a ring of routers; sessions begin at random times, each on the address that is newest then."""
+    base, routers = load("two-mr", {}), numbered("MR", _RING)
+    changes = routers_like_first(base, routers) | joined(base, pairwise([*routers, routers[0]]))
+    movement = tour("MN1", routers, _RESIDENCE_S, _DURATION_S)
+    sessions: list[Item] = []
+    for kind, transport in enumerate(("udp", "tcp")):
+        for turn, length_s in enumerate(_LENGTHS_S):
+            times = uniform(_SEED * 100 + kind * 10 + turn, _EACH, 5, _DURATION_S - length_s - 10)
+            for number, at_s in enumerate(times):
+                into_s = at_s % _RESIDENCE_S  # not within a move: there is no address to begin on
+                at_s += 0.2 if into_s < 0.2 else 0.0
+                anchor = routers[int(at_s // _RESIDENCE_S) % _RING]
+                keys: dict[str, Any] = {"transport": transport, "anchor": anchor, "interval": "1s"}
+                sessions.append(
+                    session(f"{transport[0]}{length_s}n{number}", at_s, cn="CN1", duration=seconds(length_s), **keys)
+                )
+    return build(
+        load, name, mobile_routers=routers, links=links(base, changes), movement=movement, sessions=sessions,
+        redirect=redirect, duration=seconds(_DURATION_S), seed=_SEED,
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """Sessions grouped by what is asked: their length over the residence time, and the moves within them."""
+    groups: dict[tuple[str, bool, str, float], list[tuple[bool, bool]]] = defaultdict(list)
+    for run in seen(runs):
+        for one in run.sessions:
+            if one.one.method != "fixed" or one.one.count < 3 or not one.row["serving"]:
+                continue
+            moves, may = _moves_within(run, one), _may_survive(run, one)
+            outcome = (_survived(run, one), may)
+            length = (one.one.entry.duration or 0.0) / _residence_s(run, one)
+            groups["length", run.scenario.redirect, one.one.transport, round(length, 3)].append(outcome)
+            groups["moves", run.scenario.redirect, one.one.transport, float(moves)].append(outcome)
+    rows = []
+    for (panel, redirect, transport, x), outcomes in sorted(groups.items()):
+        alive = sum(survived for survived, _ in outcomes)
+        low, high = stats.share_interval(alive, len(outcomes))
+        expected = sum(may for _, may in outcomes) / len(outcomes)
+        rows.append(
+            {"panel": panel, "redirect": redirect, "transport": transport, "x": x, "n": len(outcomes),
+             "share": alive / len(outcomes), "low": low, "high": high, "expected": expected}
+        )  # fmt: skip
+    return rows
+
+
+def _residence_s(run: Seen, one: SeenSession) -> float:
+    moves = run.scenario.moves_of(one.one.entry.to)
+    return (moves[-1].at - moves[0].at) / (len(moves) - 1) if len(moves) > 1 else run.scenario.duration
+
+
+def _moves_within(run: Seen, one: SeenSession) -> int:
+    return len(_move_times(run, one))
+
+
+def _move_times(run: Seen, one: SeenSession) -> list[float]:
+    """Moves between the first and the last packet that the session should have."""
+    way = oracle.host_to_mn_s(run.scenario, one.row["cn"], one.row["mn"], one.row["anchor"], one.row["anchor"]) or 0.0
+    last_s = one.one.at_s + (one.one.entry.duration or 0.0) - (one.one.entry.interval or 0.0)
+    moves = run.scenario.moves_of(one.one.entry.to)
+    return [move.at for move in moves if one.one.at_s < move.at <= last_s + 2 * way]
+
+
+def _may_survive(run: Seen, one: SeenSession) -> bool:
+    """The closed form: with the redirect always, without it if the mobile node stays until the last answer."""
+    return run.scenario.redirect or not _move_times(run, one)
+
+
+def _survived(run: Seen, one: SeenSession) -> bool:
+    """Its last two probes were sent and answered; of a TCP session, all of them: a stream has no gaps."""
+    probes = {probe.seq: probe for probe in run.probes[one.one.name]}
+    wanted = range(one.one.count) if one.one.transport == "tcp" else (one.one.count - 2, one.one.count - 1)
+    return all(number in probes and probes[number].rtt_ms is not None for number in wanted)
+
+
+def check(rows: list[Row]) -> list[str]:
+    found = []
+    for row in rows:
+        if not row["low"] <= row["expected"] <= row["high"]:
+            found.append(
+                f"{row['panel']}={row['x']:g}, redirect={row['redirect']}, {row['transport']}: {row['share']:.3f} "
+                f"survive, {row['expected']:.3f} expected"
+            )
+        if row["redirect"] and row["share"] < 1:
+            found.append(f"{row['panel']}={row['x']:g}, {row['transport']}: not all survive with the redirect")
+    return found
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    figure, axes = style.figure(ncols=2, sharey=True)
+    labels = {"length": "session length over residence time", "moves": "moves during the session"}
+    for axis, panel in zip(axes, ("length", "moves"), strict=True):
+        for redirect, look in style.REDIRECT.items():
+            for transport, marker in (("udp", "o"), ("tcp", "^")):
+                mine = [r for r in rows if (r["panel"], r["redirect"], r["transport"]) == (panel, redirect, transport)]
+                shift = 1.0 if transport == "udp" else 1.04 if panel == "length" else 1.0
+                points = [(row["x"] * shift, row["share"]) for row in mine]
+                drawn = look._replace(marker=marker, label=f"{look.label}, {transport.upper()}")
+                style.line(axis, drawn, points, [(row["low"], row["high"]) for row in mine])
+        style.closed_form(axis, [(r["x"], r["expected"]) for r in rows if r["panel"] == panel and r["n"] >= 10])
+        axis.set_xlabel(labels[panel])
+    axes[0].set_xscale("log", base=2)
+    axes[0].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes[0].set_ylabel("share of sessions that survive")
+    axes[0].legend(loc="lower left")
+    n = min(row["n"] for row in rows if row["panel"] == "length")
+    caption = (
+        "Sessions that live to their end while their mobile node goes from router to router, against their length in "
+        "residence times (left) and against the moves that they see (right). A UDP session survives if its last two "
+        "probes are answered, a TCP session if its whole stream is. Sessions begin at random times; "
+        f"n = {n} at each point on the left; bars are 95 % confidence intervals (Wilson), rings the closed form: "
+        f"without the redirect a session dies with the first move. {about}"
+    )
+    return Drawing(figure, caption)
+
+
+FIGURE = FigureKind(
+    id="F7",
+    name="survival",
+    shows="surviving sessions against session length and number of moves, with redirect and without, UDP and TCP",
+    scenarios=scenarios,
+    columns=("panel", "redirect", "transport", "x", "n", "share", "low", "high", "expected"),
+    key=("panel", "redirect", "transport", "x"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim="with the redirect all survive; without, the closed form lies in the 95 % interval of each share",
+)
