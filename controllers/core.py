@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from dmmlab.controllers import dhcp, flows, messages, nd
+from dmmlab.controllers.identity import Identities
 from dmmlab.controllers.messages import Command, Event, ReportRules
-from dmmlab.controllers.paths import Path, shortest
 from dmmlab.controllers.plan import Plan
-from dmmlab.controllers.rules import Kind, Rule, address_tag, is_own, mac_tag
-from dmmlab.controllers.state import Binding, Change, Location, MobileNode, Switch
+from dmmlab.controllers.redirects import Redirects
+from dmmlab.controllers.rules import Kind, Rule, is_own, tag_mac
+from dmmlab.controllers.state import Binding, Location, MobileNode, Switch
 from dmmlab.controllers.updates import NS, Updates, seconds
 
 
@@ -22,13 +23,13 @@ class Core:
 
     def __init__(self, plan: Plan, redirect: bool = True) -> None:
         self.plan = plan
-        self.redirect = redirect
         self.switches = {each.dpid: Switch(each) for each in plan.switches}
         self.nodes: dict[str, MobileNode] = {}
         self.bindings: dict[str, Binding] = {}
+        self.identities = Identities()
         self._out: list[Command] = []
-        self.updates = Updates(self.switches, self._out, self._held)
-        self.settled = False  # every switch of the plan has reported its rules once: nothing more is to be relearned
+        self.updates = Updates(self.switches, self._out, lambda rule: self.redirects.held(rule))
+        self.redirects = Redirects(plan, self.switches, self.nodes, self.bindings, self.updates, redirect)
         self.ready = False
         self._router_macs = {each.router_mac for each in plan.switches}
         self._handlers: dict[type, Callable[[Any, int], None]] = {
@@ -84,19 +85,21 @@ class Core:
         own = [(rule, age_s) for rule, age_s in event.rules if is_own(rule.cookie)]
         self.updates.book.report(event.dpid, [rule for rule, _ in own])
         switch.synced = switch.seen = True
-        self.settled = all(each.seen for each in self.switches.values())
+        self.redirects.settled = all(each.seen for each in self.switches.values())
         for rule, age_s in own:
             self._relearn(switch, rule, now_ns - int(age_s * NS), now_ns)
         self._renew_ledger(switch, now_ns)
         self._assign_base(switch)
-        self._refresh_all(now_ns, "relearned")
+        self.redirects.refresh_all(now_ns, "relearned")
         self.updates.flush(now_ns, "base", always=event.dpid)
         switch.sync_token = self.updates.token
 
     def _relearn(self, switch: Switch, rule: Rule, since_ns: int, now_ns: int) -> None:
-        dpid, mac = switch.plan.dpid, str(rule.get("eth_src"))
+        dpid, radio, mac = switch.plan.dpid, str(rule.get("eth_src")), tag_mac(rule.tag)
+        if rule.kind in (Kind.SIGHTING, Kind.BINDING):
+            self._join(radio, mac, now_ns)
         if rule.kind is Kind.SIGHTING:
-            location = Location(dpid, int(rule.get("in_port") or 0))
+            location = Location(dpid, int(rule.get("in_port") or 0), radio)
             name = switch.name_of(location.port)
             if name is not None and switch.role(name) == "mobile_node":
                 self._sight(mac, location, since_ns, "mn_relearned")
@@ -104,7 +107,7 @@ class Core:
             address = next(str(value) for name, value in rule.match if name in ("ipv4_src", "ipv6_src"))
             if address not in self.bindings:
                 expires_ns = since_ns + rule.hard_timeout_s * NS if rule.hard_timeout_s else None
-                self._bind(Binding(mac, address, dpid, expires_ns), now_ns, "binding_relearned")
+                self._bind(Binding(mac, radio, address, dpid, expires_ns), now_ns, "binding_relearned")
 
     def _renew_ledger(self, switch: Switch, now_ns: int) -> None:
         """Leases that ran out while the switch was away are over; the others go on where they were."""
@@ -131,7 +134,7 @@ class Core:
         self.updates.record("port_added", switch=switch.plan.name, port=event.name, role=role)
         if role != "mobile_node":
             self._assign_base(switch)
-            self._refresh_all(now_ns, "port_added")
+            self.redirects.refresh_all(now_ns, "port_added")
             self.updates.flush(now_ns, "port_added")
 
     def _port_removed(self, event: messages.PortRemoved, now_ns: int) -> None:
@@ -143,22 +146,25 @@ class Core:
         moved = self._port_gone(switch, event.name)
         if role != "mobile_node":
             self._assign_base(switch)
-            self._refresh_all(now_ns, "port_removed")
+            self.redirects.refresh_all(now_ns, "port_removed")
         for node in moved:
-            self._refresh(node.mac, now_ns, "port_removed")
+            self.redirects.refresh(node.mac, now_ns, "port_removed")
         self.updates.flush(now_ns, "port_removed")
 
     def _port_gone(self, switch: Switch, name: str) -> list[MobileNode]:
         """Forget a port and who was seen there; the mobile nodes that are elsewhere because of it."""
-        location = Location(switch.plan.dpid, switch.ports.pop(name))
+        here = (switch.plan.dpid, switch.ports.pop(name))
         moved = []
         for node in self.nodes.values():
-            if node.sightings.pop(location, None) is None:
+            gone = [each for each in node.sightings if (each.dpid, each.port) == here]
+            if not gone:
                 continue
+            for each in gone:
+                del node.sightings[each]
             self._assign_sightings(node)
             if not node.attached:
                 self.updates.record("mn_detached", mn=node.mac, switch=switch.plan.name, port=name)
-            elif node.location == location:
+            elif node.location in gone:
                 node.location = node.latest()
                 moved.append(node)
                 self._record_place(node, "mn_attached")
@@ -177,6 +183,29 @@ class Core:
         self._record_place(node, event)
         return True
 
+    def _join(self, radio: str, mac: str, now_ns: int) -> None:
+        """The radio turns out to be another of the mobile node's: what was taken for another one is not."""
+        taken_for, mac = self.identities.of(radio), self.identities.of(mac)
+        if not self.identities.join(radio, mac):
+            return
+        self.updates.record("mn_identified", mn=mac, radio=radio)
+        node, other = self.nodes.setdefault(mac, MobileNode(mac)), self.nodes.pop(taken_for, None)
+        if other is not None:
+            # As of now: it has just been heard, and writing its sightings anew sets their age in the switch to zero.
+            node.sightings |= dict.fromkeys(other.sightings, now_ns)
+            self.updates.book.assign(("sightings", other.mac), {})
+            self._assign_sightings(node)
+            node.location = node.latest() or node.location or other.location
+        anchors = set()
+        for binding in [each for each in self.bindings.values() if each.mac == taken_for]:
+            binding.mac = mac
+            self._assign_ledger(binding, now_ns)
+            anchors.add(binding.anchor)
+        for anchor in anchors:
+            self.redirects.assign_pairs(taken_for, anchor)
+            self.redirects.assign_pairs(mac, anchor)
+        self.redirects.refresh(mac, now_ns, "mn_identified")
+
     def _record_place(self, node: MobileNode, event: str) -> None:
         assert node.location is not None
         switch = self.switches[node.location.dpid]
@@ -187,7 +216,7 @@ class Core:
     def _assign_sightings(self, node: MobileNode) -> None:
         rules: dict[int, list[Rule]] = {}
         for location in node.sightings:
-            rules.setdefault(location.dpid, []).append(flows.sighting(location.port, node.mac))
+            rules.setdefault(location.dpid, []).append(flows.sighting(location.port, location.radio, node.mac))
         self.updates.book.assign(("sightings", node.mac), rules)
 
     def _frame_copied(self, event: messages.FrameCopied, now_ns: int) -> None:
@@ -195,17 +224,21 @@ class Core:
         if switch is None or len(event.frame) < 14:
             return
         self.updates.counters[event.dpid].packet_ins += 1
-        mac = dhcp.mac_text(event.frame[6:12])
+        radio = dhcp.mac_text(event.frame[6:12])
+        message = dhcp.parse_frame(event.frame)
         name = switch.name_of(event.in_port)
         if name is None or event.in_port >= flows.OFPP_MAX:
             return
         at_node = switch.role(name) == "mobile_node"
-        if at_node and mac not in self._router_macs and not event.frame[6] & 1:
-            if self._sight(mac, Location(event.dpid, event.in_port), now_ns, "mn_attached"):
-                self._refresh(mac, now_ns, "mn_attached")
-            self._learn_claimed(mac, event.frame, now_ns)
+        if at_node and radio not in self._router_macs and not event.frame[6] & 1:
+            same = self.identities.hear(message) if message is not None and message.mac == radio else None
+            if same is not None:
+                self._join(radio, same, now_ns)
+            mac = self.identities.of(radio)
+            if self._sight(mac, Location(event.dpid, event.in_port, radio), now_ns, "mn_attached"):
+                self.redirects.refresh(mac, now_ns, "mn_attached")
+            self._learn_claimed(switch, radio, event.frame, now_ns)
             self.updates.flush(now_ns, "mn_attached")
-        message = dhcp.parse_frame(event.frame)
         if message is not None:
             self._overhear(switch, event.in_port, message, now_ns)
 
@@ -220,7 +253,8 @@ class Core:
         # A release counts where it is delivered: taking the redirect away on sight of it at the serving switch could
         # overtake the message itself, and the anchor's router would never hear of it.
         ended = message.type in (dhcp.RELEASE, dhcp.DECLINE)
-        if ended and held is not None and (held.mac, held.anchor) == (message.mac, switch.plan.dpid):
+        mac = self.identities.of(message.mac)
+        if ended and held is not None and (held.mac, held.anchor) == (mac, switch.plan.dpid):
             self._unbind(held, now_ns, "binding_released")
             self.updates.flush(now_ns, "binding_released")
 
@@ -228,43 +262,52 @@ class Core:
         address, lease_s = message.your_address, message.lease_s
         assert lease_s is not None
         expires_ns = None if lease_s == dhcp.INFINITE_S else now_ns + lease_s * NS
-        held = self.bindings.get(address)
-        if held is not None and (held.mac, held.anchor) != (message.mac, anchor):
+        held, mac = self.bindings.get(address), self.identities.of(message.mac)
+        if held is not None and (held.mac, held.anchor) != (mac, anchor):
             self._unbind(held, now_ns, "binding_released")
             held = None
         if held is None:
-            self._bind(Binding(message.mac, address, anchor, expires_ns), now_ns, "binding_learned")
+            self._bind(Binding(mac, message.mac, address, anchor, expires_ns), now_ns, "binding_learned")
         else:
-            held.expires_ns = expires_ns
+            held.expires_ns, held.hardware = expires_ns, message.mac
             self._record_binding(held, "binding_renewed", now_ns)
             self._assign_ledger(held, now_ns, restart=True)
+            self.redirects.refresh(mac, now_ns, "binding_renewed")
         self.updates.flush(now_ns, "binding_learned")
 
-    def _learn_claimed(self, mac: str, frame: bytes, now_ns: int) -> None:
+    def _learn_claimed(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> None:
         """An IPv6 address in use: its prefix says whose it is, wherever the mobile node is. It has no lease."""
         address = nd.claimed_address(frame) if self.plan.family == "ipv6" else None
         anchor = self.plan.anchor_of(address) if address else None
         if address is None or anchor is None:
             return
-        held = self.bindings.get(address)
-        if held is not None and held.mac != mac:
+        held, home = self.bindings.get(address), anchor.dpid == switch.plan.dpid
+        if held is not None and held.mac != self.identities.of(radio) and not home:
+            # No client id here; but who goes on using an address away from its anchor is who had it there.
+            self._join(radio, held.mac, now_ns)
+        if held is not None and held.mac != self.identities.of(radio):
             self._unbind(held, now_ns, "binding_released")
-        if held is None or held.mac != mac:
-            self._bind(Binding(mac, address, anchor.dpid, None), now_ns, "binding_learned")
+            held = None
+        if held is None:
+            mac = self.identities.of(radio)
+            self._bind(Binding(mac, radio, address, anchor.dpid, None), now_ns, "binding_learned")
+        elif home and held.hardware != radio:
+            held.hardware = radio  # its router has heard this too
+            self._assign_ledger(held, now_ns)
+            self.redirects.refresh(held.mac, now_ns, "binding_renewed")
 
     def _bind(self, binding: Binding, now_ns: int, event: str) -> None:
         self.bindings[binding.address] = binding
         self.nodes.setdefault(binding.mac, MobileNode(binding.mac))
         self._record_binding(binding, event, now_ns)
         self._assign_ledger(binding, now_ns)
-        self._refresh(binding.mac, now_ns, event)
+        self.redirects.refresh(binding.mac, now_ns, event)
 
     def _unbind(self, binding: Binding, now_ns: int, event: str) -> None:
         del self.bindings[binding.address]
         self._record_binding(binding, event, now_ns)
         self.updates.book.assign(("ledger", binding.address), {})
-        self._decide(binding, None, now_ns, event)
-        self._assign_pairs(binding.mac, binding.anchor)
+        self.redirects.withdraw(binding, now_ns, event)
 
     def _record_binding(self, binding: Binding, event: str, now_ns: int) -> None:
         lease_s = None if binding.expires_ns is None else max(0.0, seconds(binding.expires_ns - now_ns))
@@ -273,7 +316,7 @@ class Core:
 
     def _assign_ledger(self, binding: Binding, now_ns: int, restart: bool = False) -> None:
         left_s = 0 if binding.expires_ns is None else max(1, -(-(binding.expires_ns - now_ns) // NS))
-        rule = flows.ledger(binding.mac, binding.address, left_s)
+        rule = flows.ledger(binding.hardware, binding.address, binding.mac, left_s)
         self.updates.book.assign(("ledger", binding.address), {binding.anchor: [rule]})
         if restart:
             self.updates.book.vanished(binding.anchor, rule.key)
@@ -282,79 +325,11 @@ class Core:
         if not is_own(event.rule.cookie) or event.rule.kind is not Kind.BINDING or not event.expired:
             return
         for binding in list(self.bindings.values()):
-            same = address_tag(binding.address) == event.rule.tag and binding.anchor == event.dpid
-            if same and binding.mac == event.rule.get("eth_src"):
+            written = binding.address in [value for _, value in event.rule.match]
+            if written and (binding.anchor, binding.hardware) == (event.dpid, event.rule.get("eth_src")):
                 self.updates.book.vanished(event.dpid, event.rule.key)
                 self._unbind(binding, now_ns, "binding_expired")
         self.updates.flush(now_ns, "binding_expired")
-
-    # Redirects
-
-    def _path(self, binding: Binding) -> Path | None:
-        node = self.nodes[binding.mac]
-        if not self.redirect or node.location is None or node.location.dpid == binding.anchor:
-            return None
-        ports = {dpid: switch.ports for dpid, switch in self.switches.items()}
-        return shortest(self.plan, ports, binding.anchor, node.location.dpid, node.location.port)
-
-    def _refresh_all(self, now_ns: int, cause: str) -> None:
-        for mac in list(self.nodes):
-            self._refresh(mac, now_ns, cause)
-
-    def _refresh(self, mac: str, now_ns: int, cause: str) -> None:
-        """Bring the redirects of a mobile node's addresses in line with where it is.
-
-        Not before every switch has reported: half the picture after a restart would tear down what works.
-        """
-        if not self.settled:
-            return
-        anchors = set()
-        for binding in [each for each in self.bindings.values() if each.mac == mac]:
-            path = self._path(binding)
-            self._record_stranded(binding, path)
-            if path != binding.path:
-                anchors.add(binding.anchor)
-                self._decide(binding, path, now_ns, cause)
-        for anchor in sorted(anchors):
-            self._assign_pairs(mac, anchor)
-
-    def _record_stranded(self, binding: Binding, path: Path | None) -> None:
-        """Say once that an address needs a redirect and no inter-MR path has it."""
-        location = self.nodes[binding.mac].location
-        away = location is not None and location.dpid != binding.anchor
-        stranded = self.redirect and away and path is None
-        if stranded and not binding.stranded and location is not None:
-            names = {dpid: switch.plan.mobile_router for dpid, switch in self.switches.items()}
-            place = {"anchor": names[binding.anchor], "serving": names[location.dpid]}
-            self.updates.record("redirect_impossible", mn=binding.mac, address=binding.address, **place)
-        binding.stranded = stranded
-
-    def _decide(self, binding: Binding, path: Path | None, now_ns: int, cause: str) -> None:
-        old, binding.path = binding.path, path
-        if old is None and path is None:
-            return
-        router = self.switches[binding.anchor].plan
-        rules = flows.redirect_rules(path, binding.address, binding.mac, router.router_mac) if path else {}
-        self.updates.book.assign(("redirect", binding.address), rules)
-        involved = {hop.dpid for hop in path.hops} if path else {binding.anchor}
-        token = self.updates.token + 1  # that of the flush which carries it
-        location = self.nodes[binding.mac].location
-        serving = location.dpid if location is not None else None
-        change = Change(binding.mac, binding.address, binding.anchor, serving, path, token, now_ns, involved, cause)
-        self.updates.begin(change, old.delay_s if old else 0.0, now_ns)
-
-    def _assign_pairs(self, mac: str, anchor: int) -> None:
-        paths = {b.path for b in self.bindings.values() if b.mac == mac and b.anchor == anchor and b.path}
-        assert len(paths) <= 1
-        rules = flows.merged(flows.pair_rules(path, mac, self.switches[anchor].plan) for path in paths)
-        self.updates.book.assign(("pair", mac, anchor), rules)
-
-    def _held(self, dpid: int, rule: Rule) -> bool:
-        """Whether a redirect rule that nothing wants may yet be wanted, because not all is known."""
-        if not self.settled:
-            return True
-        unknown = [each for each in self.bindings.values() if self.nodes[each.mac].location is None]
-        return rule.tag in {address_tag(each.address) for each in unknown} | {mac_tag(each.mac) for each in unknown}
 
     # Confirmation
 

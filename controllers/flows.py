@@ -15,6 +15,7 @@ from dmmlab.controllers.rules import (
     LEDGER,
     Action,
     Goto,
+    Key,
     Kind,
     Match,
     Normal,
@@ -45,6 +46,7 @@ class Family:
 
     ``on_link`` is what a router says to a host before the host can send: see :func:`pair_rules`. ``stays`` is what a
     host sends from an old address and means for its new link all the same. ``overheard`` is what tells of bindings.
+    ``hardware`` is where a host's MAC is written inside a message, the first of them in a question.
     """
 
     to_address: Mapping[str, Value]
@@ -53,6 +55,7 @@ class Family:
     resolve: Mapping[str, Value]
     target: str
     on_link: tuple[Mapping[str, Value], ...]
+    hardware: tuple[tuple[Mapping[str, Value], str], ...]
     stays: tuple[Mapping[str, Value], ...] = ()
     overheard: tuple[Mapping[str, Value], ...] = ()
 
@@ -76,6 +79,7 @@ IPV4 = Family(
     resolve={"eth_type": 0x0806},
     target="arp_tpa",
     on_link=({"eth_type": 0x0806}, {"eth_type": 0x0800, "ip_proto": 17, "udp_src": 67, "udp_dst": 68}),
+    hardware=(({"eth_type": 0x0806}, "arp_sha"),),
 )
 _ND = {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}  # OVS 3.1 gets a match on nd_target wrong without code
 _SOLICITATION, _ADVERTISEMENT, _ROUTER_ADVERTISEMENT = ({**_ND, "icmpv6_type": each} for each in (135, 136, 134))
@@ -86,6 +90,7 @@ IPV6 = Family(
     resolve=_SOLICITATION,
     target="ipv6_nd_target",
     on_link=(_SOLICITATION, _ADVERTISEMENT, _ROUTER_ADVERTISEMENT),
+    hardware=((_SOLICITATION, "ipv6_nd_sll"), (_ADVERTISEMENT, "ipv6_nd_tll")),
     # Linux asks for its new router from the old address, if that is what the packet in hand is from.
     stays=(_SOLICITATION, _ADVERTISEMENT),
     overheard=(_SOLICITATION, _ADVERTISEMENT),
@@ -125,89 +130,131 @@ def base(switch: SwitchPlan, ports: Mapping[str, int], family: str = "ipv4") -> 
     return rules
 
 
-def sighting(port: int, mac: str) -> Rule:
-    """The mobile node has been seen at this port: its further frames are no news."""
-    return Rule(ADMIT, _KNOWN, match(in_port=port, eth_src=mac), (Goto(FORWARD),), cookie(Kind.SIGHTING, mac_tag(mac)))
+def sighting(port: int, radio: str, mac: str) -> Rule:
+    """The mobile node ``mac`` has been seen at this port by its radio: its further frames are no news."""
+    mark = cookie(Kind.SIGHTING, mac_tag(mac))
+    return Rule(ADMIT, _KNOWN, match(in_port=port, eth_src=radio), (Goto(FORWARD),), mark)
 
 
-def ledger(mac: str, address: str, lease_s: int) -> Rule:
+def ledger(hardware: str, address: str, mac: str, lease_s: int) -> Rule:
     """The binding, written down in its anchor's switch, which times the lease (0 = for ever, as above 18 hours)."""
     timeout_s = lease_s if lease_s <= MAX_TIMEOUT_S else 0
     return Rule(
         LEDGER,
         1,
-        family_of(address).of(address, eth_src=mac),
+        family_of(address).of(address, eth_src=hardware),
         (),
-        cookie(Kind.BINDING, address_tag(address)),
+        cookie(Kind.BINDING, mac_tag(mac)),
         timeout_s,
         notify_removal=timeout_s > 0,
     )
 
 
-def pair_rules(path: Path, mac: str, router: SwitchPlan) -> dict[int, list[Rule]]:
+@dataclass(frozen=True)
+class Route:
+    """A path, and the mobile node's two names on it.
+
+    ``hardware`` is the MAC that the anchor's router knows it by, ``radio`` its MAC where it is served: the serving
+    switch puts one for the other. They differ only if it has changed radios.
+    """
+
+    path: Path
+    hardware: str
+    radio: str
+
+    def outer(self, hop: Hop) -> str:
+        """The mobile node's MAC on the outward side of a hop."""
+        return self.radio if hop is self.path.serving else self.hardware
+
+    def outwards(self, hop: Hop) -> tuple[Action, ...]:
+        """Send to the mobile node's side."""
+        return (*_renamed("eth_dst", self.hardware, self.outer(hop)), output(hop.outward, hop.inward))
+
+    def inwards(self, hop: Hop, *inside: str) -> tuple[Action, ...]:
+        """Send to the anchor's side; ``inside`` are the fields of the message that have the MAC too."""
+        renamed = [each for name in ("eth_src", *inside) for each in _renamed(name, self.outer(hop), self.hardware)]
+        return (*renamed, output(hop.inward, hop.outward))
+
+    def from_anchor(self) -> tuple[Action, ...]:
+        """Send from the anchor along the path and to the anchor's own ports."""
+        anchor = self.path.anchor
+        return self.outwards(anchor) if len(self.path.hops) == 1 else (*self.outwards(anchor), Normal())
+
+
+def _renamed(name: str, old: str, new: str) -> tuple[Action, ...]:
+    return () if old == new else (SetField(name, new),)
+
+
+def pair_rules(routes: Iterable[Route], router: SwitchPlan) -> dict[int, list[Rule]]:
     """Per switch, what carries frames between a mobile node and its old router, whichever address they are about.
+
+    ``routes`` are those of all its addresses from this router: they differ in the hardware address at most.
 
     A mobile node that comes back to its anchor asks for its router, or for a lease, and is answered before the
     controller has heard of it. So the anchor gives the on-link answers both ways, along the path and to its own ports:
     sent along the path alone they are lost, and the mobile node waits for a retransmission of half a second and more.
     """
     addresses = [each for each in (router.router_ip, router.router_ip6) if each is not None]
-    rules = {hop.dpid: list(_pair(hop, mac, router.router_mac, addresses)) for hop in path.hops}
-    mark = cookie(Kind.REDIRECT_PAIR, mac_tag(mac))
-    for answer in (answer for address in addresses for answer in family_of(address).on_link):
-        fields = match(**{**answer, "in_port": path.anchor.inward, "eth_dst": mac})
-        rules[path.anchor.dpid].append(Rule(FORWARD, _ON_LINK, fields, _both_ways(path), mark))
-    return rules
+    rules: dict[tuple[int, Key], Rule] = {}
+    for route in sorted(set(routes), key=lambda each: each.hardware):
+        mark = cookie(Kind.REDIRECT_PAIR, mac_tag(route.hardware))
+        for hop in route.path.hops:
+            for rule in (*_down(route, hop, router, addresses, mark), *_up(route, hop, router, addresses, mark)):
+                # One radio, two hardware addresses: either will do inwards, for the router goes by the IP address.
+                rules.setdefault((hop.dpid, rule.key), rule)
+    whole: dict[int, list[Rule]] = {}
+    for (dpid, _), rule in rules.items():
+        whole.setdefault(dpid, []).append(rule)
+    return whole
 
 
-def _both_ways(path: Path) -> tuple[Action, ...]:
-    return (output(path.anchor.outward, path.anchor.inward), Normal())
+def _down(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
+    fields = match(in_port=hop.inward, eth_src=router.router_mac, eth_dst=route.hardware)
+    yield Rule(FORWARD, _PAIR, fields, route.outwards(hop), mark)
+    if hop is route.path.anchor:
+        for answer in (answer for address in addresses for answer in family_of(address).on_link):
+            fields = match(**{**answer, "in_port": hop.inward, "eth_dst": route.hardware})
+            yield Rule(FORWARD, _ON_LINK, fields, route.from_anchor(), mark)
 
 
-def _pair(hop: Hop, mac: str, router_mac: str, addresses: list[str]) -> Iterator[Rule]:
-    mark = cookie(Kind.REDIRECT_PAIR, mac_tag(mac))
-    outwards = (output(hop.outward, hop.inward),)
-    inwards = (output(hop.inward, hop.outward),)
-    yield Rule(FORWARD, _PAIR, match(in_port=hop.inward, eth_src=router_mac, eth_dst=mac), outwards, mark)
-    yield Rule(FORWARD, _PAIR, match(in_port=hop.outward, eth_src=mac, eth_dst=router_mac), inwards, mark)
+def _up(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
+    fields: dict[str, Value] = {"in_port": hop.outward, "eth_src": route.outer(hop)}
+    to_router = {**fields, "eth_dst": router.router_mac}
+    yield Rule(FORWARD, _PAIR, match(**to_router), route.inwards(hop), mark)
+    for family in {address: family_of(address) for address in addresses}.values():
+        for message, inside in family.hardware if route.outer(hop) != route.hardware else ():
+            yield Rule(FORWARD, _ON_LINK, match(**{**message, **to_router}), route.inwards(hop, inside), mark)
     # The mobile node asks by broadcast for its old router, so the pair of MACs is not enough.
     for address in addresses:
-        asked = family_of(address).question(address, in_port=hop.outward, eth_src=mac)
-        yield Rule(FORWARD, _PAIR, asked, inwards, mark)
+        family = family_of(address)
+        asked = family.question(address, **fields)
+        yield Rule(FORWARD, _PAIR, asked, route.inwards(hop, family.hardware[0][1]), mark)
 
 
-def redirect_rules(path: Path, address: str, mac: str, router_mac: str) -> dict[int, list[Rule]]:
+def redirect_rules(route: Route, address: str, router_mac: str) -> dict[int, list[Rule]]:
     """Per switch, what is about one redirected address, beside :func:`pair_rules`."""
     family = family_of(address)
     mark = cookie(Kind.REDIRECT, address_tag(address))
-    anchor, serving = path.anchor, path.serving
+    anchor, serving = route.path.anchor, route.path.serving
     rules: dict[int, list[Rule]] = {}
-    for hop in path.hops:
+    for hop in route.path.hops:
         asked = family.question(address, in_port=hop.inward, eth_src=router_mac)
-        outwards = _both_ways(path) if hop is anchor else (output(hop.outward, hop.inward),)
-        rules[hop.dpid] = [Rule(FORWARD, _REDIRECT, asked, outwards, mark)]
-    delivered: tuple[Action, ...] = (output(anchor.outward, anchor.inward),)
-    rules[anchor.dpid].append(Rule(FORWARD, _REDIRECT, family.to(address, in_port=anchor.inward), delivered, mark))
+        answer: tuple[Action, ...] = (output(hop.outward, hop.inward),)
+        if hop is anchor and hop is not serving:
+            answer = (*answer, Normal())
+        rules[hop.dpid] = [Rule(FORWARD, _REDIRECT, asked, answer, mark)]
+    delivered = family.to(address, in_port=anchor.inward)
+    rules[anchor.dpid].append(Rule(FORWARD, _REDIRECT, delivered, route.outwards(anchor), mark))
     # The mobile node sends all that it sends to its new default router, also from the old address. Addressed to the
     # old router instead it leaves by the anchor, without a policy route on the mobile node.
-    handed_back: tuple[Action, ...] = (SetField("eth_dst", router_mac), output(serving.inward, serving.outward))
-    sent = family.of(address, in_port=serving.outward, eth_src=mac)
-    rules[serving.dpid].append(Rule(FORWARD, _REDIRECT, sent, handed_back, mark))
+    sent: dict[str, Value] = {"in_port": serving.outward, "eth_src": route.radio}
+    handed_back = (SetField("eth_dst", router_mac), *route.inwards(serving))
+    rules[serving.dpid].append(Rule(FORWARD, _REDIRECT, family.of(address, **sent), handed_back, mark))
     for each in family.stays:
-        local = family.of(address, in_port=serving.outward, eth_src=mac, **each)
-        rules[serving.dpid].append(Rule(FORWARD, _STAYS, local, (Normal(),), mark))
+        rules[serving.dpid].append(Rule(FORWARD, _STAYS, family.of(address, **sent, **each), (Normal(),), mark))
     return rules
 
 
 def diverts(rule: Rule, router_port: int | None) -> bool:
     """Whether the rule takes traffic off its ordinary way at the anchor, so that removing it is a change of path."""
     return rule.kind in (Kind.REDIRECT, Kind.REDIRECT_PAIR) and rule.get("in_port") == router_port
-
-
-def merged(parts: Iterable[Mapping[int, list[Rule]]]) -> dict[int, list[Rule]]:
-    """Several sets of rules per switch as one."""
-    whole: dict[int, list[Rule]] = {}
-    for part in parts:
-        for dpid, rules in part.items():
-            whole.setdefault(dpid, []).extend(rules)
-    return whole

@@ -131,6 +131,11 @@ def mac_tag(mac: str) -> int:
     return int(mac.replace(":", ""), 16)
 
 
+def tag_mac(tag: int) -> str:
+    """The MAC that :func:`mac_tag` was made of."""
+    return tag.to_bytes(6, "big").hex(":")
+
+
 def address_tag(address: str) -> int:
     """An address as 48 bits: IPv4 as it is, IPv6 hashed (a collision keeps a stale rule a little longer, no more)."""
     packed = ipaddress.ip_address(address).packed

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from dmmlab.controllers.paths import Path
+from dmmlab.controllers.flows import Route
 from dmmlab.controllers.plan import SwitchPlan
 
 
 @dataclass(frozen=True)
 class Location:
-    """A port of an access switch, by datapath id and port number."""
+    """A port of an access switch, by datapath id and port number, and the MAC of the radio that was seen there."""
 
     dpid: int
     port: int
+    radio: str
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Switch:
 
 @dataclass
 class MobileNode:
-    """A mobile node, known by its MAC.
+    """A mobile node, known by its MAC: with several radios, by that of the first that was seen.
 
     ``sightings`` says at which ports it has been seen, and when (ns), for as long as the port exists: with an overlap
     there are two. ``location`` is the latest of them, and stays when the last is gone: a detached mobile node's
@@ -66,25 +67,29 @@ class MobileNode:
 
 @dataclass
 class Binding:
-    """An address that an anchor's router allocated to a mobile node, and the path that it is redirected along."""
+    """An address that an anchor's router allocated to a mobile node, and the route that it is redirected along.
+
+    ``mac`` is the mobile node, ``hardware`` the MAC that the router knows the address by.
+    """
 
     mac: str
+    hardware: str
     address: str
     anchor: int
     expires_ns: int | None
-    path: Path | None = None
+    route: Route | None = None
     stranded: bool = False  # away from its anchor, and no path leads there
 
 
 @dataclass
 class Change:
-    """A decision about one address that some switches have not confirmed; no ``path`` is no redirect."""
+    """A decision about one address that some switches have not confirmed; no ``route`` is no redirect."""
 
     mac: str
     address: str
     anchor: int
     serving: int | None
-    path: Path | None
+    route: Route | None
     token: int
     decided_ns: int
     waiting: set[int]

@@ -29,7 +29,7 @@ class Updates:
     out to be wanted, as after a restart before all is known.
     """
 
-    def __init__(self, switches: Mapping[int, Switch], out: list[Command], held: Callable[[int, Rule], bool]) -> None:
+    def __init__(self, switches: Mapping[int, Switch], out: list[Command], held: Callable[[Rule], bool]) -> None:
         self.book = Rulebook()
         self.counters = {dpid: Counters() for dpid in switches}
         self.token = 0
@@ -83,7 +83,7 @@ class Updates:
         def removable(dpid: int, rule: Rule) -> bool:
             if rule.kind not in REDIRECT_KINDS:
                 return True
-            if self._held(dpid, rule):
+            if self._held(rule):
                 return False
             return drained or diverts(rule, self._switches[dpid].router_port())
 
@@ -101,7 +101,7 @@ class Updates:
     def about(self, change: Change) -> dict[str, object]:
         """The fields that name a change on the timeline."""
         names = {dpid: switch.plan.mobile_router for dpid, switch in self._switches.items()}
-        path = [names[hop.dpid] for hop in change.path.hops] if change.path else []
+        path = [names[hop.dpid] for hop in change.route.path.hops] if change.route else []
         serving = None if change.serving is None else names[change.serving]
         return {
             "mn": change.mac,
@@ -133,7 +133,7 @@ class Updates:
         """Report the changes that nothing is waited for any more, and see to what they leave behind."""
         for change in [each for each in self.open.values() if not each.waiting]:
             del self.open[change.address]
-            event = "redirect_confirmed" if change.path else "redirect_removed"
+            event = "redirect_confirmed" if change.route else "redirect_removed"
             elapsed = seconds(now_ns - change.decided_ns)
             rules = self.book.owned(("redirect", change.address))
             self.record(event, **self.about(change), rules=rules, elapsed_s=elapsed)

@@ -347,10 +347,12 @@ def dhcp_frame(
     ciaddr: str = "0.0.0.0",
     yiaddr: str = "0.0.0.0",
     lease_s: int | None = None,
+    client_id: bytes = b"",
 ) -> Frame:
     """A DHCP message as fields and as the bytes that the controller parses."""
     ports = (67, 68) if yiaddr != "0.0.0.0" else (68, 67)
     options = bytes([53, 1, kind]) + (bytes([51, 4]) + lease_s.to_bytes(4, "big") if lease_s is not None else b"")
+    options += bytes([61, len(client_id)]) + client_id if client_id else b""
     body = bytes([2 if ports[0] == 67 else 1, 1, 6, 0]) + bytes(8)
     body += socket.inet_aton(ciaddr) + socket.inet_aton(yiaddr) + bytes(8)
     body += bytes.fromhex((chaddr or src_mac).replace(":", "")) + bytes(10 + 192)

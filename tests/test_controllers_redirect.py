@@ -66,7 +66,7 @@ def check_reachable(net: FakeNetwork, k: int, i: int) -> None:
 
 def check_restart_changes_nothing(net: FakeNetwork, order: list[int] | None = None) -> None:
     before = [dict(switch.rules) for switch in net.switches.values()]
-    bindings = {(b.mac, b.address, b.anchor, b.path) for b in net.core.bindings.values()}
+    bindings = {(b.mac, b.address, b.anchor, b.route) for b in net.core.bindings.values()}
     net.restart(order=order)
     assert net.changed() == 0, net.updates
     assert [dict(switch.rules) for switch in net.switches.values()] == before
@@ -166,8 +166,9 @@ def test_on_its_return_the_first_answers_are_not_sent_after_it() -> None:
     net.pump()
     net.attach(mn_mac(1), 1)
     net.from_mn(mn_mac(1), arp_frame(mn_mac(1), BROADCAST, mn_ip(1, 1), router_ip(1)))
-    answer = net.from_router(1, arp_frame(router_mac(1), mn_mac(1), router_ip(1), mn_ip(1, 1)))
-    assert [who for _, who, _ in answer] == [mn_mac(1)]
+    for target in (mn_mac(1), BROADCAST):
+        asked = net.from_router(1, arp_frame(router_mac(1), target, router_ip(1), mn_ip(1, 1)))
+        assert [who for _, who, _ in asked] == [mn_mac(1)]
 
 
 def test_a_release_reaches_the_anchor_and_takes_the_redirect_away() -> None:

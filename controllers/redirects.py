@@ -1,0 +1,108 @@
+"""From bindings and places to redirects: which address goes along which path, and the rules for it."""
+
+from collections.abc import Mapping
+
+from dmmlab.controllers import flows
+from dmmlab.controllers.flows import Route
+from dmmlab.controllers.paths import shortest
+from dmmlab.controllers.plan import Plan
+from dmmlab.controllers.rules import Rule, address_tag, mac_tag
+from dmmlab.controllers.state import Binding, Change, MobileNode, Switch
+from dmmlab.controllers.updates import Updates
+
+
+class Redirects:
+    """Keeps every binding's route what it should be; ``enabled=False`` is the ablation, in which there is none.
+
+    ``settled`` is set once every switch of the plan has reported its rules: nothing more is to be relearned.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        switches: Mapping[int, Switch],
+        nodes: Mapping[str, MobileNode],
+        bindings: Mapping[str, Binding],
+        updates: Updates,
+        enabled: bool,
+    ) -> None:
+        self.settled = False
+        self._plan, self._switches, self._nodes, self._bindings = plan, switches, nodes, bindings
+        self._updates = updates
+        self._enabled = enabled
+
+    def _route(self, binding: Binding) -> Route | None:
+        location = self._nodes[binding.mac].location
+        if not self._enabled or location is None:
+            return None
+        if (location.dpid, location.radio) == (binding.anchor, binding.hardware):
+            return None
+        ports = {dpid: switch.ports for dpid, switch in self._switches.items()}
+        path = shortest(self._plan, ports, binding.anchor, location.dpid, location.port)
+        return Route(path, binding.hardware, location.radio) if path else None
+
+    def refresh_all(self, now_ns: int, cause: str) -> None:
+        """Bring all redirects in line with what is known."""
+        for mac in list(self._nodes):
+            self.refresh(mac, now_ns, cause)
+
+    def refresh(self, mac: str, now_ns: int, cause: str) -> None:
+        """Bring the redirects of a mobile node's addresses in line with where it is.
+
+        Not before every switch has reported: half the picture after a restart would tear down what works.
+        """
+        if not self.settled:
+            return
+        anchors = set()
+        for binding in [each for each in self._bindings.values() if each.mac == mac]:
+            route = self._route(binding)
+            self._record_stranded(binding, route)
+            if route != binding.route:
+                anchors.add(binding.anchor)
+                self._decide(binding, route, now_ns, cause)
+        for anchor in sorted(anchors):
+            self.assign_pairs(mac, anchor)
+
+    def _record_stranded(self, binding: Binding, route: Route | None) -> None:
+        """Say once that an address needs a redirect and no inter-MR path has it."""
+        location = self._nodes[binding.mac].location
+        away = location is not None and location.dpid != binding.anchor
+        stranded = self._enabled and away and route is None
+        if stranded and not binding.stranded and location is not None:
+            names = {dpid: switch.plan.mobile_router for dpid, switch in self._switches.items()}
+            place = {"anchor": names[binding.anchor], "serving": names[location.dpid]}
+            self._updates.record("redirect_impossible", mn=binding.mac, address=binding.address, **place)
+        binding.stranded = stranded
+
+    def _decide(self, binding: Binding, route: Route | None, now_ns: int, cause: str) -> None:
+        old, binding.route = binding.route, route
+        if old is None and route is None:
+            return
+        router = self._switches[binding.anchor].plan
+        rules = flows.redirect_rules(route, binding.address, router.router_mac) if route else {}
+        self._updates.book.assign(("redirect", binding.address), rules)
+        involved = {hop.dpid for hop in route.path.hops} if route else {binding.anchor}
+        token = self._updates.token + 1  # that of the flush which carries it
+        location = self._nodes[binding.mac].location
+        serving = location.dpid if location is not None else None
+        change = Change(binding.mac, binding.address, binding.anchor, serving, route, token, now_ns, involved, cause)
+        self._updates.begin(change, old.path.delay_s if old else 0.0, now_ns)
+
+    def withdraw(self, binding: Binding, now_ns: int, cause: str) -> None:
+        """End the redirect of a binding that is no more."""
+        self._decide(binding, None, now_ns, cause)
+        self.assign_pairs(binding.mac, binding.anchor)
+
+    def assign_pairs(self, mac: str, anchor: int) -> None:
+        """Bring what all of a mobile node's addresses from one anchor share in line with their routes."""
+        routes = [b.route for b in self._bindings.values() if b.mac == mac and b.anchor == anchor and b.route]
+        self._updates.book.assign(("pair", mac, anchor), flows.pair_rules(routes, self._switches[anchor].plan))
+
+    def held(self, rule: Rule) -> bool:
+        """Whether a redirect rule that nothing wants may yet be wanted, because not all is known."""
+        if not self.settled:
+            return True
+        unknown = [each for each in self._bindings.values() if self._nodes[each.mac].location is None]
+        return rule.tag in {address_tag(each.address) for each in unknown} | {
+            mac_tag(each.hardware) for each in unknown
+        }

@@ -1,0 +1,167 @@
+"""A mobile node with two radios (make-before-break): one node by its DHCP client id, one MAC put for the other."""
+
+import pytest
+from controllers_fake import (
+    BROADCAST,
+    CN,
+    FakeNetwork,
+    arp_frame,
+    chain,
+    dhcp_frame,
+    ip6_frame,
+    ip_frame,
+    make_plan,
+    mesh,
+    nd_frame,
+    router_ip,
+    router_ip6,
+    router_mac,
+)
+
+from dmmlab.controllers.plan import Plan
+
+FIRST, SECOND = "02:aa:00:00:00:01", "02:aa:00:00:01:01"
+CLIENT_ID = b"\xffMN1"
+
+
+def address(i: int) -> str:
+    return f"10.{i}.0.50"
+
+
+def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
+    """The radio joins switch i and gets a lease there."""
+    net.attach(radio, i, port=f"radio-{radio[-5:-3]}")
+    lease(net, radio, i, client_id)
+
+
+def lease(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
+    net.from_mn(radio, dhcp_frame(radio, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=client_id))
+    net.pump()
+    ack = dhcp_frame(router_mac(i), radio, router_ip(i), address(i), 5, chaddr=radio, yiaddr=address(i), lease_s=600)
+    assert radio in [who for _, who, _ in net.from_router(i, ack)]
+    net.pump()
+
+
+def detach(net: FakeNetwork, radio: str) -> None:
+    net.detach(radio)
+    net.pump()
+
+
+def check(net: FakeNetwork, i: int, hardware: str, radio: str) -> None:
+    """MRi's address works by this radio, and MRi's router knows it by the hardware address that it had before."""
+    here = net.place[radio][0]
+    for proto in (1, 6, 17):
+        down = net.from_router(i, ip_frame(router_mac(i), hardware, CN, address(i), proto))
+        assert [(who, f["eth_dst"]) for _, who, f in down] == [(radio, radio)]
+        up = net.from_mn(radio, ip_frame(radio, router_mac(here), address(i), CN, proto))
+        assert [(who, f["eth_dst"]) for _, who, f in up] == [(f"MR{i}", router_mac(i))]
+    asked = net.from_router(i, arp_frame(router_mac(i), BROADCAST, router_ip(i), address(i)))
+    assert [who for _, who, _ in asked].count(radio) == 1
+    if here == i and hardware == radio:
+        return
+    probed = net.from_router(i, arp_frame(router_mac(i), hardware, router_ip(i), address(i)))
+    assert [(who, f["eth_dst"]) for _, who, f in probed if who == radio] == [(radio, radio)]
+    reply = {**arp_frame(radio, router_mac(i), address(i), router_ip(i)), "arp_sha": radio}
+    question = {**reply, "eth_dst": BROADCAST}
+    for frame in (reply, question):
+        heard = [f for _, who, f in net.from_mn(radio, frame) if who == f"MR{i}"]
+        assert [(f["eth_src"], f["arp_sha"]) for f in heard] == [(hardware, hardware)]
+
+
+def check_restart(net: FakeNetwork) -> None:
+    net.restart(order=sorted(net.switches, reverse=True))
+    assert net.changed() == 0, net.updates
+
+
+@pytest.mark.parametrize("plan", [mesh(3), chain(3)])
+def test_two_radios_take_turns(plan: Plan) -> None:
+    net = FakeNetwork(plan)
+    attach(net, FIRST, 1)
+    attach(net, SECOND, 2)
+    assert net.events("mn_identified") == [{"mn": FIRST, "radio": SECOND}]
+    check(net, 1, FIRST, SECOND)
+    check_restart(net)
+    detach(net, FIRST)
+    check(net, 1, FIRST, SECOND)
+    check(net, 2, SECOND, SECOND)
+    attach(net, FIRST, 3)
+    detach(net, SECOND)
+    for i, hardware in ((1, FIRST), (2, SECOND), (3, FIRST)):
+        check(net, i, hardware, FIRST)
+    check_restart(net)
+    attach(net, SECOND, 1)
+    for i, hardware in ((1, SECOND), (2, SECOND), (3, FIRST)):
+        check(net, i, hardware, SECOND)
+    assert {binding.mac for binding in net.core.bindings.values()} == {FIRST}
+
+
+def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
+    """The router knows the address by the first radio's MAC: the anchor's own switch puts one for the other."""
+    net = FakeNetwork(mesh(2))
+    attach(net, FIRST, 1)
+    attach(net, SECOND, 2)
+    detach(net, FIRST)
+    detach(net, SECOND)
+    net.attach(SECOND, 1, port="radio-01")
+    net.from_mn(SECOND, ip_frame(SECOND, router_mac(1), address(1), CN, 17))
+    net.pump()
+    check(net, 1, FIRST, SECOND)
+    check_restart(net)
+    lease(net, SECOND, 1)
+    check(net, 1, SECOND, SECOND)
+
+
+def test_a_restart_while_the_other_radio_is_off() -> None:
+    net = FakeNetwork(mesh(3))
+    attach(net, FIRST, 1)
+    attach(net, SECOND, 2)
+    detach(net, SECOND)
+    assert net.core.nodes[FIRST].location == next(iter(net.core.nodes[FIRST].sightings))
+    check_restart(net)
+    check(net, 2, SECOND, FIRST)
+    attach(net, SECOND, 3)
+    check(net, 1, FIRST, SECOND)
+
+
+def test_a_radio_that_was_taken_for_a_mobile_node_of_its_own_brings_its_redirects_along() -> None:
+    net = FakeNetwork(mesh(3))
+    attach(net, SECOND, 1, b"")
+    detach(net, SECOND)
+    attach(net, SECOND, 2, b"")
+    attach(net, FIRST, 3)
+    check(net, 1, SECOND, SECOND)
+    lease(net, SECOND, 2)
+    for i, hardware in ((1, SECOND), (2, SECOND), (3, FIRST)):
+        check(net, i, hardware, SECOND)
+    check_restart(net)
+    detach(net, SECOND)
+    check_restart(net)
+    check(net, 2, SECOND, FIRST)
+    detach(net, FIRST)
+    attach(net, FIRST, 1)
+    check(net, 2, SECOND, FIRST)
+
+
+def test_other_client_ids_are_other_mobile_nodes() -> None:
+    net = FakeNetwork(mesh(2))
+    attach(net, FIRST, 1, b"\xffMN1")
+    attach(net, SECOND, 2, b"\xffMN2")
+    assert not net.events("mn_identified") and not net.events("redirect_decided")
+
+
+def test_ipv6_using_an_address_elsewhere_says_whose_radio_it_is() -> None:
+    net = FakeNetwork(make_plan([(1, 2)], 2, family="ipv6"))
+    mine, all_nodes = "fd00:1::50", "33:33:ff:00:00:01"
+    net.attach(FIRST, 1, port="radio-00")
+    net.from_mn(FIRST, nd_frame(FIRST, all_nodes, mine, 135, router_ip6(1)))
+    net.pump()
+    net.attach(SECOND, 2, port="radio-01")
+    net.from_mn(SECOND, nd_frame(SECOND, all_nodes, mine, 135, router_ip6(2)))
+    net.pump()
+    assert net.events("mn_identified") == [{"mn": FIRST, "radio": SECOND}]
+    down = net.from_router(1, ip6_frame(router_mac(1), FIRST, "fd00:9::2", mine, 17))
+    assert [(who, f["eth_dst"]) for _, who, f in down] == [(SECOND, SECOND)]
+    advertised = {**nd_frame(SECOND, router_mac(1), mine, 136, mine), "ipv6_nd_tll": SECOND}
+    heard = net.from_mn(SECOND, advertised)
+    assert [(who, f["ipv6_nd_tll"]) for _, who, f in heard] == [("MR1", FIRST)]
+    check_restart(net)
