@@ -77,11 +77,15 @@ else
     "$@" <"$dmmlab_job/stdin" >>"$dmmlab_job/stdout" 2>>"$dmmlab_job/stderr" &
 fi
 session=$!
-trap 'kill -INT -"$session"' INT
-while :; do # wait returns early when the trap has run
+trap 'interrupted=yes; kill -INT -"$session"' INT
+status=
+while :; do # wait returns early when the trap has run, and 127 if the wait before had the status already
+    interrupted=no
     wait "$session"
-    status=$?
-    kill -0 "$session" 2>/dev/null || break
+    code=$?
+    if [ "$code" = 127 ] && [ -n "$status" ]; then break; fi
+    status=$code
+    [ "$interrupted" = yes ] || break
 done
 [ -e "$dmmlab_job/failed" ] || echo "$status" >"$dmmlab_job/status"
 power_off

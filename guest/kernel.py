@@ -204,10 +204,20 @@ def configure(make: list[str], tree: Path, objects: Path) -> None:
 
 
 def missing_options(wanted: str, got: str) -> list[str]:
-    """Lines `CONFIG_X=value` of the fragment that the resolved configuration does not have."""
+    """Lines `CONFIG_X=value` of the fragment that the resolved configuration does not have.
+
+    An option below a comment that begins with "# May be absent" counts only if it was switched off.
+    """
     present = {line.strip() for line in got.splitlines()}
-    options = [line.strip() for line in wanted.splitlines() if line.strip().startswith("CONFIG_")]
-    return [option for option in options if option not in present]
+    missing, above = [], ""
+    for line in map(str.strip, wanted.splitlines()):
+        name = line.split("=")[0]
+        if line.startswith("CONFIG_") and line not in present:
+            gone = above.startswith("# May be absent") and f"# {name} is not set" not in present
+            if not gone:
+                missing.append(line)
+        above = line
+    return missing
 
 
 def _compile(make: list[str], scratch: Path, report: Reporter) -> None:

@@ -1,0 +1,296 @@
+"""The guest itself: what goes in, what comes out, what it must leave alone, and that its clock is exact."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmmlab.guest import launch, selftest
+from dmmlab.guest.cache import GuestKernel
+from dmmlab.guest.errors import GuestError
+
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("live_kernel")]
+LIMIT_S = 120.0
+
+
+def run(*argv: str, **options: Any) -> tuple[int, str, str]:
+    """Status, stdout, stderr of a command in the guest."""
+    output, errors = bytearray(), bytearray()
+    options.setdefault("time_limit_s", LIMIT_S)
+    status = launch.execute(argv, stdout=output.extend, stderr=errors.extend, **options)
+    return status, output.decode(errors="replace"), errors.decode(errors="replace")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Iterator[Path]:
+    directory = tmp_path / "the results"
+    directory.mkdir()
+    yield directory
+
+
+# --- in and out --------------------------------------------------------------------------------------------
+
+
+def test_status_and_both_outputs_come_back_apart() -> None:
+    status, out, err = run("sh", "-c", "echo to-out; echo to-err >&2; exit 7")
+    assert (status, out, err) == (7, "to-out\n", "to-err\n")
+
+
+def test_status_of_a_signal_and_of_a_missing_program() -> None:
+    assert run("sh", "-c", "kill -9 $$")[0] == 128 + signal.SIGKILL
+    status, _, err = run("no-such-program")
+    assert status == 127 and "no-such-program" in err
+
+
+def test_every_byte_comes_through_both_ways() -> None:
+    data = bytes(range(256)) * 4096
+    output = bytearray()
+    assert launch.execute(["cat"], stdin=data, stdout=output.extend, time_limit_s=LIMIT_S) == 0
+    assert bytes(output) == data
+
+
+def test_output_arrives_while_the_command_runs() -> None:
+    arrivals: list[float] = []
+    script = "echo first; sleep 1.5; echo second"
+    launch.execute(
+        ["sh", "-c", script], clock="real", stdout=lambda _: arrivals.append(time.monotonic()), time_limit_s=LIMIT_S
+    )
+    assert len(arrivals) == 2 and arrivals[1] - arrivals[0] > 1
+
+
+def test_environment_is_fixed_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAK", "yes")
+    _, out, _ = run("env", env={"MINE": "1"})
+    names = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    assert names["DMMLAB_GUEST"] == "virtual" and names["MINE"] == "1" and "LEAK" not in names
+    _, out, _ = run("sh", "-c", "id -u; hostname; cat /sys/class/net/lo/operstate; ip -br address show lo")
+    assert out.startswith("0\ndmmlab\n") and "127.0.0.1/8" in out
+
+
+def test_this_python_and_this_project_are_there() -> None:
+    status, out, err = run(sys.executable, "-c", "import dmmlab.guest.launch as m; print(m.__file__)")
+    assert status == 0, err
+    assert Path(out.strip()).resolve() == Path(launch.__file__).resolve()
+
+
+# --- what it must leave alone ------------------------------------------------------------------------------
+
+
+def test_host_is_read_only_but_for_the_results(tmp_path: Path, results: Path) -> None:
+    project = Path(launch.__file__).resolve().parent
+    script = f"""
+        touch {project}/intruder && echo project; touch /etc/intruder && echo etc
+        touch /tmp/dmmlab-intruder || echo tmp is read-only
+        echo kept > '{results}/kept'; mkdir '{results}/sub'; echo deep > '{results}/sub/deep'
+    """
+    status, out, err = run("sh", "-c", script, writable=[results], cwd=results)
+    assert status == 0 and out == "" and err.count("Read-only file system") == 2
+    assert (results / "kept").read_text() == "kept\n" and (results / "sub" / "deep").read_text() == "deep\n"
+    assert not (project / "intruder").exists() and not Path("/tmp/dmmlab-intruder").exists()
+
+
+def test_a_checkout_below_tmp_is_visible_and_protected(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("seen\n")
+    status, out, err = run("sh", "-c", "cat file; echo lost > file", cwd=tmp_path)
+    assert out == "seen\n" and status != 0 and "Read-only" in err
+    assert (tmp_path / "file").read_text() == "seen\n"
+
+
+def test_unfinished_results_survive_the_time_limit(results: Path) -> None:
+    script = f"exec 3>'{results}/open'; echo written >&3; while :; do sleep 0.001; done"
+    status, _, err = run("sh", "-c", script, writable=[results], time_limit_s=3)
+    assert status == launch.TIMED_OUT and "time limit of 3 s" in err
+    assert (results / "open").read_text() == "written\n"
+
+
+# --- how it ends -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", ["while :; do :; done", "exec sleep 1000000000"])
+def test_time_limit_kills_what_spins_and_what_sleeps(script: str) -> None:
+    before = time.monotonic()
+    status, _, err = run("sh", "-c", f"echo begun >&2; {script}", time_limit_s=2, clock="real")
+    assert status == launch.TIMED_OUT and err.startswith("begun\n")
+    assert time.monotonic() - before < 6
+
+
+def test_a_panic_is_reported_as_such() -> None:
+    with pytest.raises(GuestError, match="Kernel panic"):
+        run("sh", "-c", "echo c > /proc/sysrq-trigger; sleep 5")
+
+
+def test_running_out_of_memory_is_said() -> None:
+    status, _, err = run(sys.executable, "-c", "x = [bytearray(b'x') * (1 << 20) for _ in range(900)]", memory_mb=256)
+    assert status == 128 + signal.SIGKILL and "Out of memory" in err and "256 MB" in err
+
+
+LAUNCHER = """
+    import sys
+    from dmmlab.guest.launch import execute
+    sys.exit(execute(["sh", "-c", sys.argv[1]], clock=sys.argv[2]))
+"""
+
+
+def _start(script: str, clock: str = "virtual") -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(LAUNCHER), script, clock],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    return process
+
+
+def _descendants(pid: int) -> list[int]:
+    children = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    found = [int(child) for child in children.split()]
+    for child in list(found):
+        found += _descendants(child)
+    return found
+
+
+def assert_gone(pids: list[int], within_s: float = 5) -> None:
+    """The kernel's helpers notice its death on their own, so they get a moment."""
+    deadline = time.monotonic() + within_s
+    while (left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+
+
+@pytest.mark.parametrize("clock", ["virtual", "real"])
+def test_ctrl_c_reaches_the_command(clock: str) -> None:
+    process = _start("trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.01; done", clock)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 5 and out == "caught\n" and "once more kills it" in err
+
+
+def test_second_ctrl_c_kills_a_command_that_ignores_the_first() -> None:
+    process = _start("trap '' INT; echo ready; while :; do sleep 1; done", "real")
+    family = _descendants(process.pid)
+    os.kill(process.pid, signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert_gone(family)
+
+
+def test_a_killed_launcher_leaves_no_process() -> None:
+    process = _start("echo ready; sleep 1000000", "real")
+    family = _descendants(process.pid)
+    assert len(family) >= 2  # the kernel and a process of its user space
+    process.kill()
+    process.communicate(timeout=20)
+    assert_gone(family)
+
+
+# --- the clock ---------------------------------------------------------------------------------------------
+
+
+def test_delay_is_exact_and_boots_agree(live_kernel: GuestKernel) -> None:
+    verdict = selftest.run(live_kernel)
+    assert verdict["passed"], verdict["reason"]
+    assert verdict["boots_agree"] and min(verdict["rtt_ms"][1:]) == pytest.approx(30.0, abs=0.01)
+
+
+def test_a_hundred_virtual_seconds_take_no_time() -> None:
+    before = time.monotonic()
+    _, out, _ = run("sh", "-c", "date +%s; sleep 100; date +%s")
+    begin, end = map(int, out.split())
+    assert end - begin == 100 and time.monotonic() - before < 10
+
+
+def test_real_time_is_real() -> None:
+    before = time.time()
+    _, out, _ = run("sh", "-c", "sleep 1; date +%s.%N; echo $DMMLAB_GUEST", clock="real")
+    stamp, clock = out.split()
+    assert clock == "real" and before + 1 < float(stamp) <= time.time()
+
+
+@pytest.mark.parametrize("clock", ["virtual", "real"])
+def test_open_vswitch_handles_packets_soon_after_boot(clock: str) -> None:
+    script = "ovs-vsctl add-br s1 && ovs-dpctl show && cat /var/log/openvswitch/ovs-vswitchd.log"
+    status, out, err = run("sh", "-c", script, services=True, clock=clock)
+    assert status == 0, err
+    assert "s1 (internal)" in out and "Discovered 1 NUMA nodes and 1 CPU cores" in out
+
+
+# --- Mininet's own examples --------------------------------------------------------------------------------
+
+
+def _mn(*arguments: str) -> str:
+    status, out, err = run("mn", *arguments, services=True)
+    assert status == 0, err
+    return out + err
+
+
+def test_mininet_pings_all() -> None:
+    assert "0% dropped (2/2 received)" in _mn("--test", "pingall")
+    assert "0% dropped (6/6 received)" in _mn("--topo", "linear,3", "--test", "pingall")
+
+
+def test_mininet_shapes_a_link_to_its_rate(tmp_path: Path) -> None:
+    script = tmp_path / "commands"
+    script.write_text("h2 iperf3 -s -D\nh1 sleep 1\nh1 iperf3 -c 10.0.0.2 -t 5 -f m\n")
+    out = _mn("--link", "tc,bw=100", "--post", str(script), "--test", "none")
+    rates = [float(rate) for rate in re.findall(r"([\d.]+) Mbits/sec.*receiver", out)]
+    assert len(rates) == 1 and 90 < rates[0] <= 100, out
+
+
+MOBILITY = '''
+from mininet.net import Mininet
+from mininet.node import OVSBridge
+from mininet.topo import LinearTopo
+
+
+class MobilityBridge(OVSBridge):
+    """As in Mininet's examples/mobility.py: interfaces can leave one switch and join another."""
+
+    def delete(self, intf):
+        self.cmd("ovs-vsctl del-port", self, intf)
+        self.delIntf(intf)
+
+    def add(self, intf):
+        port = self.newPort()
+        self.addIntf(intf, port)
+        self.cmd("ovs-vsctl add-port", self, intf)
+
+
+net = Mininet(topo=LinearTopo(3), switch=MobilityBridge, controller=None, waitConnected=True)
+net.start()
+print("loss", net.pingAll())
+h1, old, new = net.get("h1", "s1", "s2")
+for switch in net.get("s2", "s3"):
+    hintf, sintf = h1.connectionsTo(net.get("s1"))[0] if switch.name == "s2" else h1.connectionsTo(net.get("s2"))[0]
+    before = sintf.node
+    before.delete(sintf)
+    switch.add(sintf)
+    sintf.node = switch
+    print("moved from", before, "to", switch)
+    net.get("h3").cmd("ping -c 1 -W 1", h1.IP())
+    print("loss", net.pingAll())
+net.stop()
+'''
+
+
+def test_mininet_host_moves_between_switches(tmp_path: Path) -> None:
+    script = tmp_path / "mobility.py"
+    script.write_text(MOBILITY)
+    status, out, err = run(sys.executable, str(script), services=True)
+    assert status == 0, err
+    assert re.findall(r"loss ([\d.]+)", out) == ["0.0", "0.0", "0.0"], out + err
+    assert "moved from s2 to s3" in out
