@@ -5,7 +5,8 @@ Both servers run natively on loopback, each in turn, in the same run, driven by 
 beforehand. A registration (address and port of an MN, signed with its key) stands against a dynamic update that
 replaces A and SRV (signed with the MN's TSIG key). A lookup (P2P) stands against a query; note that a lookup in the DNS
 takes two queries, A and SRV. ``FULL`` has SQLite wait for the disk at every commit, as BIND does for its journal.
-Exits 1 when registrations are slower than BIND's updates.
+Since that wait is most of what an update costs, BIND is measured with its journal on a RAM disk, too. Exits 1 when
+registrations are slower than BIND's updates, like compared with like.
 """
 
 import argparse
@@ -211,10 +212,10 @@ def no_error(data: bytes) -> bool:
 
 
 def measure_bind(folder: Path, count: int, window: int) -> tuple[float, float]:
-    """Return updates and queries per second."""
+    """Return updates (a fifth as many, as they are slow) and queries per second."""
     with bind_server(folder) as port:
         drive(port, updates(NODES * 4), identity, no_error, window)
-        written = drive(port, updates(count), identity, no_error, window)
+        written = drive(port, updates(count // 5), identity, no_error, window)
         return written, drive(port, queries(count), identity, no_error, window)
 
 
@@ -224,24 +225,29 @@ def measure_bind(folder: Path, count: int, window: int) -> tuple[float, float]:
 def main() -> int:
     """Measure, print and write the table; returns 1 when registrations are slower than updates."""
     parser = argparse.ArgumentParser(description="Registration server against BIND, on loopback")
-    parser.add_argument("--count", type=int, default=20_000, help="messages of each kind in a round")
+    parser.add_argument("--count", type=int, default=10_000, help="messages of each kind in a round")
     parser.add_argument("--window", type=int, default=64, help="messages under way at once")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     rates: dict[str, list[tuple[float, float]]] = {"NORMAL": [], "FULL": [], "BIND": []}
-    with tempfile.TemporaryDirectory() as folder:
-        for turn in range(options.rounds):
-            for name, measured in rates.items():
-                place = Path(folder) / f"{name}{turn}"
-                if name == "BIND":
+    memory = Path("/dev/shm")
+    if memory.is_dir():
+        rates["BIND memory"] = []
+    for turn in range(options.rounds):
+        for name, measured in rates.items():
+            with tempfile.TemporaryDirectory(dir=memory if name.endswith("memory") else None) as folder:
+                place = Path(folder) / "server"
+                if name.startswith("BIND"):
                     measured.append(measure_bind(place, options.count, options.window))
                 else:
                     measured.append(measure_registration(place, name, options.count, options.window))
+            sys.stderr.write(f"round {turn + 1} of {options.rounds}: {name} done\n")
     text = table(rates, options)
     sys.stdout.write(text)
     RESULT.write_text(text)
     medians = {name: statistics.median(written for written, _ in measured) for name, measured in rates.items()}
-    return 0 if min(medians["NORMAL"], medians["FULL"]) >= medians["BIND"] else 1
+    fair = medians["FULL"] >= medians["BIND"] and medians["NORMAL"] >= medians.get("BIND memory", 0.0)
+    return 0 if fair else 1
 
 
 def table(rates: dict[str, list[tuple[float, float]]], options: argparse.Namespace) -> str:
@@ -250,6 +256,7 @@ def table(rates: dict[str, list[tuple[float, float]]], options: argparse.Namespa
         "NORMAL": "registration server",
         "FULL": "registration server, FULL",
         "BIND": "BIND (updates; queries)",
+        "BIND memory": "BIND, journal in memory",
     }
     version = subprocess.run([*Named(Path(), ZONE, {}).argv[:1], "-V"], capture_output=True, text=True).stdout.split()[
         1

@@ -171,12 +171,9 @@ def test_the_resolver_is_stale_until_the_ttl_ends(pair: Pair) -> None:
     assert pair.update(["10.2.0.2"], 7001, 2, name=NAMES[3])
     stale = pair.look(NAMES[3], direct=False)
     assert (stale.addresses, stale.port) == (("10.1.0.2",), 7000) and stale.ttl_s <= 2
-    while (found := pair.look(NAMES[3], direct=False)).addresses == ("10.1.0.2",):
-        assert time.monotonic() - started < 5
-        time.sleep(0.05)
-    assert 0.9 < time.monotonic() - started < 3.2
-    time.sleep(1.1)
-    assert pair.look(NAMES[3], direct=False).addresses == ("10.2.0.2",) == found.addresses
+    time.sleep(max(0.0, started + 3.1 - time.monotonic()))
+    fresh = pair.look(NAMES[3], direct=False)
+    assert (fresh.addresses, fresh.port) == (("10.2.0.2",), 7001), "nothing is served when its TTL is over"
 
 
 def test_the_resolver_remembers_that_a_name_is_not_there(pair: Pair) -> None:
@@ -235,6 +232,14 @@ def test_a_cold_lookup_costs_the_ddns_server_two_queries_and_a_warm_one_none(tmp
         unbound = Unbound(tmp_path / "r", ZONE, transport.get_extra_info("sockname"), "127.0.0.1", free_port())
         unbound.write()
         process = await asyncio.create_subprocess_exec(*unbound.argv, stderr=asyncio.subprocess.DEVNULL)
+        try:
+            await count(unbound, counter)
+        finally:
+            process.terminate()
+            await process.wait()
+            transport.close()
+
+    async def count(unbound: Unbound, counter: Counter) -> None:
         assert await asyncio.to_thread(unbound.ready)
         client = LookupClient(("127.0.0.1", unbound.port), waits=QUICK)
         update = UpdateClient(("127.0.0.1", named.port), ZONE, NAMES[0], KEYS[NAMES[0]])
@@ -243,16 +248,15 @@ def test_a_cold_lookup_costs_the_ddns_server_two_queries_and_a_warm_one_none(tmp
         for _ in range(3):
             assert (await client.lookup(NAMES[0])).ok
         assert sorted(counter.asked) == ["_dmm._udp.mn1.dmm.test. IN SRV", "mn1.dmm.test. IN A"]
-        process.terminate()
-        await process.wait()
-        transport.close()
 
     named = Named(tmp_path / "d", ZONE, KEYS, "127.0.0.1", free_port())
     named.write()
     with subprocess.Popen(named.argv, stderr=subprocess.DEVNULL) as process:
-        assert named.ready()
-        asyncio.run(scene())
-        process.terminate()
+        try:
+            assert named.ready()
+            asyncio.run(asyncio.wait_for(scene(), 30))
+        finally:
+            process.terminate()
 
 
 # ---- without daemons

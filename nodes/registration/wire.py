@@ -21,6 +21,7 @@ The length field frames the messages of a TCP stream, so that UDP and TCP carry 
 
 import dataclasses
 import hmac
+import operator
 import socket
 import struct
 from collections.abc import Callable
@@ -196,6 +197,7 @@ class Row:
 
 
 ATTRIBUTES = tuple(Row(field) for field in dataclasses.fields(Message) if field.metadata)
+_VALUES = operator.attrgetter(*(row.name for row in ATTRIBUTES))
 BY_CODE = {row.code: row for row in ATTRIBUTES}
 
 REQUIRED: dict[MessageType, tuple[str, ...]] = {
@@ -229,9 +231,8 @@ def encode(message: Message, key: bytes | None) -> bytes:
     """
     parts = [b""]
     try:
-        for row in ATTRIBUTES:
-            value = getattr(message, row.name)
-            if value == row.empty:
+        for row, value in zip(ATTRIBUTES, _VALUES(message), strict=True):
+            if value is row.empty or value == row.empty:
                 continue
             for item in value if row.many else (value,):
                 data = row.encode(item)
