@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +148,13 @@ def test_the_window_takes_every_number_once() -> None:
         seen.add(number)
         highest = max(highest, number)
         assert window.bitmap.bit_length() <= WIDTH
+
+
+def test_the_document_shows_the_table() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "registration.md").read_text()
+    for row in ATTRIBUTES:
+        assert f"| {row.code} | `{row.name}` | {row.kind.name} | {row.doc} |" in text
+    for kind in MessageType:
+        assert f"| {int(kind)} | `{kind.name}` | {', '.join(REQUIRED[kind])} |" in text
+    for reason in Reason:
+        assert f"{int(reason)} {reason.name.lower()}" in text.replace("\n", " ")
