@@ -1,5 +1,6 @@
 """Rules to OpenFlow 1.3 and back through both frameworks' real parsers; the application on a fake connection."""
 
+import itertools
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from dmmlab.controllers.timeline import Timeline
 
 INSTALLED = [name for name in NAMES if find_spec(name)]
 START_S = 30
+PORTS = itertools.count()
 
 
 class FakeDatapath:
@@ -168,22 +170,26 @@ def test_a_framework_that_is_not_installed_is_a_sentence() -> None:
 # The launcher, as a process
 
 
-def launch(tmp_path: Path, *options: str) -> tuple[subprocess.Popen[bytes], int]:
+def own_address() -> tuple[str, int]:
+    """A loopback address that no other test has, now or at the same time in another process."""
+    pid = os.getpid()
+    return f"127.{pid >> 16 & 0x3F | 0x40}.{pid >> 8 & 0xFF}.{pid & 0xFF}", 10000 + next(PORTS)
+
+
+def launch(tmp_path: Path, *options: str) -> tuple[subprocess.Popen[bytes], tuple[str, int]]:
     (tmp_path / "plan.json").write_text(make_plan([], 1).to_json())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    address = own_address()
     command = [sys.executable, "-m", "dmmlab.controllers", "--plan", str(tmp_path / "plan.json")]
-    command += ["--events", str(tmp_path / "events"), "--listen", f"127.0.0.1:{port}", *options]
-    return subprocess.Popen(command, stderr=subprocess.PIPE), port
+    command += ["--events", str(tmp_path / "events"), "--listen", f"{address[0]}:{address[1]}", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE), address
 
 
-def connect(port: int, process: subprocess.Popen[bytes]) -> socket.socket:
+def connect(address: tuple[str, int], process: subprocess.Popen[bytes]) -> socket.socket:
     """A switch's side of the connection, up to HELLO; retried until the controller listens."""
     for _ in range(START_S * 20):
         assert process.poll() is None, process.stderr and process.stderr.read()
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=START_S)
+            return socket.create_connection(address, timeout=START_S)
         except ConnectionRefusedError:
             signal.sigtimedwait([], 0.05)
     raise AssertionError("the controller never listened")
@@ -219,9 +225,9 @@ def wait_for(path: Path, event: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("framework", INSTALLED)
 def test_the_launcher_configures_a_switch_and_ends_on_sigterm(tmp_path: Path, framework: str) -> None:
-    process, port = launch(tmp_path, "--framework", framework)
+    process, address = launch(tmp_path, "--framework", framework)
     try:
-        with connect(port, process) as switch:
+        with connect(address, process) as switch:
             assert exchange(switch) == {0: 3, 1: 1}
             wait_for(tmp_path / "events", "ready")
             os.kill(process.pid, signal.SIGTERM)
@@ -235,13 +241,13 @@ def test_the_launcher_configures_a_switch_and_ends_on_sigterm(tmp_path: Path, fr
 
 @pytest.mark.parametrize("framework", INSTALLED)
 def test_a_lost_switch_is_noticed_at_once_and_may_come_back(tmp_path: Path, framework: str) -> None:
-    process, port = launch(tmp_path, "--framework", framework)
+    process, address = launch(tmp_path, "--framework", framework)
     try:
-        with connect(port, process) as switch:
+        with connect(address, process) as switch:
             exchange(switch)
             wait_for(tmp_path / "events", "ready")
         wait_for(tmp_path / "events", "switch_lost")
-        with connect(port, process) as switch:
+        with connect(address, process) as switch:
             assert exchange(switch) == {0: 3, 1: 1}, "it came back empty"
     finally:
         process.kill()
@@ -250,9 +256,9 @@ def test_a_lost_switch_is_noticed_at_once_and_may_come_back(tmp_path: Path, fram
 
 @pytest.mark.parametrize("framework", INSTALLED)
 def test_a_switch_that_refuses_ends_the_controller(tmp_path: Path, framework: str) -> None:
-    process, port = launch(tmp_path, "--framework", framework)
+    process, address = launch(tmp_path, "--framework", framework)
     try:
-        with connect(port, process) as switch:
+        with connect(address, process) as switch:
             exchange(switch)
             wait_for(tmp_path / "events", "ready")
             switch.sendall(struct.pack("!BBHIHH", 4, 1, 20, 7, 5, 1) + bytes(8))

@@ -123,7 +123,8 @@ def test_a_restart_while_the_other_radio_is_off() -> None:
     check(net, 1, FIRST, SECOND)
 
 
-def test_a_radio_that_was_taken_for_a_mobile_node_of_its_own_brings_its_redirects_along() -> None:
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_radio_that_was_taken_for_a_mobile_node_of_its_own_brings_its_redirects_along(restart: bool) -> None:
     net = FakeNetwork(mesh(3))
     attach(net, SECOND, 1, b"")
     detach(net, SECOND)
@@ -133,7 +134,8 @@ def test_a_radio_that_was_taken_for_a_mobile_node_of_its_own_brings_its_redirect
     lease(net, SECOND, 2)
     for i, hardware in ((1, SECOND), (2, SECOND), (3, FIRST)):
         check(net, i, hardware, SECOND)
-    check_restart(net)
+    if restart:
+        check_restart(net)
     detach(net, SECOND)
     check_restart(net)
     check(net, 2, SECOND, FIRST)
