@@ -128,12 +128,17 @@ class Oracle:
         self._resolver: dict[tuple[str, str], _Cache] = {}
         self._cn: dict[tuple[str, str, str], tuple[float, str]] = {}
         self._expected: dict[int, Expectation | None] = {}
+        self._answers: dict[int, str] = {}
         for session in sorted(sessions_of(scenario), key=lambda one: (one.at_s, one.number)):
             self._expected[session.number] = self._expect(session)
 
     def of(self, session: OneSession) -> Expectation | None:
         """What ``session`` must take; None where there is no closed form, or where it cannot be set up at all."""
         return self._expected[session.number]
+
+    def answer(self, session: OneSession) -> str | None:
+        """The mobile router whose address the first lookup of ``session`` gives; perhaps nobody answers there."""
+        return self._answers.get(session.number)
 
     def _expect(self, session: OneSession) -> Expectation | None:
         scenario, node, cn = self._scenario, session.entry.to, session.entry.from_
@@ -144,6 +149,8 @@ class Oracle:
             "central": self._through_mn,
             "combined": self._through_mn,
         }[session.method](session)
+        if found is not None:
+            self._answers[session.number] = found[1]
         at_router = serving(scenario, node, session.at_s)
         if found is None or at_router is None:
             return None
