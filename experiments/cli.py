@@ -145,7 +145,7 @@ def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
             click.echo(f"figure: {figure}")
     if spent_s is not None:
         console.table("Where the time went", ("phase", "wall s"), [(k, f"{v:.2f}") for k, v in spent_s.items()])
-    return outcome["outcome"] == "ok"
+    return bool(outcome["outcome"] == "ok")
 
 
 @cli.command()

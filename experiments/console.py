@@ -13,6 +13,7 @@ from rich.table import Table
 
 from dmmlab.experiments import oracle
 from dmmlab.experiments.layout import network_plan
+from dmmlab.experiments.rundir import HANDOVERS
 from dmmlab.experiments.scenario import METHODS, Scenario, sessions_of
 
 METHOD = {
@@ -97,13 +98,11 @@ def sessions(title: str, rows: Sequence[dict[str, str]], handovers: Sequence[dic
     for (entry, method, transport, path, outcome, expected), group in groups.items():
         delays = [_median([row[key] for row in group]) for key in ("lookup_ms", "connect_ms", "setup_ms")]
         shown.append((entry, method, transport, str(len(group)), *delays, _short(expected), path, outcome))
-    columns = ("session", "method", "transport", "n", "lookup ms", "connect ms", "set-up ms", "expected ms")
-    table(f"{title}: sessions (medians)", (*columns, "path", "outcome"), shown)
-    columns = ("node", "from", "to", "detached s", "attached s", "address s", "redirect s", "registered s")
-    keys = ("mn", "from_mr", "to_mr", "detach_s", "attach_s", "address_s", "redirect_s", "registered_s")
+    columns = ["session", "method", "transport", "n", "lookup ms", "connect ms", "set-up ms", "expected ms"]
+    table(f"{title}: sessions (medians)", [*columns, "path", "outcome"], shown)
     if handovers:
-        keys, columns = (*keys, "first_packet_s", "lost_packets"), (*columns, "first packet s", "lost")
-        table(f"{title}: handovers", columns, [[_short(row[key]) for key in keys] for row in handovers])
+        heads = [key.replace("_s", " s").replace("_", " ") for key in HANDOVERS]
+        table(f"{title}: handovers", heads, [[_short(row[key]) for key in HANDOVERS] for row in handovers])
 
 
 def _median(values: Sequence[str]) -> str:
@@ -150,7 +149,7 @@ class Board:
 
         def tell(phase: str, share: float | None) -> None:
             if self._bars:
-                self._bars.update(self._tasks[name], phase=phase, **({} if share is None else {"completed": share}))
+                self._bars.update(self._tasks[name], phase=phase, completed=share)
             elif share is None:
                 sys.stderr.write(f"{name}: {phase}\n")
 

@@ -203,7 +203,8 @@ class Lab:
         self.await_event(SERVER, "ready")
 
     def start_captures(self) -> None:
-        ends = [(end.name, end.interface) for end in (*self.plan.hosts, *self.plan.mobile_nodes)]
+        ends = [(host.name, host.interface) for host in self.plan.hosts]
+        ends += [(node.name, node.interface) for node in self.plan.mobile_nodes]
         ends.append((CONTROLLER, self.plan.control.interface))
         for name, interface in ends:
             self.start(f"tcpdump-{name}", name, capture.argv(interface, self.run.pcap(name)))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapReader
 
+_PCAP_HEADER_BYTES = 24
 _ETHERNET_BYTES = 14
 _IPV4 = 0x0800
 UDP, TCP = 17, 6
@@ -52,13 +52,9 @@ def _address(raw: bytes) -> str:
 
 def read(pcap: Path) -> Iterator[Packet]:
     """The UDP and TCP packets in ``pcap``, in the order of the capture; none if it is empty or was never opened."""
-    if not pcap.is_file():
+    if not pcap.is_file() or pcap.stat().st_size < _PCAP_HEADER_BYTES:
         return
-    try:
-        reader = RawPcapReader(str(pcap))
-    except (Scapy_Exception, EOFError):
-        return
-    with reader:
+    with RawPcapReader(str(pcap)) as reader:
         for frame, at in reader:
             time_ns = at.sec * 10**9 + at.usec * (1 if reader.nano else 1000)
             packet = _packet(time_ns, frame)

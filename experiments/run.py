@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import json
+import platform
 import subprocess
 import sys
 import time
@@ -59,7 +60,7 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
     """
     run = RunDirectory(out)
     progress.enter("start")
-    kernel = find_kernel(clock).version if runtime == "guest" else environment.platform.release()
+    kernel = find_kernel(clock).version if runtime == "guest" else platform.release()
     run.create(
         {
             "format": FORMAT,

@@ -17,7 +17,7 @@ class EventLog:
         self._file = path.open("a", buffering=1)
         self._source = source
 
-    def emit(self, event: str, *, time_ns: int | None = None, **fields: object) -> None:
-        """Writes ``event`` with its fields; the time is now unless the caller knows better."""
-        row = {"time_ns": time.time_ns() if time_ns is None else time_ns, "source": self._source, "event": event}
+    def emit(self, event: str, **fields: object) -> None:
+        """Writes ``event`` with its fields; a field ``time_ns`` replaces the time, which is now."""
+        row = {"time_ns": time.time_ns(), "source": self._source, "event": event}
         self._file.write(json.dumps({**row, **fields}) + "\n")

@@ -116,7 +116,7 @@ class MobileNode:
             source, gateway = str(lease.address.ip), str(lease.router)
             await self._ip.route("replace", dst="default", gateway=gateway, prefsrc=source, oif=self._index)
             # Ask for the router now, so that the first packet that a session sends need not wait for the answer.
-            await self._ip.neigh("add", dst=gateway, ifindex=self._index, state=_NUD_NONE, flags=_NTF_USE)
+            await self._ip.neigh("replace", dst=gateway, ifindex=self._index, state=_NUD_NONE, flags=_NTF_USE)
         self._current = lease
         event = "address_renewed" if renewed else "address_configured"
         self._log.emit(event, address=str(lease.address.ip), router=str(lease.router), lease_s=lease.seconds)

@@ -70,8 +70,8 @@ class DmmTopo(Topo):  # type: ignore[misc]
             self._link(host.name, host.interface, CORE, host.core_interface)
         switches = {router.name: router.switch for router in plan.mobile_routers}
         for link in plan.inter_mr:
-            for router, port, middle in zip(link.routers, link.ports, link.middle, strict=True):
-                self._link(switches[router], port, SWITCH_SIDE, middle)
+            for name, port, middle in zip(link.routers, link.ports, link.middle, strict=True):
+                self._link(switches[name], port, SWITCH_SIDE, middle)
         for node in plan.mobile_nodes:
             self._link(node.name, node.interface, SWITCH_SIDE, node.middle[0])
         self._link(CONTROLLER, plan.control.interface, SWITCH_SIDE, plan.control.switch_interface)
