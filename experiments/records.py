@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmmlab.experiments import oracle, packets
+from dmmlab.experiments import oracle, packets, signalling
 from dmmlab.experiments.layout import network_plan
-from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, RunDirectory, write_csv
+from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
 from dmmlab.experiments.scenario import SERVER, Movement, OneSession, Scenario, parse, sessions_of
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT, MOST_SESSIONS, PROBE_BYTES
 from dmmlab.topologies.plan import NetworkPlan
@@ -102,6 +102,7 @@ def reduce(run: RunDirectory) -> None:
     write_csv(run.handovers, HANDOVERS, _handovers(raw, sessions))
     expected = oracle.Oracle(raw.scenario)
     write_csv(run.sessions, SESSIONS, (_session(raw, session, expected.of(session)) for session in sessions))
+    write_csv(run.signalling, SIGNALLING, signalling.rows(run))
 
 
 def problems(run: RunDirectory) -> list[str]:

@@ -1,0 +1,243 @@
+"""The frames of a capture, for signalling and ladders: addresses, ports and what was captured of the payload.
+
+`packets` reads what sessions' records need, fast; this reads what is said between the nodes: ARP and IPv6 too, and the
+messages of a TCP stream, whose segments may be cut short by the capture's snapshot length.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
+TCP, UDP = 6, 17
+SYN, FIN = 0x02, 0x01
+ARP_BYTES = 28
+_ETHERNET_BYTES = 14
+_RECORD_BYTES = 16
+_FORMATS = {  # of a pcap file's first four bytes: byte order, and nanoseconds per fraction of a second
+    b"\x4d\x3c\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\x3c\x4d": (">", 1),
+    b"\xd4\xc3\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\xc3\xd4": (">", 1000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame with ARP, or with UDP or TCP over IP.
+
+    ``time_ns`` since the epoch; ``length`` of the IP packet in bytes (28 for ARP). ``payload`` is what was captured
+    of the UDP datagram or TCP segment, ``payload_bytes`` its length on the wire; of ARP, the packet. ``protocol`` is
+    the IP protocol number, 0 for ARP, whose addresses are those of sender and target.
+    """
+
+    time_ns: int
+    from_mac: str
+    to_mac: str
+    protocol: int
+    source: str
+    destination: str
+    source_port: int
+    destination_port: int
+    sequence: int
+    flags: int
+    length: int
+    payload: bytes
+    payload_bytes: int
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.source_port, self.destination_port
+
+
+@cache
+def mac_text(raw: bytes) -> str:
+    return raw.hex(":")
+
+
+@cache
+def address_text(raw: bytes) -> str:
+    """An IPv4 or IPv6 address in its usual form."""
+    return str(ipaddress.ip_address(raw))
+
+
+def read(pcap: Path) -> Iterator[Frame]:
+    """The frames of ``pcap`` in the order of the capture; none if it is empty or missing. Others are left out."""
+    data = pcap.read_bytes() if pcap.is_file() else b""
+    order, unit_ns = _FORMATS.get(data[:4], ("", 0))
+    if not order:
+        return
+    header, place = struct.Struct(order + "IIII"), 24
+    while place + _RECORD_BYTES <= len(data):
+        seconds, fraction, captured, _ = header.unpack_from(data, place)
+        place += _RECORD_BYTES
+        frame = parse(data[place : place + captured], seconds * 10**9 + fraction * unit_ns)
+        place += captured
+        if frame is not None:
+            yield frame
+
+
+def parse(raw: bytes, time_ns: int) -> Frame | None:
+    """A captured frame, or None if it is none of those that are read here."""
+    if len(raw) < _ETHERNET_BYTES + ARP_BYTES:
+        return None
+    kind = int.from_bytes(raw[12:14], "big")
+    if kind == ARP:
+        return _arp(raw, time_ns)
+    start = _ETHERNET_BYTES
+    if kind == IPV4:
+        protocol, at = raw[start + 9], start + (raw[start] & 0x0F) * 4
+        length = int.from_bytes(raw[start + 2 : start + 4], "big")
+        source, destination = raw[start + 12 : start + 16], raw[start + 16 : start + 20]
+    elif kind == IPV6 and len(raw) >= start + 40:
+        protocol, at = raw[start + 6], start + 40
+        length = int.from_bytes(raw[start + 4 : start + 6], "big") + 40
+        source, destination = raw[start + 8 : start + 24], raw[start + 24 : start + 40]
+    else:
+        return None
+    sequence = flags = 0
+    if protocol == UDP and len(raw) >= at + 8:
+        begin = at + 8
+    elif protocol == TCP and len(raw) >= at + 20:
+        sequence, flags = int.from_bytes(raw[at + 4 : at + 8], "big"), raw[at + 13]
+        begin = at + (raw[at + 12] >> 4) * 4
+    else:
+        return None
+    return Frame(
+        time_ns=time_ns,
+        from_mac=mac_text(raw[6:12]),
+        to_mac=mac_text(raw[:6]),
+        protocol=protocol,
+        source=address_text(source),
+        destination=address_text(destination),
+        source_port=int.from_bytes(raw[at : at + 2], "big"),
+        destination_port=int.from_bytes(raw[at + 2 : at + 4], "big"),
+        sequence=sequence,
+        flags=flags,
+        length=length,
+        payload=raw[begin : start + length],
+        payload_bytes=start + length - begin,
+    )
+
+
+def _arp(raw: bytes, time_ns: int) -> Frame:
+    packet = raw[_ETHERNET_BYTES : _ETHERNET_BYTES + ARP_BYTES]
+    return Frame(
+        time_ns=time_ns,
+        from_mac=mac_text(raw[6:12]),
+        to_mac=mac_text(raw[:6]),
+        protocol=0,
+        source=address_text(packet[14:18]),
+        destination=address_text(packet[24:28]),
+        source_port=0,
+        destination_port=0,
+        sequence=0,
+        flags=0,
+        length=ARP_BYTES,
+        payload=packet,
+        payload_bytes=ARP_BYTES,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of a stream's bytes that came in one segment; ``data`` may be shorter than ``length``: not captured."""
+
+    time_ns: int
+    data: bytes
+    length: int
+
+
+class Stream:
+    """One direction of a TCP connection, put in order: segments in, pieces out, each byte once."""
+
+    def __init__(self) -> None:
+        self._next: int | None = None
+        self._early: dict[int, Frame] = {}
+
+    def feed(self, frame: Frame) -> list[Piece]:
+        """What follows without a hole now that this segment has come."""
+        if frame.flags & SYN:
+            self._next, self._early = (frame.sequence + 1) % 2**32, {}
+            return []
+        if not frame.payload_bytes:
+            return []
+        if self._next is None:  # the capture began later than the connection
+            self._next = frame.sequence
+        self._early.setdefault(frame.sequence, frame)
+        return self._drain()
+
+    def _drain(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        while True:
+            assert self._next is not None
+            here = self._next
+            ready = [at for at, frame in self._early.items() if _before(at, here)]
+            if not ready:
+                return pieces
+            for at in ready:
+                frame = self._early.pop(at)
+                known = (self._next - at) % 2**32
+                if known < frame.payload_bytes:
+                    pieces.append(Piece(frame.time_ns, frame.payload[known:], frame.payload_bytes - known))
+                    self._next = (at + frame.payload_bytes) % 2**32
+
+
+def _before(one: int, other: int) -> bool:
+    """Whether sequence number ``one`` is not after ``other`` (RFC 9293 section 3.4: modulo 2**32)."""
+    return (other - one) % 2**32 < 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A message of a stream: when its first byte came, what was captured of it, its length in bytes.
+
+    ``data`` is empty where the capture lacks the message's header: then it is all that followed in that segment.
+    """
+
+    time_ns: int
+    data: bytes
+    length: int
+
+
+class Cutter:
+    """Cuts a stream into messages that say how long they are, though the capture may lack some of their bytes.
+
+    The first ``header_bytes`` of a message hold its length, which ``length_of`` reads; 0: this is no message.
+    """
+
+    def __init__(self, header_bytes: int, length_of: Callable[[bytes], int]) -> None:
+        self._header_bytes, self._length_of = header_bytes, length_of
+        self._begin(0)
+
+    def _begin(self, time_ns: int) -> None:
+        self._time_ns, self._data, self._seen, self._length, self._holed = time_ns, b"", 0, 0, False
+
+    def feed(self, piece: Piece) -> list[Cut]:
+        """The messages that end in this piece. What cannot be read is skipped up to the next piece."""
+        cuts, place = [], 0
+        while place < piece.length:
+            if not self._seen:
+                self._begin(piece.time_ns)
+            wanted = (self._length or self._header_bytes) - self._seen
+            step = min(wanted, piece.length - place)
+            part = piece.data[place : place + step]
+            if not self._holed:
+                self._data += part
+            self._holed |= len(part) < step
+            self._seen, place = self._seen + step, place + step
+            if not self._length and (self._holed or self._seen == self._header_bytes):
+                self._length = 0 if self._holed else self._length_of(self._data)
+                if self._length < self._header_bytes:
+                    cuts.append(Cut(self._time_ns, b"", self._seen + piece.length - place))
+                    self._begin(0)
+                    return cuts
+            if self._seen == self._length:
+                cuts.append(Cut(self._time_ns, self._data, self._length))
+                self._begin(0)
+        return cuts

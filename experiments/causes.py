@@ -1,0 +1,347 @@
+"""What a message was said for: one rule a protocol (stated in `signalling`), and what the rules share."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from dmmlab.experiments import messages
+from dmmlab.experiments.layout import network_plan, node_id
+from dmmlab.experiments.messages import Arp, Dhcp, Dns, Message
+from dmmlab.experiments.openflow import OpenFlow
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import CONTROLLER, RESOLVER, Movement, OneSession, Scenario, parse, sessions_of
+from dmmlab.nodes.orders import FIRST_LOCAL_PORT
+from dmmlab.nodes.registration import wire
+from dmmlab.nodes.registration.wire import MessageType
+from dmmlab.topologies.plan import NetworkPlan
+
+START_UP, KEEPALIVE, REFRESH, UNKNOWN = "start-up", "keepalive", "refresh", "unknown"
+_DNS_SERVICE = "_dmm"
+_FORWARDED = (MessageType.INCOMING_REQUEST, MessageType.INCOMING_ANSWER, MessageType.DECLINED)
+_ASKED = {kind for kind in MessageType if kind % 2 and kind <= MessageType.KEEPALIVE} | {MessageType.LEG_HELLO}
+_LEASES = ("address_configured", "address_renewed")
+
+Event = dict[str, Any]
+
+
+def movement_name(move: Movement) -> str:
+    """A movement as a cause: ``MN1→MR2@10s``."""
+    return f"{move.node}→{move.to}@{move.at:g}s"
+
+
+def events_of(run: RunDirectory) -> list[Event]:
+    """All that processes noted, in one order; ``time_ns`` since the epoch."""
+    lines = (line for file in sorted(run.log.glob("*.events.jsonl")) for line in file.read_text().splitlines())
+    return sorted((json.loads(line) for line in lines), key=lambda event: int(event["time_ns"]))
+
+
+@dataclass
+class Said:
+    """What was said in a run, and what is needed to tell what for."""
+
+    scenario: Scenario
+    plan: NetworkPlan
+    start_ns: int
+    events: list[Event]
+    heard: list[Message]  # at every host
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> Said:
+        scenario = parse(run.manifest()["scenario"], str(run.run_json))
+        plan, events = network_plan(scenario), events_of(run)
+        started = next((event for event in events if event["event"] == "scenario_started"), None)
+        if started is None:
+            raise ValueError("the scenario never started")
+        return cls(scenario, plan, int(started["time_ns"]), events, messages.read(run, plan))
+
+    def once(self) -> list[Message]:
+        hosts = [host.name for host in self.plan.hosts] + [node.name for node in self.plan.mobile_nodes]
+        return messages.once(self.heard, [*hosts, CONTROLLER])
+
+
+class Moves:
+    """Which movement a mobile node had made last, at any time, and which one an address speaks of."""
+
+    def __init__(self, said: Said) -> None:
+        self._routers = {str(own): (n.name, r) for n in said.plan.mobile_nodes for r, own in n.addresses.items()}
+        self._moves: dict[str, list[tuple[int, Movement]]] = {
+            node: [(said.start_ns + round(move.at * 1e9), move) for move in said.scenario.moves_of(node)]
+            for node in said.scenario.mobile_nodes
+        }
+
+    def last(self, node: str, time_ns: int) -> tuple[int, str] | None:
+        """When the last movement of ``node`` began, and its name; None before the first, or for no mobile node."""
+        moves = self._moves.get(node, [])
+        turn = bisect_right([at_ns for at_ns, _ in moves], time_ns)
+        return (moves[turn - 1][0], movement_name(moves[turn - 1][1])) if turn else None
+
+    def by(self, node: str, time_ns: int) -> str:
+        last = self.last(node, time_ns)
+        return last[1] if last is not None else UNKNOWN
+
+    def to_router_of(self, address: str, time_ns: int) -> str:
+        """The last movement to the router that ``address`` is from."""
+        node, router = self._routers.get(address, ("", ""))
+        moves = [move for at_ns, move in self._moves.get(node, []) if at_ns <= time_ns and move.to == router]
+        return movement_name(moves[-1]) if moves else UNKNOWN
+
+    def away_from_router_of(self, address: str, time_ns: int) -> str:
+        """The last movement that left the router that ``address`` is from."""
+        node, router = self._routers.get(address, ("", ""))
+        moves = [move for at_ns, move in self._moves.get(node, []) if at_ns <= time_ns]
+        left = [after for before, after in pairwise(moves) if before.to == router]
+        return movement_name(left[-1]) if left else self.by(node, time_ns)
+
+    def node_of(self, address: str) -> str | None:
+        return self._routers[address][0] if address in self._routers else None
+
+
+class RegistrationRule:
+    """By the user-plane port in a service request, the address in a REGISTER or a leg, the number of a session."""
+
+    def __init__(self, said: Said, moves: Moves) -> None:
+        self._moves = moves
+        self._sessions = {FIRST_LOCAL_PORT + session.number: session.name for session in sessions_of(said.scenario)}
+        self._requests: dict[tuple[bool, str, int], str] = {}
+        self._relayed: dict[int, str] = {}
+        self._registered: dict[str, tuple[object, ...]] = {}  # what a node's last granted registration said
+        self._wanted: dict[tuple[str, int], tuple[object, ...]] = {}
+
+    def of(self, message: Message) -> str:
+        said = message.detail
+        if not isinstance(said, wire.Message):
+            return UNKNOWN
+        key = (said.type in _FORWARDED, said.node, said.sequence)
+        if said.type in _ASKED:
+            if key not in self._requests:
+                self._requests[key] = self._request(message, said)
+        elif said.type is MessageType.REGISTERED:
+            self._registered[said.node] = self._wanted.get((said.node, said.sequence), ())
+        return self._requests.get(key, UNKNOWN)
+
+    def _request(self, message: Message, said: wire.Message) -> str:
+        if said.type is MessageType.KEEPALIVE:
+            return KEEPALIVE
+        if said.type is MessageType.REGISTER:
+            return self._register(message, said)
+        if said.type is MessageType.DEREGISTER:
+            return self._moves.by(message.source, message.time_ns)
+        if said.type in (MessageType.LEG_OPEN, MessageType.LEG_CLOSE):
+            return self._moves.to_router_of(said.addresses[0], message.time_ns)
+        if said.type in (MessageType.SERVICE_REQUEST, MessageType.INCOMING_REQUEST):
+            cause = self._sessions.get(said.peer_port or 0, UNKNOWN)
+            if said.session is not None:
+                self._relayed[said.session] = cause
+            return cause
+        return self._relayed.get(said.session or 0, UNKNOWN)
+
+    def _register(self, message: Message, said: wire.Message) -> str:
+        """A refresh says again what was granted, at the same attachment."""
+        cause = self._moves.to_router_of(said.addresses[0], message.time_ns)
+        content = (said.addresses, said.port, said.service, cause)
+        self._wanted[said.node, said.sequence] = content
+        if self._registered.get(said.node) == content:
+            return REFRESH
+        return cause
+
+
+@dataclass
+class _Lookup:
+    """A lookup by DDNS that had to ask: its session and its window, ns."""
+
+    session: str
+    start_ns: int
+    end_ns: float
+
+
+class DnsRule:
+    """By the lookups of the correspondents, first in, first out; the resolver's own by what waits for it."""
+
+    def __init__(self, said: Said, moves: Moves) -> None:
+        self._moves = moves
+        self._open: dict[tuple[str, str, str], deque[_Lookup]] = defaultdict(deque)
+        self._asked: dict[tuple[str, int, tuple[str, str]], _Lookup] = {}
+        self._causes: dict[tuple[tuple[str, int], int], str] = {}
+        self._read_lookups(said)
+        everything = [message for message in said.once() if message.protocol == "dns"]
+        for message in everything:
+            self._ask(message)
+        self._follow_resolver([m for m in said.heard if m.protocol == "dns" and m.at == RESOLVER])
+
+    def of(self, message: Message) -> str:
+        said = message.detail
+        return self._causes.get((said.client, said.transaction), UNKNOWN) if isinstance(said, Dns) else UNKNOWN
+
+    def _read_lookups(self, said: Said) -> None:
+        sessions = {session.name: session for session in sessions_of(said.scenario) if session.method == "ddns"}
+        running: dict[tuple[str, int], _Lookup] = {}
+        cached = {
+            (event["session"], event["attempt"]) for event in said.events
+            if event["event"] == "lookup_ended" and event["cached"]
+        }  # fmt: skip
+        for event in said.events:
+            if event["event"] not in ("lookup_started", "lookup_ended") or event["session"] not in sessions:
+                continue
+            key = (event["session"], event["attempt"])
+            if event["event"] == "lookup_ended" and key in running:
+                running[key].end_ns = event["time_ns"]
+            elif key not in cached:
+                running[key] = lookup = _Lookup(event["session"], event["time_ns"], float("inf"))
+                for question in _questions(sessions[event["session"]]):
+                    self._open[sessions[event["session"]].entry.from_, *question].append(lookup)
+
+    def _ask(self, message: Message) -> None:
+        said = message.detail
+        if not isinstance(said, Dns) or said.answer or message.source == RESOLVER:
+            return
+        repeated = self._asked.get((message.source, said.transaction, said.question))
+        if repeated is None or repeated.end_ns < message.time_ns:
+            waiting = self._open[message.source, *said.question]
+            while waiting and waiting[0].end_ns < message.time_ns:
+                waiting.popleft()
+            if waiting and waiting[0].start_ns <= message.time_ns:
+                repeated = waiting.popleft()
+                self._asked[message.source, said.transaction, said.question] = repeated
+            else:
+                repeated = None
+        cause = repeated.session if repeated is not None else self._moves.by(message.source, message.time_ns)
+        self._causes[said.client, said.transaction] = cause
+
+    def _follow_resolver(self, heard: Iterable[Message]) -> None:
+        """The resolver's capture in its order: questions come, wait, make it ask, and are answered."""
+        waiting: dict[tuple[tuple[str, int], int], tuple[str, str]] = {}
+        for message in heard:
+            said = message.detail
+            if not isinstance(said, Dns):
+                continue
+            key = (said.client, said.transaction)
+            if message.destination == RESOLVER and not said.answer:
+                waiting.setdefault(key, said.question)
+            elif message.source == RESOLVER and said.answer:
+                waiting.pop(key, None)
+            elif message.source == RESOLVER:
+                same = [self._causes.get(k, UNKNOWN) for k, question in waiting.items() if question == said.question]
+                about = [self._causes.get(k, UNKNOWN) for k, (_, name) in waiting.items() if name.endswith(said.name)]
+                self._causes[key] = next(iter([*same, *about]), UNKNOWN)
+
+
+def _questions(session: OneSession) -> list[tuple[str, str]]:
+    target = node_id(session.entry.to).lower().rstrip(".")
+    return [("SRV", f"{_DNS_SERVICE}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
+
+
+class UpdateRule:
+    """By the address that a dynamic update comes from."""
+
+    def __init__(self, moves: Moves) -> None:
+        self._moves = moves
+        self._causes: dict[tuple[tuple[str, int], int], str] = {}
+
+    def of(self, message: Message) -> str:
+        said = message.detail
+        if not isinstance(said, Dns):
+            return UNKNOWN
+        key = (said.client, said.transaction)
+        if not said.answer:
+            self._causes.setdefault(key, self._moves.to_router_of(said.client[0], message.time_ns))
+        return self._causes.get(key, UNKNOWN)
+
+
+class DhcpRule:
+    """By the client's MAC and the movements; what follows the lease is its renewal."""
+
+    def __init__(self, said: Said, moves: Moves) -> None:
+        self._moves = moves
+        self._names = messages.Names(said.plan)
+        self._leases: dict[str, list[int]] = defaultdict(list)
+        for event in said.events:
+            if event["event"] in _LEASES:
+                self._leases[event["source"]].append(event["time_ns"])
+        self._causes: dict[tuple[str, int], tuple[int, str]] = {}
+
+    def of(self, message: Message) -> str:
+        said = message.detail
+        if not isinstance(said, Dhcp):
+            return UNKNOWN
+        if message.text == "release":
+            return self._moves.away_from_router_of(said.address, message.time_ns)
+        node = self._names.of(said.client_mac)
+        last = self._moves.last(node, message.time_ns)
+        if last is None:
+            return UNKNOWN
+        since_ns, cause = last
+        key = (said.client_mac, said.transaction)
+        if self._causes.get(key, (0, ""))[0] != since_ns:
+            leased = any(since_ns <= lease_ns < message.time_ns for lease_ns in self._leases[node])
+            self._causes[key] = since_ns, REFRESH if leased else cause
+        return self._causes[key][1]
+
+
+class ArpRule:
+    """The first exchange of each pair after a movement."""
+
+    def __init__(self, said: Said, moves: Moves) -> None:
+        self._nodes, self._moves = set(said.scenario.mobile_nodes), moves
+        self._answered: dict[tuple[str, str, str], bool] = {}
+
+    def of(self, message: Message) -> str:
+        """The movement, or nothing for what is not part of one."""
+        said = message.detail
+        if not isinstance(said, Arp):
+            return ""
+        node = next((name for name in (said.sender, said.target) if name in self._nodes), "")
+        last = self._moves.last(node, message.time_ns)
+        if last is None:
+            return ""
+        asker, asked = (said.sender, said.target) if said.asks else (said.target, said.sender)
+        key = (last[1], asker, asked)
+        if said.asks and message.destination == messages.BROADCAST:
+            return "" if self._answered.setdefault(key, False) else last[1]
+        if said.asks or self._answered.get(key) is not False:
+            return ""
+        self._answered[key] = True
+        return last[1]
+
+
+class OpenFlowRule:
+    """By the mobile node in the message's match, frame or port."""
+
+    def __init__(self, said: Said, moves: Moves) -> None:
+        self._moves, self._start_ns = moves, said.start_ns
+        self._by_mac = {node.mac: node.name for node in said.plan.mobile_nodes}
+        self._by_port_name = {node.radio_port: node.name for node in said.plan.mobile_nodes}
+        self._ports: dict[tuple[str, int], str] = {}  # (switch, port number) to mobile node
+        self._asked: dict[tuple[str, int], str] = {}
+        self._before = UNKNOWN
+
+    def of(self, message: Message) -> str:
+        said = message.detail
+        switch = message.source if message.destination == CONTROLLER else message.destination
+        if not isinstance(said, OpenFlow):
+            return self._before
+        if said.keepalive:
+            return KEEPALIVE
+        key = (switch, said.transaction)
+        if said.answers and key in self._asked:
+            return self._asked[key]
+        cause = START_UP if message.time_ns < self._start_ns else self._movement(said, switch, message.time_ns)
+        self._before = cause
+        if message.source == CONTROLLER:
+            self._asked[key] = cause
+        return cause
+
+    def _movement(self, said: OpenFlow, switch: str, time_ns: int) -> str:
+        for number, name in said.ports:
+            if name in self._by_port_name:
+                self._ports[switch, number] = self._by_port_name[name]
+        named = [self._by_mac[mac] for mac in said.macs if mac in self._by_mac]
+        named += [node for address in said.addresses if (node := self._moves.node_of(address)) is not None]
+        if said.in_port is not None and (switch, said.in_port) in self._ports:
+            named.append(self._ports[switch, said.in_port])
+        return self._moves.by(min(named), time_ns) if named else self._before

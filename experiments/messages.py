@@ -1,0 +1,303 @@
+"""What a run's captures hold of signalling: DHCP, ARP, DNS, registration and OpenFlow messages, decoded.
+
+Every capture is read as it is: a message that two hosts captured is there twice, and ``sent`` tells which is the
+sender's. Datagrams weigh what their IP packet weighs; messages of a TCP stream their own length, without the headers
+of the segments that they share with others.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import dns.rcode
+import dns.rdatatype
+
+from dmmlab.experiments import captured, openflow
+from dmmlab.experiments.captured import Cutter, Frame, Stream
+from dmmlab.experiments.openflow import OpenFlow
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import SERVER
+from dmmlab.nodes.registration import wire
+from dmmlab.topologies.plan import CONTROLLER, NetworkPlan
+
+DNS_PORT, DHCP_PORTS = 53, (67, 68)
+BROADCAST = "broadcast"
+LOST_HEADER = "not captured"  # the message of bytes whose header was beyond the snapshot length
+_DHCP_TYPES = ("", "discover", "offer", "request", "decline", "ack", "nak", "release", "inform")
+_UPDATE = 5  # opcode (RFC 2136)
+_BROADCASTS = ("255.255.255.255", "ff:ff:ff:ff:ff:ff")
+
+
+@dataclass(frozen=True, slots=True)
+class Dhcp:
+    transaction: int
+    client_mac: str
+    address: str  # the client's, where the message has it
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """A query or its answer; ``client`` is the asking end's address and port."""
+
+    transaction: int
+    client: tuple[str, int]
+    answer: bool
+    name: str
+    kind: str
+
+    @property
+    def question(self) -> tuple[str, str]:
+        return self.kind, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Arp:
+    """Who asks for, or tells, whose hardware address: the nodes' names."""
+
+    asks: bool
+    sender: str
+    target: str
+
+
+_Connection = tuple[str, str, int, int]
+Detail = Dhcp | Dns | Arp | OpenFlow | wire.Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """``time_ns`` at host ``at``, which is the sender if ``sent``; ``peers`` the addresses of sender and receiver."""
+
+    time_ns: int
+    protocol: str
+    source: str
+    destination: str
+    text: str
+    length: int
+    at: str
+    detail: Detail
+    peers: tuple[str, str] = ("", "")
+    ports: tuple[int, int] = (0, 0)
+
+    @property
+    def sent(self) -> bool:
+        return self.at == self.source
+
+
+class Names:
+    """Who has which address or MAC."""
+
+    def __init__(self, plan: NetworkPlan) -> None:
+        self._names = dict.fromkeys(_BROADCASTS, BROADCAST)
+        for node in plan.mobile_nodes:
+            self._names |= {node.mac: node.name, **{str(own): node.name for own in node.addresses.values()}}
+        for router in plan.mobile_routers:
+            own = (router.access_mac, str(router.gateway.ip), str(router.core_address.ip))
+            self._names |= dict.fromkeys(own, router.name)
+        for host in plan.hosts:
+            self._names |= dict.fromkeys((host.mac, str(host.address.ip)), host.name)
+        self._names |= dict.fromkeys((plan.control.mac, str(plan.control.address.ip)), CONTROLLER)
+
+    def of(self, address: str) -> str:
+        """The node that has this address or MAC; the address itself if nobody has it."""
+        return self._names.get(address, address)
+
+
+def read(run: RunDirectory, plan: NetworkPlan) -> list[Message]:
+    """Every signalling message in every capture of the run, by time."""
+    hosts = (*(host.name for host in plan.hosts), *(node.name for node in plan.mobile_nodes))
+    found: list[Message] = []
+    for host in hosts:
+        found += Reader(host, plan).messages(captured.read(run.pcap(host)))
+    found += _control_channel(captured.read(run.pcap(CONTROLLER)), plan)
+    return sorted(found, key=lambda message: message.time_ns)
+
+
+class Reader:
+    """The messages in the capture of one host."""
+
+    def __init__(self, at: str, plan: NetworkPlan) -> None:
+        self._at, self._names = at, Names(plan)
+        self._nodes = {node.name for node in plan.mobile_nodes}
+        self._streams: dict[_Connection, tuple[Stream, Cutter]] = {}
+        self._begun: set[_Connection] = set()  # legs whose first message has been read
+
+    def messages(self, frames: Iterator[Frame]) -> Iterator[Message]:
+        for frame in frames:
+            if not frame.protocol:
+                yield self._arp(frame)
+            elif frame.protocol == captured.TCP:
+                yield from self._segment(frame)
+            elif wire.PORT in frame.ports:
+                yield from self._registration(frame, frame.time_ns, frame.payload, frame.length)
+            elif DNS_PORT in frame.ports:
+                yield from self._dns(frame, frame.time_ns, frame.payload, frame.length)
+            elif set(frame.ports) == set(DHCP_PORTS):
+                yield from self._dhcp(frame)
+
+    def _message(self, frame: Frame, time_ns: int, protocol: str, text: str, length: int, detail: Detail) -> Message:
+        source, destination = self._names.of(frame.source), self._names.of(frame.destination)
+        peers = (frame.source, frame.destination)
+        return Message(time_ns, protocol, source, destination, text, length, self._at, detail, peers, frame.ports)
+
+    # -- datagrams and frames -----------------------------------------------------------------------------------
+    def _arp(self, frame: Frame) -> Message:
+        asks = frame.payload[7] == 1
+        detail = Arp(asks, self._names.of(frame.source), self._names.of(frame.destination))
+        text = f"who-has {frame.destination}" if asks else f"{frame.source} is-at"
+        message = self._message(frame, frame.time_ns, "arp", text, frame.length, detail)
+        return replace(message, source=self._names.of(frame.from_mac), destination=self._names.of(frame.to_mac))
+
+    def _dhcp(self, frame: Frame) -> Iterator[Message]:
+        data = frame.payload
+        kind = _dhcp_type(data)
+        if not kind:
+            return
+        mac = captured.mac_text(data[28:34])
+        address = next((data[at : at + 4] for at in (16, 12) if any(data[at : at + 4])), b"")
+        detail = Dhcp(int.from_bytes(data[4:8], "big"), mac, captured.address_text(address) if address else "")
+        message = self._message(frame, frame.time_ns, "dhcp", kind, frame.length, detail)
+        if data[0] == 1:
+            yield replace(message, source=self._names.of(mac))
+        else:  # to an address that the client does not have yet, or to all
+            yield replace(message, destination=self._names.of(mac))
+
+    def _dns(self, frame: Frame, time_ns: int, data: bytes, length: int) -> Iterator[Message]:
+        said = _dns(data)
+        if said is None:
+            return
+        transaction, flags, name, kind = said
+        answer, rcode = bool(flags & 0x8000), flags & 0x000F
+        client = (frame.destination, frame.destination_port) if answer else (frame.source, frame.source_port)
+        detail = Dns(transaction, client, answer, name, kind)
+        result = f" {dns.rcode.to_text(dns.rcode.Rcode(rcode))}" if answer and rcode else ""
+        if (flags >> 11) & 0x0F == _UPDATE:
+            text = f"{'answer' if answer else 'update'}{result}"
+            yield self._message(frame, time_ns, "dns-update", text, length, detail)
+            return
+        text = f"{'answer' if answer else 'query'} {kind} {name}{result}"
+        yield self._message(frame, time_ns, "dns", text, length, detail)
+
+    def _registration(self, frame: Frame, time_ns: int, data: bytes, length: int) -> Iterator[Message]:
+        try:
+            message = wire.decode(data)
+        except wire.WireError:
+            text = LOST_HEADER if not data else "unreadable"
+            yield self._message(frame, time_ns, "registration", text, length, None)
+            return
+        words = [message.type.name]
+        words += [part.name.lower() for part in (message.mode, message.reason) if part is not None]
+        yield self._message(frame, time_ns, "registration", " ".join(words), length, message)
+
+    # -- streams ------------------------------------------------------------------------------------------------
+    def _segment(self, frame: Frame) -> Iterator[Message]:
+        """Messages that this segment completes; of a relayed session's leg, the one that each end begins with."""
+        key: _Connection = (frame.source, frame.destination, *frame.ports)
+        if frame.flags & captured.SYN:
+            self._streams.pop(key, None)
+            self._begun.discard(key)
+        is_dns, is_control = DNS_PORT in frame.ports, wire.PORT in frame.ports
+        if not (is_dns or is_control) and (key in self._begun or not self._is_leg(frame)):
+            return
+        if key not in self._streams:
+            cutter = Cutter(2, _dns_length) if is_dns else Cutter(wire.HEADER.size, _registration_length)
+            self._streams[key] = Stream(), cutter
+        stream, cutter = self._streams[key]
+        for piece in stream.feed(frame):
+            for cut in cutter.feed(piece):
+                if is_dns:
+                    yield from self._dns(frame, cut.time_ns, cut.data[2:], cut.length)
+                elif is_control or cut.data:
+                    yield from self._registration(frame, cut.time_ns, cut.data, cut.length)
+                if not (is_dns or is_control):
+                    self._begun.add(key)
+                    return
+
+    def _is_leg(self, frame: Frame) -> bool:
+        ends = {self._names.of(frame.source), self._names.of(frame.destination)}
+        return SERVER in ends and bool(ends & self._nodes)
+
+
+def _dhcp_type(data: bytes) -> str:
+    """The type of a DHCP message (RFC 2132 section 9.6); empty if the bytes are none."""
+    place = 240
+    while place + 2 < len(data) and data[place] != 255:
+        if data[place] == 53:
+            return _DHCP_TYPES[data[place + 2]] if data[place + 2] < len(_DHCP_TYPES) else ""
+        place += 1 if data[place] == 0 else 2 + data[place + 1]
+    return ""
+
+
+def _dns_length(head: bytes) -> int:
+    return int.from_bytes(head, "big") + 2
+
+
+def _registration_length(head: bytes) -> int:
+    version, _, length, _ = wire.HEADER.unpack(head)
+    return int(length) if version == wire.VERSION and wire.SMALLEST <= length <= wire.LARGEST else 0
+
+
+def _dns(data: bytes) -> tuple[int, int, str, str] | None:
+    """Transaction, flags, and name and type of the first question (of an update, the zone); None if it is cut off."""
+    try:
+        transaction, flags, questions = struct.unpack_from("!HHH", data)
+        labels, place = [], 12
+        while questions and data[place]:
+            labels.append(data[place + 1 : place + 1 + data[place]].decode(errors="replace"))
+            place += 1 + data[place]
+        kind = struct.unpack_from("!H", data, place + 1)[0] if questions else 0
+    except (IndexError, struct.error):
+        return None
+    return transaction, flags, ".".join(labels).lower(), dns.rdatatype.to_text(dns.rdatatype.RdataType.make(kind))
+
+
+# -- the control channel ------------------------------------------------------------------------------------------
+def _control_channel(frames: Iterator[Frame], plan: NetworkPlan) -> list[Message]:
+    """OpenFlow, as the controller's host captured it; a connection is its switch's once that has said who it is."""
+    streams: dict[tuple[int, int], tuple[Stream, Cutter]] = {}
+    switches = {router.dpid: router.switch for router in plan.mobile_routers}
+    names: dict[int, str] = {}
+    found: list[tuple[int, Message]] = []
+    for frame in frames:
+        if frame.protocol != captured.TCP or openflow.PORT not in frame.ports:
+            continue
+        if frame.flags & captured.SYN or frame.ports not in streams:
+            streams[frame.ports] = Stream(), Cutter(openflow.HEADER.size, openflow.length_of)
+        stream, cutter = streams[frame.ports]
+        inwards = frame.destination_port == openflow.PORT
+        connection = frame.source_port if inwards else frame.destination_port
+        for piece in stream.feed(frame):
+            for cut in cutter.feed(piece):
+                said = openflow.decode(cut.data) if cut.data else None
+                if said is not None and said.datapath is not None:
+                    names[connection] = switches.get(said.datapath, f"datapath {said.datapath}")
+                text = LOST_HEADER if said is None else said.name
+                ends = ("", CONTROLLER) if inwards else (CONTROLLER, "")
+                where = (frame.source, frame.destination), frame.ports
+                found.append(
+                    (connection, Message(cut.time_ns, "openflow", *ends, text, cut.length, CONTROLLER, said, *where))
+                )
+    return [_with_switch(message, names.get(connection, "switch")) for connection, message in found]
+
+
+def _with_switch(message: Message, switch: str) -> Message:
+    return replace(message, source=switch) if not message.source else replace(message, destination=switch)
+
+
+def once(messages: Sequence[Message], captured_hosts: Sequence[str]) -> list[Message]:
+    """Each message once: from its sender's capture, or from its receiver's where the sender's host has none.
+
+    An ARP question of a host without a capture counts where the one that it asks for has heard it.
+    """
+    kept = []
+    for message in messages:
+        if message.source in captured_hosts:
+            wanted = message.at == message.source
+        elif isinstance(message.detail, Arp):
+            wanted = message.at == message.detail.target
+        else:
+            wanted = message.at in (message.destination, CONTROLLER)
+        if wanted:
+            kept.append(message)
+    return kept

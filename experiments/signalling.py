@@ -1,0 +1,82 @@
+"""signalling.csv: every message that the nodes said to each other, once, and what it was said for.
+
+A function of the run directory: captures and events. A message is taken from its sender's capture, or from its
+receiver's where the sender has none (mobile routers, switches). ``cause`` is a session's name, a movement
+(``MN1→MR2@10s``; the first attachment is one), ``start-up``, ``keepalive`` or ``refresh``; ``unknown`` where no rule
+below applies. An answer has its request's cause: DNS and DHCP by transaction and client, registration by node and
+sequence number, OpenFlow by connection and transaction.
+
+What a request is for, when many things go on at once:
+
+- *registration*: a service request names the CN's user-plane port, which is 20000 + the session's number; the server's
+  request to the MN repeats it, and gives the relayed session its number, by which legs are told apart. A REGISTER
+  serves the movement to the router that its newest address is from; one that repeats what was granted is a refresh. A
+  leg that the MN opens or closes serves the movement to the router of the leg's address.
+- *dns*: the CN asks for SRV and address of the target in the order in which its lookups start (one event loop, first
+  in, first out). A query therefore belongs to the earliest lookup that is open (``lookup_started`` to
+  ``lookup_ended``, not answered from the CN's own cache), by DDNS, with that name, type and transport, and that has
+  not asked this yet. A question of the resolver's own belongs to the earliest question of that name and type that has
+  reached it and waits for its answer. A mobile node asks for the server of its first registration: its movement.
+- *dns-update*: the movement to the router that the sender's address is from.
+- *dhcp*: the mobile node's movement by then; a lease asked for after the address was configured is a refresh; a release
+  serves the movement that left the address's router.
+- *arp*: only what is part of an attachment: of each pair, the first broadcast question after a movement, its
+  repetitions and its answer. Probes of reachability later on are the kernel's and are left out.
+- *openflow*: the movement by then of the mobile node whose port, MAC or address the message matches or carries; a
+  message that names none (a barrier) goes with the one before it. Echo requests keep the channel alive.
+"""
+
+from __future__ import annotations
+
+from dmmlab.experiments.causes import (
+    START_UP,
+    UNKNOWN,
+    ArpRule,
+    DhcpRule,
+    DnsRule,
+    Moves,
+    OpenFlowRule,
+    RegistrationRule,
+    Said,
+    UpdateRule,
+)
+from dmmlab.experiments.messages import Message
+from dmmlab.experiments.rundir import RunDirectory
+
+
+def rows(run: RunDirectory) -> list[dict[str, object]]:
+    """The rows of signalling.csv, by time. Raises ValueError if the run's scenario never started."""
+    said = Said.of(run)
+    return [
+        {
+            "time_s": f"{(message.time_ns - said.start_ns) / 1e9:.9f}",
+            "protocol": message.protocol,
+            "source": message.source,
+            "destination": message.destination,
+            "message": message.text,
+            "bytes": message.length,
+            "cause": cause,
+        }
+        for message, cause in attributed(said)
+    ]
+
+
+def attributed(said: Said) -> list[tuple[Message, str]]:
+    """Each message once, with its cause. ARP that is not part of an attachment is left out."""
+    moves = Moves(said)
+    rules = {
+        "registration": RegistrationRule(said, moves).of,
+        "dns": DnsRule(said, moves).of,
+        "dns-update": UpdateRule(moves).of,
+        "dhcp": DhcpRule(said, moves).of,
+        "arp": ArpRule(said, moves).of,
+        "openflow": OpenFlowRule(said, moves).of,
+    }
+    found = []
+    for message in said.once():
+        cause = rules[message.protocol](message)
+        if cause == UNKNOWN and message.time_ns < said.start_ns:
+            cause = START_UP
+        if cause:
+            found.append((message, cause))
+    return found
