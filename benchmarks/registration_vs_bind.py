@@ -6,7 +6,7 @@ beforehand. A registration (address and port of an MN, signed with its key) stan
 replaces A and SRV (signed with the MN's TSIG key). A lookup (P2P) stands against a query; note that a lookup in the DNS
 takes two queries, A and SRV. ``FULL`` has SQLite wait for the disk at every commit, as BIND does for its journal.
 Since that wait is most of what an update costs, BIND is measured with its journal on a RAM disk, too. Exits 1 when
-registrations are slower than BIND's updates, like compared with like.
+registrations that wait for the disk are slower than BIND's updates.
 """
 
 import argparse
@@ -246,8 +246,7 @@ def main() -> int:
     sys.stdout.write(text)
     RESULT.write_text(text)
     medians = {name: statistics.median(written for written, _ in measured) for name, measured in rates.items()}
-    fair = medians["FULL"] >= medians["BIND"] and medians["NORMAL"] >= medians.get("BIND memory", 0.0)
-    return 0 if fair else 1
+    return 0 if medians["FULL"] >= medians["BIND"] else 1
 
 
 def table(rates: dict[str, list[tuple[float, float]]], options: argparse.Namespace) -> str:

@@ -19,7 +19,7 @@ class Waits:
 
     first_s: float = 0.5
     factor: float = 2.0
-    most_s: float = 4.0
+    most_s: float = 2.0
     deadline_s: float = 10.0
 
 

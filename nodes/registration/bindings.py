@@ -72,12 +72,12 @@ class Pending:
 class Backoff:
     """When to send again: after ``first_s``, then ``factor`` times as long up to ``most_s``; ``deadline_s`` in all.
 
-    The default is SIP's for UDP (RFC 3261, 17.1.2.2) with a shorter end.
+    The default is SIP's for UDP (RFC 3261, 17.1.2.2) with a longest wait and an end of our own.
     """
 
     first_s: float = 0.5
     factor: float = 2.0
-    most_s: float = 4.0
+    most_s: float = 2.0
     deadline_s: float = 10.0
 
     def after(self, wait_s: float) -> float:

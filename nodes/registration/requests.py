@@ -1,6 +1,7 @@
 """The service requests of the three modes (draft 4.2.1 to 4.2.3) and the relayed sessions, inside the server's core."""
 
 import heapq
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dmmlab.nodes.registration.bindings import (
@@ -40,7 +41,7 @@ class Requests:
 
     def ask(self, record: Record, message: Message, source: Peer, now: float) -> None:
         """Serve a CN's *service request to MN*."""
-        assert message.mode is not None and message.transport is not None
+        assert message.mode is not None and message.transport is not None  # as the table of messages has it
         mode, transport = message.mode, message.transport
         fields: dict[str, Any] = {"target": message.target, "mode": mode.name.lower()}
         refusal = self._unwilling(record, message, now)
@@ -53,33 +54,30 @@ class Requests:
         if mode is Mode.P2P:
             self._answer(record, message.sequence, source, now, binding.addresses, binding.port, binding.service)
             return
+        self._ask_mn(record, message, source, now)
+
+    def _ask_mn(self, record: Record, message: Message, source: Peer, now: float) -> None:
+        """Pass the request on to the MN; in central mode, once there is a relay."""
+        assert message.mode is not None and message.transport is not None
         self._sequence += 1
         number = self._sequence
         pending = Pending(
-            record.name, message.sequence, source, message.target, mode, None, b"", self._backoff.first_s,
+            record.name, message.sequence, source, message.target, message.mode, None, b"", self._backoff.first_s,
             now + self._backoff.deadline_s,
         )  # fmt: skip
         self._pending[number] = pending
         self._running[record.name, message.sequence] = number
-        ours = Message(
-            MessageType.INCOMING_REQUEST,
-            number,
-            node=message.target,
-            target=record.name,
-            service=message.service,
-            mode=mode,
-            transport=transport,
-            peer_address=message.peer_address,
-            peer_port=message.peer_port,
+        ours = replace(
+            message, type=MessageType.INCOMING_REQUEST, sequence=number, node=message.target, target=record.name
         )
-        if mode is Mode.COMBINED:
+        if message.mode is Mode.COMBINED:
             self._forward(number, pending, ours, now)
             return
         pending.session = ours.session = number
         peer = (message.peer_address, message.peer_port or 0) if message.peer_address else None
-        self.sessions[number] = Session(number, record.name, message.target, transport, peer)
+        self.sessions[number] = Session(number, record.name, message.target, message.transport, peer)
         self._unsent[number] = ours
-        self._core.events.append(RelayWanted(number, transport, peer))
+        self._core.events.append(RelayWanted(number, message.transport, peer))
 
     def _unwilling(self, record: Record, message: Message, now: float) -> Reason | None:
         own, target = record.binding, self._core.records.get(message.target)
