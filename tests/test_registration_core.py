@@ -249,6 +249,16 @@ def test_a_refresh_leaves_established_sessions_alone_and_a_move_redirects_the_re
     assert cn.outcomes[ticket].addresses == ("10.2.0.2",)
 
 
+def test_a_node_may_have_several_services_at_its_addresses() -> None:
+    world, mn, cn = registered_world()
+    assert world.ask(mn, register(service="echo", services=(("bulk", 7001),))).ok
+    for service, port in (("", 7000), ("echo", 7000), ("bulk", 7001)):
+        assert world.ask(cn, request(Mode.P2P, service=service)).port == port
+    assert world.ask(cn, request(Mode.P2P, service="mail")).reason is Reason.UNKNOWN_SERVICE
+    again = World(records=tuple(world.saved.values()))
+    assert again.ask(again.node("cn3", "10.3.0.2", first=10**6), request(Mode.P2P, service="bulk")).port == 7001
+
+
 # ---- refusals
 
 

@@ -30,6 +30,7 @@ VALUES: dict[str, Any] = {
     "transport": 17,
     "reason": 4,
     "leg": 2,
+    "service": ("bulk", 7001),
 }
 
 
@@ -38,7 +39,11 @@ def full(kind: MessageType, rng: random.Random) -> Message:
     for row in ATTRIBUTES:
         if row.name in REQUIRED[kind] or rng.random() < 0.5:
             value = row.decode(row.encode(VALUES[row.kind.name]))
-            setattr(message, row.name, (value, "2001:db8::7", value) if row.many else value)
+            setattr(
+                message,
+                row.name,
+                (value, value) if row.name == "services" else (value, "2001:db8::7") if row.many else value,
+            )
     return message
 
 

@@ -85,11 +85,12 @@ def test_the_three_modes(server: Process, control: str) -> None:
         cn = server.client("cn3", control=control)
         await mn.bind("127.0.0.2")
         await cn.bind("127.0.0.3")
-        outcome = await mn.register(["127.0.0.2", "2001:db8::1"], 7000, "echo", 60.0)
+        outcome = await mn.register(["127.0.0.2", "2001:db8::1"], 7000, "echo", 60.0, services={"bulk": 7001})
         assert outcome.ok and outcome.lifetime_s == 60.0 and outcome.attempts == 1
         assert (await cn.register(["127.0.0.3"], 1, "cn", 60.0)).ok
         answer = await cn.request("mn1", Mode.P2P)
         assert (answer.addresses, answer.port, answer.service) == (("127.0.0.2", "2001:db8::1"), 7000, "echo")
+        assert (await cn.request("mn1", Mode.P2P, service="bulk")).port == 7001
         assert (await cn.request("mn1", Mode.COMBINED)).addresses == ("127.0.0.9",)
         relayed = await cn.request("mn1", Mode.CENTRAL, user_plane=("127.0.0.3", 0))
         assert relayed.addresses == ("127.0.0.1",) and relayed.session is not None
@@ -223,6 +224,26 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, seed: int) -
 
     run(look)
     assert server.end() == 0
+
+
+def test_a_restart_keeps_every_service(server: Process) -> None:
+    async def register() -> None:
+        mn = server.client("mn1")
+        assert (await mn.register(["127.0.0.1", "2001:db8::1"], 7000, "echo", services={"bulk": 7001, "b": 7002})).ok
+        await mn.close()
+
+    async def look() -> None:
+        cn = server.client("cn3")
+        assert (await cn.register(["127.0.0.1"], 1)).ok
+        for service, port in (("", 7000), ("echo", 7000), ("bulk", 7001), ("b", 7002)):
+            answer = await cn.request("mn1", Mode.P2P, service=service)
+            assert (answer.addresses, answer.port) == (("127.0.0.1", "2001:db8::1"), port)
+        await cn.close()
+
+    run(register)
+    server.end(signal.SIGKILL)
+    server.start()
+    run(look)
 
 
 def test_noise_does_not_stop_it(server: Process) -> None:

@@ -35,6 +35,7 @@ SAMPLES = {
     "transport": list(Transport),
     "reason": list(Reason),
     "leg": list(Leg),
+    "service": [("echo", 7), ("b", 65535)],
 }
 
 
@@ -96,6 +97,7 @@ def test_noise_is_an_error() -> None:
         (b"\x01\x01\x00", "node"),
         (b"\x01\x01a\x03\x03abc", "addresses"),
         (b"\x04\x02\x00\x07", "lacks node"),
+        (b"\x01\x01a\x11\x02\x00\x07", "services"),
     ],
 )
 def test_attributes_must_make_sense(raw: bytes, complaint: str) -> None:

@@ -24,6 +24,11 @@ class Binding:
     registered_s: float
     expires_s: float
     sequence: int
+    services: tuple[tuple[str, int], ...] = ()
+
+    def port_of(self, service: str) -> int | None:
+        """Return the port of a service, by its name; the empty name is the first service's."""
+        return self.port if service in ("", self.service) else dict(self.services).get(service)
 
 
 @dataclass(slots=True)

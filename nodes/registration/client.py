@@ -11,9 +11,10 @@ an :class:`Outcome`.
 
 import asyncio
 import contextlib
+import functools
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from dmmlab.nodes.registration.bindings import Backoff
@@ -93,10 +94,18 @@ class RegistrationClient:
     # ---- what the agents ask for
 
     async def register(
-        self, addresses: Sequence[str], port: int, service: str = "", lifetime_s: float = 300.0, *, refresh: bool = True
+        self,
+        addresses: Sequence[str],
+        port: int,
+        service: str = "",
+        lifetime_s: float = 300.0,
+        *,
+        services: Mapping[str, int] | None = None,
+        refresh: bool = True,
     ) -> Outcome:
         """Register (or refresh) addresses, newest first, and the service's port; one round trip.
 
+        ``services`` gives the ports of further services by name, all at the same addresses.
         With ``refresh`` it is repeated at half the granted lifetime until the next ``register`` or ``deregister``.
         """
         self._stop_refresh()
@@ -110,17 +119,20 @@ class RegistrationClient:
             service=service,
             lifetime_ms=max(1, round(lifetime_s * 1e3)),
             control_port=control_port,
+            services=tuple((services or {}).items()),
         )
         outcome = await self._ask(message)
         if outcome.ok and refresh:
             delay = outcome.lifetime_s / 2
-            again = (tuple(addresses), port, service, lifetime_s)
+            again = functools.partial(
+                self.register, tuple(addresses), port, service, lifetime_s, services=dict(services or {})
+            )
             self._stop_refresh()
             self._refresh = self._loop.call_later(delay, self._register_again, again)
         return outcome
 
-    def _register_again(self, again: tuple[tuple[str, ...], int, str, float]) -> None:
-        task = self._loop.create_task(self.register(*again))
+    def _register_again(self, again: Callable[[], Coroutine[None, None, Outcome]]) -> None:
+        task = self._loop.create_task(again())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

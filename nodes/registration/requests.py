@@ -52,7 +52,8 @@ class Requests:
         binding = self._core.records[message.target].binding
         assert binding is not None
         if mode is Mode.P2P:
-            self._answer(record, message.sequence, source, now, binding.addresses, binding.port, binding.service)
+            port, service = binding.port_of(message.service) or 0, message.service or binding.service
+            self._answer(record, message.sequence, source, now, binding.addresses, port, service)
             return
         self._ask_mn(record, message, source, now)
 
@@ -90,7 +91,7 @@ class Requests:
             return Reason.TARGET_NOT_REGISTERED
         if binding.expires_s <= now:
             return Reason.TARGET_EXPIRED
-        if message.service and message.service != binding.service:
+        if binding.port_of(message.service) is None:
             return Reason.UNKNOWN_SERVICE
         if message.mode is Mode.CENTRAL and self.relay_address is None:
             return Reason.NO_RELAY

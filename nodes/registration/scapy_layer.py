@@ -69,7 +69,7 @@ def _choices() -> list[tuple[Any, Any]]:
         if kind == "address":
             choices.append((IPField("value", "0.0.0.0"), _is(rows, 4)))
             choices.append((IP6Field("value", "::"), _is(rows, 16)))
-        elif kind != "text":
+        elif kind not in ("text", "service"):
             size, field = _field(kind)
             choices.append((field, _is(rows, size)))
     return choices
@@ -129,7 +129,7 @@ class Registration(Packet):  # type: ignore[misc]
 
 
 def _plain(row: Row, value: Any) -> Any:
-    return value.decode() if row.kind.name == "text" else value
+    return row.decode(value) if row.kind.name in ("text", "service") else value
 
 
 def bind(port: int) -> None:

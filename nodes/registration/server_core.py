@@ -167,6 +167,7 @@ class ServerCore:
         control = source if message.control_port is None else ("udp", message.addresses[0], message.control_port)
         port, expires_s = message.port or 0, now + granted_ms / 1e3
         binding = Binding(message.addresses, port, message.service, control, now, expires_s, message.sequence)
+        binding.services = message.services
         record.binding, record.expired = binding, False
         self._watch(record, binding)
         self.answer(record, message.sequence, source, now, Message(MessageType.REGISTERED, 0, lifetime_ms=granted_ms))

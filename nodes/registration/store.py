@@ -12,10 +12,10 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS nodes (
     name TEXT PRIMARY KEY, highest INTEGER NOT NULL, bitmap INTEGER NOT NULL,
     addresses TEXT, port INTEGER, service TEXT, control_address TEXT, control_port INTEGER,
-    registered REAL, expires REAL, sequence INTEGER
+    registered REAL, expires REAL, sequence INTEGER, services TEXT
 ) WITHOUT ROWID
 """
-SAVE = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SAVE = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Store:
@@ -54,7 +54,7 @@ class Store:
 def _row(record: Record) -> tuple[object, ...]:
     window, binding = record.window, record.binding
     if binding is None:
-        return (record.name, window.highest, window.bitmap, *[None] * 8)
+        return (record.name, window.highest, window.bitmap, *[None] * 9)
     return (
         record.name,
         window.highest,
@@ -67,11 +67,14 @@ def _row(record: Record) -> tuple[object, ...]:
         binding.registered_s,
         binding.expires_s,
         binding.sequence,
+        json.dumps(binding.services) if binding.services else None,
     )
 
 
 def _record(row: tuple[object, ...]) -> Record:
-    name, highest, bitmap, addresses, port, service, control, control_port, registered, expires, sequence = row
+    name, highest, bitmap, addresses, port, service, control, control_port, registered, expires, sequence, services = (
+        row
+    )
     record = Record(str(name), Window(int(str(highest)), int(str(bitmap))))
     if addresses is not None:
         transport, host = json.loads(str(control))
@@ -83,5 +86,6 @@ def _record(row: tuple[object, ...]) -> Record:
             float(str(registered)),
             float(str(expires)),
             int(str(sequence)),
+            tuple((name, number) for name, number in json.loads(str(services))) if services else (),
         )
     return record

@@ -144,7 +144,18 @@ def _write_address(text: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
 
 
+def _read_service(data: bytes) -> tuple[str, int]:
+    if len(data) < 3:
+        raise ValueError("no port and name")
+    return _read_text(data[2:]), int.from_bytes(data[:2], "big")
+
+
+def _write_service(service: tuple[str, int]) -> bytes:
+    return service[1].to_bytes(2, "big") + service[0].encode()
+
+
 TEXT = Kind("text", str.encode, _read_text)
+SERVICE = Kind("service", _write_service, _read_service)
 ADDRESS = Kind("address", _write_address, _read_address)
 U16, U32, U64 = _whole(2), _whole(4), _whole(8)
 MODE, TRANSPORT, LEG = _whole(1, Mode, "mode"), _whole(1, Transport, "transport"), _whole(1, Leg, "leg")
@@ -180,6 +191,9 @@ class Message:
     highest: int | None = attribute(14, U64, "highest sequence the server has seen from the node")
     leg: Leg | None = attribute(15, LEG, "1 plain, 2 resumable")
     offset: int | None = attribute(16, U64, "bytes of the stream received so far")
+    services: tuple[tuple[str, int], ...] = attribute(
+        17, SERVICE, "further services: port (16 bits) and name; repeated", default=(), many=True
+    )
 
 
 class Row:
