@@ -35,7 +35,7 @@ load_modules() { # only for a kernel that has them: Debian's stock one
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 # shellcheck source=/dev/null
-. "$dmmlab_job/settings.sh" # clock, uptime_s, modules, terminal, rows, columns
+. "$dmmlab_job/settings.sh" # clock, uptime_s, least_uptime_s, modules, terminal, rows, columns
 [ -z "$modules" ] || load_modules
 # Writable layers over the host's /tmp and /var/tmp.
 mkdir -p /run/dmmlab/upper/tmp /run/dmmlab/upper/var/tmp /run/dmmlab/work/tmp /run/dmmlab/work/var/tmp
@@ -55,14 +55,15 @@ echo 4096 >/proc/sys/fs/nr_open
 ip link set lo up
 
 # Open vSwitch believes in 0 cores during the first 10 s of the monotonic clock, and ping cannot tell a stamp from
-# its first second from "never". Waiting is free in virtual time; in real time a time namespace begins later instead.
+# its first second from "never". Waiting is free in virtual time; in real time a time namespace begins later instead,
+# and a kernel without those waits no longer than it must.
 set -- setsid
 if [ "$clock" = virtual ]; then
     sleep "$uptime_s"
 elif [ -e /proc/self/ns/time ]; then
     set -- setsid unshare --time --monotonic "$uptime_s" --boottime "$uptime_s" --fork --
 else
-    sleep "$uptime_s"
+    while read -r up _ </proc/uptime && [ "${up%.*}" -lt "$least_uptime_s" ]; do sleep 0.2; done
 fi
 # A background job of a shell without job control ignores SIGINT; its program must not inherit that.
 set -- "$@" env --default-signal=INT,QUIT sh "$dmmlab_job/session.sh"

@@ -18,6 +18,8 @@ from dmmlab.guest.cache import GuestKernel
 EPOCH_NS = 1_704_067_200 * 10**9
 # Seconds on the monotonic clock when the command starts: past OVS's 10 s of "0 cores" and ping's first second.
 UPTIME_S = 15
+# The least that will do, for a kernel that can only wait for it: with Open vSwitch, and without.
+LEAST_UPTIME_S = {True: 11, False: 1}
 UMID = "guest"
 HOME = "/run/home"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -132,6 +134,7 @@ def settings(job: Job, kernel: GuestKernel) -> str:
     values = {
         "clock": job.clock,
         "uptime_s": str(UPTIME_S),
+        "least_uptime_s": str(LEAST_UPTIME_S[job.services]),
         "modules": str(kernel.modules or ""),
         "terminal": "yes" if job.terminal else "no",
         "rows": str(screen.rows),
@@ -166,6 +169,7 @@ def command_line(job: Job, kernel: GuestKernel, directory: Path, terminal_fd: in
         line += ["time-travel=inf-cpu", f"time-travel-start={EPOCH_NS}"]
     channel = "null" if terminal_fd is None else f"fd:{terminal_fd}"
     line += ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"]
+    line.append("devtmpfs.mount=0")  # a kernel that mounts /dev by itself hides the job directory from init
     line += ["con=null", "ssl=null", "con0=fd:0,fd:1", f"con1={channel}"]
     line += [f"uml_dir={directory / 'uml'}", f"umid={UMID}"]
     return [*line, f"init={directory / 'init.sh'}", f"dmmlab_job={directory}"]
