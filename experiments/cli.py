@@ -149,6 +149,17 @@ def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
 
 
 @cli.command()
+@click.argument("scenario")
+@click.option("--runtime", type=click.Choice(["auto", "native", "guest"]), default="auto", show_default=True)
+def shell(scenario: str, runtime: str) -> None:
+    """Play a scenario in real time, at the Mininet prompt."""
+    from dmmlab.experiments.run import shell as at_prompt
+
+    loaded = load(scenario)
+    sys.exit(at_prompt(loaded, Path("results") / f"{loaded.name}-shell", *_means(runtime, "real")))
+
+
+@cli.command()
 @click.argument("ids", nargs=-1)
 @click.option("--from", "sources", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)

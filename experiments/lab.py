@@ -14,10 +14,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+
+from mininet.cli import CLI
 
 from dmmlab.experiments.layout import (
     REGISTRATION_PORT,
@@ -59,6 +62,7 @@ class Lab:
         self.log = EventLog(run.events_of("runner"), "runner")
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._forked: dict[str, int] = {}
+        self._left = threading.Event()  # the user has left the prompt
         self._folder = Path(tempfile.mkdtemp(prefix="dmmlab-"))
 
     # -- starting and stopping ----------------------------------------------------------------------------------
@@ -238,8 +242,8 @@ class Lab:
         for name in active:
             self.await_event(name, "ready")
 
-    def play(self, start_ns: int) -> None:
-        """Moves the mobile nodes as the scenario says, until its end."""
+    def play(self, start_ns: int, tell: Callable[[float], None]) -> None:
+        """Moves the mobile nodes as the scenario says, until its end; tells what share of it is over."""
         steps: list[tuple[float, Callable[[], None]]] = []
         for move in self.scenario.movement:
             first = move == self.scenario.moves_of(move.node)[0]
@@ -251,12 +255,18 @@ class Lab:
         steps += [(float(second), lambda: None) for second in range(1, math.ceil(end_s))]
         for at_s, act in sorted(steps, key=lambda step: step[0]):
             self._sleep_until(start_ns, at_s)
+            if self._left.is_set():
+                return
             act()
-            say(progress=at_s / end_s)
+            tell(at_s / end_s)
             self.check_alive()
         self._sleep_until(start_ns, end_s)
         self.log.emit("scenario_ended")
         self._sleep_until(start_ns, end_s + _GRACE_S)
+
+    def leave(self) -> None:
+        """Ends `play` before its time."""
+        self._left.set()
 
     @staticmethod
     def _sleep_until(start_ns: int, at_s: float) -> None:
@@ -298,12 +308,16 @@ def _let_others_first(pid: int, thread: str) -> None:
 
 def say(**fields: object) -> None:
     """Progress, for whoever started this process."""
-    sys.stdout.write(json.dumps(fields) + "\n")
-    sys.stdout.flush()
+    if "--shell" not in sys.argv:
+        sys.stdout.write(json.dumps(fields) + "\n")
+        sys.stdout.flush()
 
 
-def carry_out(run: RunDirectory) -> None:
-    """One scenario from ``run.json``, start to end; LabError or RuntimeError when it could not be done."""
+def carry_out(run: RunDirectory, shell: bool = False) -> None:
+    """One scenario from ``run.json``, start to end; LabError or RuntimeError when it could not be done.
+
+    With ``shell`` it is played while the user is at the Mininet prompt, and ends when he leaves.
+    """
     manifest = run.manifest()
     scenario = parse(manifest["scenario"], str(run.run_json))
     plan = network_plan(scenario)
@@ -331,16 +345,21 @@ def carry_out(run: RunDirectory) -> None:
             raise LabError("the correspondents were not ready at the scenario's start: the machine is too busy")
         lab.log.emit("scenario_started", time_ns=start_ns)
         say(phase="scenario")
-        lab.play(start_ns)
+        if shell:
+            threading.Thread(target=lab.play, args=(start_ns, lambda share: None), daemon=True).start()
+            CLI(network.mininet)
+            lab.leave()
+            return
+        lab.play(start_ns, lambda share: say(progress=share))
         lab.dump_flows()
         say(phase="stopping")
 
 
 def main() -> None:
-    """``python -m dmmlab.experiments.lab RUNDIR``: exit status 0, or 1 after a sentence on standard error."""
+    """``python -m dmmlab.experiments.lab RUNDIR [--shell]``: exit status 0, or 1 after a sentence on standard error."""
     Path("/proc/self/timerslack_ns").write_text("1")
     try:
-        carry_out(RunDirectory(Path(sys.argv[1])))
+        carry_out(RunDirectory(Path(sys.argv[1])), shell="--shell" in sys.argv)
     except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)

@@ -16,6 +16,7 @@ from typing import Literal
 from dmmlab.experiments import environment, isolation, records
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
+from dmmlab.guest import terminal
 from dmmlab.guest.cache import find_kernel
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.launch import execute
@@ -53,13 +54,9 @@ class Progress:
             self.tell(self._phase, said["progress"])
 
 
-def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, progress: Progress) -> RunDirectory:
-    """Runs ``scenario`` into folder ``out``; how it ended is in its ``outcome.json``.
-
-    Raises KeyboardInterrupt when the user stopped it: the folder then has no outcome and counts as unfinished.
-    """
+def prepare(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> RunDirectory:
+    """A fresh run directory with its manifest, ready for the runner."""
     run = RunDirectory(out)
-    progress.enter("start")
     kernel = find_kernel(clock).version if runtime == "guest" else platform.release()
     run.create(
         {
@@ -72,6 +69,25 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
             "scenario": scenario.model_dump(mode="json", by_alias=True),
         }
     )
+    return run
+
+
+def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
+    """The running scenario at the Mininet prompt, on this process's terminal; returns the exit status."""
+    command = [*_command(prepare(scenario, out, runtime, clock)), "--shell"]
+    if runtime == "native":
+        return subprocess.run(command).returncode
+    _compile()
+    return terminal.shell(command, writable=[out], clock=clock, services=False)
+
+
+def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, progress: Progress) -> RunDirectory:
+    """Runs ``scenario`` into folder ``out``; how it ended is in its ``outcome.json``.
+
+    Raises KeyboardInterrupt when the user stopped it: the folder then has no outcome and counts as unfinished.
+    """
+    progress.enter("start")
+    run = prepare(scenario, out, runtime, clock)
     began = time.monotonic()
     status, said = _in_guest(run, clock, progress) if runtime == "guest" else _natively(run, progress)
     if status == INTERRUPTED:
