@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import tempfile
 import threading
 from pathlib import Path
 
@@ -256,9 +257,8 @@ def test_exit_status_or_the_reason_there_is_none(tmp_path: Path) -> None:
 def test_leftovers_of_killed_launchers_are_swept_but_not_the_living(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(launch.os, "access", lambda *_: False)
-    monkeypatch.setattr(launch.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # no shared memory here
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     dead = tmp_path / f"{launch.JOB_PREFIX}dead"
     dead.mkdir()
     os.utime(dead, (0, 0))
