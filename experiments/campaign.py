@@ -25,7 +25,18 @@ from dmmlab.experiments.scenario import Scenario, load, sessions_of
 
 MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figures, it was made
 _FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
-_DRAWING = ("figures", "style.py", "stats.py", "reproduce.py", "compare.py", "frames.py", "report", "cli", "console")
+_DRAWING = (
+    "figures",
+    "style.py",
+    "stats.py",
+    "reproduce.py",
+    "compare.py",
+    "frames.py",
+    "seen.py",
+    "report",
+    "cli",
+    "console",
+)
 
 
 @dataclass(frozen=True)

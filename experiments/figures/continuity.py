@@ -84,9 +84,9 @@ def plot(rows: list[Row], about: About) -> Drawing:
     axes[0][0].set_ylabel("sequence number of the probe")
     figure.supxlabel("time a probe was sent, since the scenario's start (s)")
     caption = (
-        f"Sequence number against time of session {rows[0]['session']}, which keeps the address of the mobile router "
-        f"it began at, while its mobile node moves on. It goes so: {'; '.join(said)}. Times are kernel capture "
-        f"stamps at the correspondent; n = 1 session each. {about}"
+        f"Sequence number against time of session {rows[0]['session']}, which keeps the address of the mobile "
+        f"router it began at, while its mobile node moves on. It goes so: {'; '.join(said)}. Times are kernel "
+        f"capture stamps at the correspondent; n = 1 session each. {about}"
     )
     return Drawing(figure, caption)
 

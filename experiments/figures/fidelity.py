@@ -8,10 +8,10 @@ from typing import Any
 
 from dmmlab.experiments import oracle, stats, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, RADIO, Scenario
+from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _CN_MS = (0.1, 1, 3, 10, 30, 100, 250)
 _RADIO_MS = (0.5, 2, 20)
@@ -63,7 +63,7 @@ def _losses(load: Load) -> Scenario:
 
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
-    """Paths without loss by their delay (ms), paths with loss by the share that is lost (%); UDP probes of method `fixed`."""
+    """Paths without loss by their delay (ms), those with loss by the share that is lost (%); UDP, method `fixed`."""
     delays: dict[tuple[str, float], list[float]] = defaultdict(list)
     losses: dict[float, list[bool]] = defaultdict(list)
     for run in seen(runs):
@@ -165,7 +165,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
     caption = (
         "What is measured against what is configured. Left: round trip of probes minus the sum of the configured "
         f"delays on their path, median and largest of n ≥ {least} probes on each of {len(delays)} sums of delays. "
-        f"Right: share of probes without an answer, with 95 % confidence intervals (Wilson, n = "
+        "Right: share of probes without an answer, with 95 % confidence intervals (Wilson, n = "
         f"{min((row['n'] for row in mine), default=0)} each). {about}"
     )
     return Drawing(figure, caption)

@@ -8,10 +8,10 @@ from typing import Any
 
 from dmmlab.experiments import stats, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.seen import Seen, seen
 from dmmlab.experiments.figures.sweep import Item, build, joined, links, ms, routers_like_first, seconds, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CONTROLLER, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.seen import Seen, seen
 
 _CONTROL_MS = (1, 5, 20, 50)
 _MOVES = 40
@@ -131,12 +131,13 @@ def plot(rows: list[Row], about: About) -> Drawing:
         f"{stats.quantile([r['total_ms'] for r in rows if r['control_ms'] == c], 0.95):.1f}" for c in controls
     )
     caption = (
-        "Handover latency against the one-way delay between the switches and the controller (jitter 20 % of it). Left: "
-        "medians of the components, for a session on an old address (upper bar of each pair: no radio link, until the "
-        "redirect is confirmed, until its first packet arrives) and for new sessions (lower bar: no radio link, until "
-        "the node has its new address, until the servers know it); the tick marks the closed form of the redirect, "
-        "gap + radio + 3 control delays. Right: distribution of the old session's interruption; its 95th percentiles "
-        f"are {p95} ms. Probes every {_PROBE_S * 1e3:g} ms; n = {min(per)} handovers each. {about}"
+        "Handover latency against the one-way delay between the switches and the controller (jitter 20 % of it). "
+        "Left: medians of the components, for a session on an old address (upper bar of each pair: no radio link, "
+        "until the redirect is confirmed, until its first packet arrives) and for new sessions (lower bar: no "
+        "radio link, until the node has its new address, until the servers know it); the tick marks the closed "
+        "form of the redirect, gap + radio + 3 control delays. Right: distribution of the old session's "
+        f"interruption; its 95th percentiles are {p95} ms. Probes every {_PROBE_S * 1e3:g} ms; n = {min(per)} "
+        f"handovers each. {about}"
     )
     return Drawing(figure, caption)
 

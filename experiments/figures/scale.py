@@ -7,7 +7,6 @@ from itertools import combinations, pairwise
 
 from dmmlab.experiments import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.seen import Seen, seen
 from dmmlab.experiments.figures.sweep import (
     Item,
     build,
@@ -21,6 +20,7 @@ from dmmlab.experiments.figures.sweep import (
 )
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.seen import Seen, seen
 
 _NODES = (1, 2, 4, 8, 16)  # with four routers
 _ROUTERS = (2, 3, 4, 6, 8)  # with four nodes
@@ -139,10 +139,10 @@ def plot(rows: list[Row], about: About) -> Drawing:
     axes[0][0].legend(loc="upper left")
     figure.supxlabel("number of mobile nodes, or of mobile routers")
     caption = (
-        f"What the redirect costs. Each mobile node visits every router once, {_RESIDENCE_S:g} s at each, and keeps "
-        "its addresses, so that at the end all but its newest are redirected. Flow entries are counted on the switches "
-        "at the end, packet-ins and flow-mods by the controller (deletions counted as flow-mods, the switches' base "
-        f"rules not). Nothing here is a matter of chance: n = 1 run a point. {about}"
+        f"What the redirect costs. Each mobile node visits every router once, {_RESIDENCE_S:g} s at each, and "
+        "keeps its addresses, so that at the end all but its newest are redirected. Flow entries are counted on "
+        "the switches at the end, packet-ins and flow-mods by the controller (deletions counted as flow-mods, the "
+        f"switches' base rules not). Nothing here is a matter of chance: n = 1 run a point. {about}"
     )
     return Drawing(figure, caption)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from dmmlab.experiments import oracle, stats, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.seen import Seen, SeenSession, band, seen
 from dmmlab.experiments.figures.sweep import (
     build,
     delays,
@@ -22,6 +21,7 @@ from dmmlab.experiments.figures.sweep import (
 )
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.seen import Seen, SeenSession, band, seen
 
 _DISTANCES_MS = (1, 2, 4, 8, 16, 32, 64)
 _CORRESPONDENTS_MS = {"CN1": 2.0, "CN2": 10.0, "CN3": 50.0}
@@ -144,11 +144,12 @@ def plot(rows: list[Row], about: About) -> Drawing:
         axis.set_xlabel(titles[panel])
     axes[0][0].set_ylabel("path stretch (RTT by the old address\nover RTT by the new one)")
     caption = (
-        "Path stretch of a session that keeps the address of its first mobile router: its round trip over that of a "
-        "session on the newest address at the same time. Left: after one move, against the delay between the old and "
-        "the new router, for three correspondents; the nearer the correspondent, the more the detour weighs. Right: "
-        "against the number of moves, down a chain of routers and to and fro between two. Points are medians of "
-        f"n = {min(row['n'] for row in rows)} probes with 95 % confidence intervals, rings the closed form. {about}"
+        "Path stretch of a session that keeps the address of its first mobile router: its round trip over that of "
+        "a session on the newest address at the same time. Left: after one move, against the delay between the "
+        "old and the new router, for three correspondents; the nearer the correspondent, the more the detour "
+        "weighs. Right: against the number of moves, down a chain of routers and to and fro between two. Points "
+        f"are medians of n = {min(row['n'] for row in rows)} probes with 95 % confidence intervals, rings the "
+        f"closed form. {about}"
     )
     return Drawing(figure, caption)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from dmmlab.experiments import oracle, stats, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures.sweep import (
     Item,
     build,
@@ -24,6 +23,7 @@ from dmmlab.experiments.figures.sweep import (
 )
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _RING, _RESIDENCE_S, _DURATION_S = 8, 20.0, 600.0
 _LENGTHS_S = (5, 10, 20, 40, 80)
@@ -143,10 +143,10 @@ def plot(rows: list[Row], about: About) -> Drawing:
     axes[0].legend(loc="lower left")
     n = min(row["n"] for row in rows if row["panel"] == "length")
     caption = (
-        "Sessions that live to their end while their mobile node goes from router to router, against their length in "
-        "residence times (left) and against the moves that they see (right). A UDP session survives if its last two "
-        "probes are answered, a TCP session if its whole stream is. Sessions begin at random times; "
-        f"n = {n} at each point on the left; bars are 95 % confidence intervals (Wilson), rings the closed form: "
+        "Sessions that live to their end while their mobile node goes from router to router, against their length "
+        "in residence times (left) and against the moves that they see (right). A UDP session survives if its "
+        "last two probes are answered, a TCP session if its whole stream is. Sessions begin at random times; n = "
+        f"{n} at each point on the left; bars are 95 % confidence intervals (Wilson), rings the closed form: "
         f"without the redirect a session dies with the first move. {about}"
     )
     return Drawing(figure, caption)

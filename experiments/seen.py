@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.oracle import Expectation, Oracle
 from dmmlab.experiments.rundir import RunDirectory, read_csv
 from dmmlab.experiments.scenario import OneSession, Scenario, parse, sessions_of
@@ -80,6 +81,23 @@ class Seen:
     @cached_property
     def events(self) -> list[dict[str, Any]]:
         return self.run.timeline()
+
+    @cached_property
+    def lookups(self) -> dict[str, list[dict[str, Any]]]:
+        """The ``lookup_ended`` events of each session, in order."""
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for event in self.events:
+            if event["event"] == "lookup_ended":
+                found[event["session"]].append(event)
+        return found
+
+    @cached_property
+    def anchors(self) -> dict[str, str]:
+        """Which mobile router each address of a mobile node is from, as the DHCP servers gave them out."""
+        plan = network_plan(self.scenario)
+        routers = {str(router.gateway.ip): router.name for router in plan.mobile_routers}
+        given = (event for event in self.events if event["event"] == "address_configured")
+        return {event["address"]: routers.get(event["router"], "") for event in given}
 
     @cached_property
     def oracle(self) -> Oracle:

@@ -1,0 +1,155 @@
+"""Two sets of numbers, point by point: where they differ, by how much, and by more than what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dmmlab.experiments.figures import FIGURES, FigureKind, read
+from dmmlab.experiments.rundir import RunDirectory, read_csv
+
+ALLOWED_MS = 0.1  # of a time, between two runs of one scenario in virtual time
+INTERVALS = ("low", "high")  # words in the names of columns that bound a measured one
+_RECORDS = {  # of a run directory: what names a row, and by how much its columns may differ
+    "sessions.csv": (("session",), ALLOWED_MS),
+    "probes.csv": (("session", "seq"), ALLOWED_MS),
+    "handovers.csv": (("mn", "from_mr", "to_mr", "#"), ALLOWED_MS / 1e3),
+}
+
+
+class CompareError(Exception):
+    """The folders cannot be compared; one sentence."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """At ``point``, ``column`` is ``mine`` and should be ``reference``; None for a point that one side lacks."""
+
+    point: str
+    column: str
+    mine: Any
+    reference: Any
+
+    @property
+    def size(self) -> float:
+        if isinstance(self.mine, int | float) and isinstance(self.reference, int | float):
+            return abs(self.mine - self.reference)
+        return float("inf")
+
+    def __str__(self) -> str:
+        if self.column == "":
+            return f"{self.point}: {'not in the reference' if self.reference is None else 'missing'}"
+        if self.size < float("inf"):
+            return f"by {self.mine - self.reference:+.6g} in {self.column} at {self.point}"
+        return f"{self.column} is {_shown(self.mine)} instead of {_shown(self.reference)} at {self.point}"
+
+
+def _shown(value: Any) -> str:
+    return "empty" if value is None else str(value)
+
+
+def points(
+    mine: Sequence[Mapping[str, Any]],
+    reference: Sequence[Mapping[str, Any]],
+    key: Sequence[str],
+    allowed: Mapping[str, float],
+) -> list[Difference]:
+    """Rows matched by ``key``, and the columns in ``allowed`` that differ by more than that; the largest first."""
+    ours, theirs = ({tuple(row[name] for name in key): row for row in rows} for rows in (mine, reference))
+    found = []
+    for at in dict.fromkeys((*theirs, *ours)):
+        point = ", ".join(f"{name}={value}" for name, value in zip(key, at, strict=True) if value is not None)
+        if at not in ours or at not in theirs:
+            found.append(Difference(point, "", *(("there", None) if at in ours else (None, "there"))))
+            continue
+        found += [
+            Difference(point, column, ours[at][column], theirs[at][column])
+            for column, tolerance in allowed.items()
+            if not _same(ours[at][column], theirs[at][column], tolerance)
+        ]
+    return sorted(found, key=lambda one: -one.size)
+
+
+def _same(mine: Any, reference: Any, allowed: float) -> bool:
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (mine, reference))
+    return bool(abs(mine - reference) <= allowed + 1e-9 if numbers else mine == reference)
+
+
+def figure(
+    kind: FigureKind, mine: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]]
+) -> list[Difference]:
+    """A figure's rows in virtual time: exact, within what the figure allows."""
+    allowed = {column: kind.allowed(column) for column in kind.columns if column not in kind.key}
+    return points(mine, reference, kind.key, allowed)
+
+
+def by_intervals(
+    kind: FigureKind, mine: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]]
+) -> list[Difference]:
+    """A figure's rows in real time: points whose 95 % intervals do not meet. A figure without intervals has none to
+    compare: its points must be the same ones, and `check` says the rest."""
+    bounds = [(low, low.replace("low", "high")) for low in kind.columns if "low" in low.split("_")]
+    ours, theirs = ({tuple(row[name] for name in kind.key): row for row in rows} for rows in (mine, reference))
+    found = points(mine, reference, kind.key, {})
+    for at in (at for at in ours if at in theirs):
+        point = ", ".join(f"{name}={value}" for name, value in zip(kind.key, at, strict=True) if value is not None)
+        for low, high in bounds:
+            a, b = ours[at], theirs[at]
+            if None not in (a[low], a[high], b[low], b[high]) and (a[low] > b[high] or a[high] < b[low]):
+                found.append(Difference(point, low, a[low], b[low]))
+    return found
+
+
+# -- folders -------------------------------------------------------------------------------------------------------
+def folders(mine: Path, reference: Path) -> list[tuple[str, list[Difference]]]:
+    """What differs, by file: of two run directories, of two folders of runs, or of two folders of figures.
+
+    Raises CompareError where the two are not of one kind.
+    """
+    if (mine / "run.json").is_file() and (reference / "run.json").is_file():
+        return list(_runs(mine, reference))
+    ours, theirs = _parts(mine), _parts(reference)
+    if not ours or not theirs:
+        empty = mine if not ours else reference
+        raise CompareError(f"{empty}: neither a run directory, nor a folder of runs, nor one of figures")
+    found = []
+    for name in sorted(ours | theirs):
+        if name not in ours or name not in theirs:
+            found.append((name, [Difference(name, "", *(("there", None) if name in ours else (None, "there")))]))
+        elif name.endswith(".csv"):
+            kind = FIGURES[name.split("-")[0]]
+            found.append((name, figure(kind, read(kind, mine / name), read(kind, reference / name))))
+        else:
+            found += [(f"{name}/{file}", these) for file, these in _runs(mine / name, reference / name)]
+    return found
+
+
+def _parts(folder: Path) -> set[str]:
+    """Runs right below ``folder``, and the CSVs of figures in it."""
+    runs = {path.parent.name for path in folder.glob("*/run.json")}
+    return runs | {path.name for path in folder.glob("F*-*.csv") if path.name.split("-")[0] in FIGURES}
+
+
+def _runs(mine: Path, reference: Path) -> Iterator[tuple[str, list[Difference]]]:
+    for name, (key, allowed) in _RECORDS.items():
+        ours, theirs = (_records(RunDirectory(folder).root / name, key) for folder in (mine, reference))
+        columns = dict.fromkeys(column for row in (*ours, *theirs) for column in row if column not in key)
+        tolerances = {column: allowed / 1e3 if name != "handovers.csv" and column.endswith("_s") else allowed
+                      for column in columns}  # fmt: skip
+        yield name, points(ours, theirs, key, tolerances)
+
+
+def _records(file: Path, key: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a table, numbers as numbers; a column ``#`` counts rows where the key alone names several."""
+    rows = read_csv(file) if file.is_file() else []
+    typed: list[dict[str, Any]] = [{column: _number(cell) for column, cell in row.items()} for row in rows]
+    return [{**row, "#": at} for at, row in enumerate(typed)] if "#" in key else typed
+
+
+def _number(cell: str) -> Any:
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        return cell

@@ -1,0 +1,135 @@
+"""F11: setting sessions up over signalling links that lose packets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from dmmlab.experiments import stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.sweep import build, links, session
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import CORE, DDNS, METHODS, RESOLVER, SERVER, Scenario
+from dmmlab.experiments.seen import Seen, SeenSession, seen
+
+_LOSSES = (0, 5, 10, 15, 20, 25, 30)
+_EACH = 100
+_CYCLE_S = 6.0
+_SEED = 11
+_SIGNALLING = (SERVER, RESOLVER, DDNS)
+_BAND_MS = 0.2
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [_lossy(load, loss) for loss in _LOSSES]
+
+
+def _lossy(load: Load, loss: float) -> Scenario:
+    """The links of the three servers lose packets, each way; those of the user plane lose none."""
+    base = load("two-mr", {})
+    changes = {(host, CORE): {"loss": f"{loss:g}%"} for host in _SIGNALLING}
+    sessions = [
+        session(f"S{turn}", 5 + 1.1 * turn, method=method, repeat=_EACH, every=f"{_CYCLE_S:g}s")
+        for turn, method in enumerate(METHODS)
+    ]
+    return build(
+        load, f"f11-loss-{loss:g}", links=links(base, changes), ddns={"ttl": "1s"}, sessions=sessions,
+        movement=[{"at": "0s", "node": "MN1", "to": "MR1"}], duration=f"{30 + _EACH * _CYCLE_S:g}s", seed=_SEED,
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """Sessions over UDP by method and by the loss of the server's link."""
+    groups: dict[tuple[str, float], list[tuple[Seen, SeenSession]]] = defaultdict(list)
+    for run in seen(runs):
+        link = run.scenario.link(SERVER, CORE)
+        for one in run.sessions:
+            if one.one.transport == "udp" and one.one.entry.size is None and link is not None:
+                groups[one.one.method, round(link.loss * 100, 6)].append((run, one))
+    rows = [_row(method, loss, found) for (method, loss), found in groups.items()]
+    return sorted(rows, key=lambda row: (METHODS.index(row["method"]), row["loss"]))
+
+
+def _row(method: str, loss: float, found: list[tuple[Seen, SeenSession]]) -> Row:
+    worked = [one for _, one in found if one.worked]
+    low, high = stats.share_interval(len(worked), len(found))
+    row: Row = {
+        **{"method": method, "loss": loss, "n": len(found), "success": len(worked) / len(found)},
+        **{"success_low": low, "success_high": high},
+        "retried": sum(one.row["outcome"] == "retried" for one in worked),
+        "no_outcome": sum(one.row["outcome"] not in ("ok", "retried", "timeout", "refused") for _, one in found),
+        "expected_ms": next((ms for _, one in found if (ms := one.ms("expected_setup_ms")) is not None), None),
+    }
+    if worked:
+        setups = stats.summary([one.ms("setup_ms") or 0.0 for one in worked])
+        row |= {"setup_ms": setups.median, "low_ms": setups.low, "high_ms": setups.high, "p95_ms": setups.p95}
+    return row
+
+
+def check(rows: list[Row]) -> list[str]:
+    found = []
+    for row in rows:
+        point = f"{row['method']}, loss {row['loss']:g} %"
+        if row["no_outcome"]:
+            found.append(f"{point}: {row['no_outcome']} sessions without an outcome")
+        if (row["loss"] == 0 or row["method"] == "fixed") and row["success"] < 1:
+            found.append(f"{point}: {row['success']:.2f} succeed, though nothing that they need is lost")
+        if row["loss"] == 0 and not abs((row["setup_ms"] or 0) - (row["expected_ms"] or 0)) <= _BAND_MS:
+            found.append(f"{point}: {row['setup_ms']} ms, {row['expected_ms']} by the closed form")
+    for method in dict.fromkeys(row["method"] for row in rows):
+        mine = [row for row in rows if row["method"] == method]
+        first, last = mine[0], mine[-1]
+        if method != "fixed" and len(mine) > 1 and last["setup_ms"] and last["p95_ms"] <= first["p95_ms"]:
+            found.append(f"{method}: p95 of the set-up delay does not grow with loss")
+    return found
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    figure, (left, right) = style.figure(ncols=2, height_in=3.4)
+    for turn, (method, look) in enumerate(style.METHODS.items()):
+        mine = [row for row in rows if row["method"] == method]
+        shift = (turn - 2) * 0.25  # the bars of five methods must not hide each other
+        points = [(row["loss"] + shift, row["success"] * 100) for row in mine]
+        style.line(left, look, points, [(row["success_low"] * 100, row["success_high"] * 100) for row in mine])
+        done = [row for row in mine if row["setup_ms"] is not None]
+        style.line(
+            right, look, [(r["loss"] + shift, r["setup_ms"]) for r in done], [(r["low_ms"], r["high_ms"]) for r in done]
+        )
+        tail = look._replace(dash="", label="")
+        style.line(right, tail, [(r["loss"] + shift, r["p95_ms"]) for r in done], markerfacecolor="none", label=None)
+    still = [(0 + (turn - 2) * 0.25, row["expected_ms"]) for turn, method in enumerate(style.METHODS)
+             for row in rows if row["method"] == method and row["loss"] == 0]  # fmt: skip
+    style.closed_form(right, still)
+    for axis in (left, right):
+        axis.set_xlabel("loss on the servers' links, each way (%)")
+    left.set_ylabel("sessions that are set up (%)")
+    left.set_ylim(top=101)
+    right.set_yscale("log")
+    right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    right.set_ylabel("set-up delay (ms): filled median, open p95")
+    left.legend(loc="lower left")
+    caption = (
+        "Setting sessions up over UDP while the links of the resolver, the DDNS server and the registration "
+        "server lose packets at random, each way. Left: share of sessions that are set up, with 95 % confidence "
+        "intervals (Wilson). Right: their set-up delay, median with its 95 % confidence interval and p95 (open "
+        "markers). Server central sends the user plane over a lossy link too. Ring: closed form without loss. n = "
+        f"{min(row['n'] for row in rows)} sessions a point. {about}"
+    )
+    return Drawing(figure, caption)
+
+
+FIGURE = FigureKind(
+    id="F11",
+    name="loss",
+    shows="set-up success and delay against signalling loss",
+    scenarios=scenarios,
+    columns=(
+        *("method", "loss", "n", "success", "success_low", "success_high", "retried", "no_outcome"),
+        *("setup_ms", "low_ms", "high_ms", "p95_ms", "expected_ms"),
+    ),
+    key=("method", "loss"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim="every session has an outcome; without loss the closed form holds; p95 grows with loss; fixed is not touched",
+)

@@ -1,0 +1,180 @@
+"""F10: what the server carries in central mode, and the delay that it adds, against the number of sessions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from dmmlab.experiments import oracle, packets, stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.sweep import Item, build, links, session
+from dmmlab.experiments.layout import network_plan
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import CORE, SERVER, Scenario
+from dmmlab.experiments.seen import Seen, SeenSession, seen
+
+_STEPS = (1, 2, 4, 8, 16, 24, 32, 36)
+_STEP_S, _PAUSE_S = 10.0, 5.0
+_INTERVAL_S = 0.2
+_RATE_KBIT = 200  # of the server's link: what 37.9 sessions fill
+_FRAME_BYTES = 66  # of a probe: Ethernet 14, IPv4 20, UDP 8, payload 24; what netem's rate counts
+_METHODS = ("central", "p2p")
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [_busy(load, method) for method in _METHODS]
+
+
+def _busy(load: Load, method: str) -> Scenario:
+    """More and more sessions at once, spread evenly over the interval between two probes."""
+    base = load("two-mr", {})
+    sessions: list[Item] = []
+    for step, count in enumerate(_STEPS):
+        for number in range(count):
+            at_s = 3 + step * (_STEP_S + _PAUSE_S) + number * _INTERVAL_S / count
+            sessions.append(session(f"S{step}n{number}", at_s, method=method, interval="200ms", duration="10s"))
+    return build(
+        load, f"f10-{method}", links=links(base, {(SERVER, CORE): {"rate": f"{_RATE_KBIT}kbit"}}), sessions=sessions,
+        movement=[{"at": "0s", "node": "MN1", "to": "MR1"}], seed=10,
+        duration=f"{10 + len(_STEPS) * (_STEP_S + _PAUSE_S):g}s",
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """One row a method and number of concurrent sessions; the first and last second of each step are left out."""
+    rows: list[Row] = []
+    for run in seen(runs):
+        steps: dict[str, list[SeenSession]] = {}
+        for one in run.sessions:
+            if one.one.method in _METHODS and one.one.count >= 20 and one.one.name.startswith("S"):
+                steps.setdefault(one.one.name.split("n")[0], []).append(one)
+        carried = _at_server(run) if steps else []
+        rows += [_row(run, found, carried) for found in steps.values() if any(one.worked for one in found)]
+    return sorted(rows, key=lambda row: (row["method"], row["sessions"]))
+
+
+def _at_server(run: Seen) -> list[tuple[float, int, bool]]:
+    """Time (s), bytes on the wire, and whether it arrives, of each packet at the server's interface."""
+    own = str(network_plan(run.scenario).host(SERVER).address.ip)
+    started = next(e for e in run.events if e["event"] == "scenario_started")
+    origin_ns = started.get("start_ns") or _origin_ns(run)
+    return [
+        ((packet.time_ns - origin_ns) / 1e9, packet.length + 14, packet.destination == own)
+        for packet in packets.read(run.run.pcap(SERVER))
+    ]
+
+
+def _origin_ns(run: Seen) -> int:
+    """Nanoseconds since the epoch at which the scenario started, from the runner's own log."""
+
+    for line in run.run.events_of("runner").read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "scenario_started":
+            return int(event["time_ns"])
+    return 0
+
+
+def _row(run: Seen, found: list[SeenSession], carried: list[tuple[float, int, bool]]) -> Row:
+    start_s = max(one.one.at_s for one in found) + 1
+    end_s = min(one.one.at_s for one in found) + _STEP_S - 1
+    mine = [(size, arrives) for at_s, size, arrives in carried if start_s <= at_s < end_s]
+    rtts = [rtt for one in found for rtt in run.rtts_ms(one.one.name, start_s, end_s)]
+    summary = stats.summary(rtts)
+    one = found[0]
+    direct = (
+        oracle.host_to_mn_s(run.scenario, one.row["cn"], one.row["mn"], one.row["serving"], one.row["serving"]) or 0
+    )
+    leg = oracle.host_to_mn_s(run.scenario, SERVER, one.row["mn"], one.row["serving"], one.row["serving"]) or 0.0
+    central = one.one.method == "central"
+    way = oracle.hosts_s(run.scenario, one.row["cn"], SERVER) + leg if central else direct
+    link = run.scenario.link(SERVER, CORE)
+    # Each packet crosses the server's link twice, there and back again: four times the time that it takes to send.
+    sending_ms = 4 * _FRAME_BYTES * 8 / link.rate * 1e3 if central and link and link.rate else 0.0
+    offered = len(found) * 2 * _FRAME_BYTES * 8 / _INTERVAL_S if central else 0.0
+    return {
+        **{"method": one.one.method, "sessions": len(found), "n": summary.n},
+        "packets_per_s": sum(arrives for _, arrives in mine) / (end_s - start_s),
+        "kbit_per_s": sum(size for size, arrives in mine if arrives) * 8e-3 / (end_s - start_s),
+        "expected_kbit_per_s": offered / 1e3,
+        "load": offered / link.rate if link and link.rate else None,
+        **{"rtt_ms": summary.median, "low_ms": summary.low, "high_ms": summary.high, "p95_ms": summary.p95},
+        "added_ms": summary.median - 2e3 * direct,
+        "expected_added_ms": 2e3 * (way - direct) + sending_ms,
+    }
+
+
+def check(rows: list[Row]) -> list[str]:
+    """The delay that an idle server adds has a closed form; queueing comes on top, and grows."""
+    found = []
+    central = [row for row in rows if row["method"] == "central"]
+    for row in rows:
+        if row["sessions"] == 1 and not -0.2 <= row["added_ms"] - row["expected_added_ms"] <= 0.2:
+            found.append(
+                f"{row['method']}, 1 session: {row['added_ms']:.3f} ms added, {row['expected_added_ms']:.3f} due"
+            )
+        if abs(row["kbit_per_s"] - row["expected_kbit_per_s"]) > 0.05 * row["expected_kbit_per_s"] + 0.5:
+            found.append(
+                f"{row['method']}, {row['sessions']} sessions: the server carries {row['kbit_per_s']:.1f} kbit/s"
+            )
+        if row["method"] == "p2p" and abs(row["added_ms"]) > 0.2:
+            found.append(
+                f"p2p, {row['sessions']} sessions: {row['added_ms']:.3f} ms added though the server is not on the path"
+            )
+    if central and max(row["rtt_ms"] for row in central) <= central[0]["rtt_ms"]:
+        found.append("the relay's delay does not grow with the number of sessions")
+    return found
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    figure, (left, right) = style.figure(ncols=2)
+    for method in _METHODS:
+        look = style.METHODS[method]
+        mine = [row for row in rows if row["method"] == method]
+        style.line(left, look, [(row["sessions"], row["kbit_per_s"]) for row in mine])
+        bars = [(row["low_ms"] - row["rtt_ms"] + row["added_ms"], row["high_ms"] - row["rtt_ms"] + row["added_ms"])
+                for row in mine]  # fmt: skip
+        style.line(
+            right, look._replace(label=f"{look.label}, median"), [(r["sessions"], r["added_ms"]) for r in mine], bars
+        )
+        tail = [(row["sessions"], row["p95_ms"] - row["rtt_ms"] + row["added_ms"]) for row in mine]
+        style.line(right, look._replace(dash="", label=f"{look.label}, p95"), tail, markerfacecolor="none")
+    style.closed_form(left, [(row["sessions"], row["expected_kbit_per_s"]) for row in rows])
+    style.closed_form(right, [(r["sessions"], r["expected_added_ms"]) for r in rows], "closed form, no queue")
+    left.axhline(_RATE_KBIT, color="black", linewidth=0.8, linestyle="--")
+    left.annotate("rate of the server's link", (max(_STEPS), _RATE_KBIT), xytext=(0, 3), textcoords="offset points",
+                  ha="right", fontsize=7)  # fmt: skip
+    for axis in (left, right):
+        axis.set_xlabel("concurrent sessions")
+    left.set_ylim(0, 1.3 * _RATE_KBIT)
+    left.set_ylabel("user plane into the server (kbit/s)")
+    right.set_ylabel("round trip beyond the direct path's (ms)")
+    left.legend(loc="center left")
+    right.legend(loc="upper left")
+    right.set_ylim(-2, 1.5 * max(row["p95_ms"] - row["rtt_ms"] + row["added_ms"] for row in rows))
+    caption = (
+        f"Left: what arrives at the registration server, whose link carries {_RATE_KBIT} kbit/s, against the "
+        f"number of sessions of {1 / _INTERVAL_S:g} probes ({_FRAME_BYTES} bytes on the wire) a second each. "
+        "Right: how much longer the round trip is than that of the direct path: the way by the server, four times "
+        "the sending of a packet on its link, and queueing as that fills. Medians with 95 % confidence intervals "
+        f"and p95; n = {min(row['n'] for row in rows)} to {max(row['n'] for row in rows)} probes a point. "
+        f"Processing takes no time here: what a server's processor adds is not in the figure. {about}"
+    )
+    return Drawing(figure, caption)
+
+
+FIGURE = FigureKind(
+    id="F10",
+    name="relay",
+    shows="what the server carries in central mode, and the delay that it adds, against the number of sessions",
+    scenarios=scenarios,
+    columns=(
+        *("method", "sessions", "n", "packets_per_s", "kbit_per_s", "expected_kbit_per_s", "load"),
+        *("rtt_ms", "low_ms", "high_ms", "p95_ms", "added_ms", "expected_added_ms"),
+    ),
+    key=("method", "sessions"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim="the load is that of the closed form within 5 %; one session's added delay within 0.2 ms; P2P adds none",
+    tolerance={"packets_per_s": 0.5, "kbit_per_s": 0.3},
+)

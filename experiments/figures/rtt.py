@@ -1,0 +1,143 @@
+"""F3: the round trip of each method's user plane through two moves, and its stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureError, FigureKind, Load, Row
+from dmmlab.experiments.figures.sweep import build, session
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import METHODS, SERVER, Scenario
+from dmmlab.experiments.seen import Seen, SeenSession, seen
+
+_SETTLES_S = 1.5  # after a move: redirect, registration and the relay's new leg are in place
+_BAND_MS = 0.2
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    """Sessions by every method that begin at MR1, and others that begin after the move to MR2; then back to MR1."""
+    probes: dict[str, Any] = {"method": list(METHODS), "interval": "200ms"}
+    movement = [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "20s", "node": "MN1", "to": "MR2"}]
+    movement.append({"at": "40s", "node": "MN1", "to": "MR1"})
+    sessions = [session("old", 2, duration="56s", **probes), session("new", 22, duration="36s", **probes)]
+    return [build(load, "f3-rtt", movement=movement, sessions=sessions, duration="62s")]
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """Every probe of sessions over UDP that live through a move, or begin after one; the first run that has them."""
+    for run in seen(runs):
+        rows = [row for one in run.sessions if _fits(run, one) for row in _rows(run, one)]
+        if len({row["method"] for row in rows}) > 1:
+            return rows
+    return []
+
+
+def _fits(run: Seen, one: SeenSession) -> bool:
+    long = one.one.transport == "udp" and one.one.count >= 50 and one.row["cn"] == "CN3"
+    return long and len(run.scenario.moves_of(one.one.entry.to)) > 1
+
+
+def _rows(run: Seen, one: SeenSession) -> list[Row]:
+    moves = run.scenario.moves_of(one.one.entry.to)
+    first = one.row["serving"] == moves[0].to and one.one.at_s < moves[1].at
+    return [
+        {
+            **{"opened": f"at {one.row['serving']}", "early": first, "method": one.one.method, "seq": probe.seq},
+            **{"sent_s": probe.sent_s, "rtt_ms": probe.rtt_ms},
+            **_expected(run, one, probe.sent_s),
+        }
+        for probe in run.probes[one.one.name]
+    ]
+
+
+def _expected(run: Seen, one: SeenSession, at_s: float) -> Row:
+    """The closed form of the round trip at a time, None while a move is settling; and of the direct one."""
+    scenario, node, cn = run.scenario, one.one.entry.to, one.one.entry.from_
+    at_router = oracle.serving(scenario, node, at_s)
+    settling = any(move.at <= at_s < move.at + move.gap + _SETTLES_S for move in scenario.moves_of(node)[1:])
+    leaves = any(at_s < move.at <= at_s + 0.2 for move in scenario.moves_of(node)[1:])
+    if at_router is None or settling or leaves:
+        return {"expected_ms": None, "direct_ms": None}
+    direct = oracle.host_to_mn_s(scenario, cn, node, at_router, at_router)
+    if one.one.method == "central":
+        leg = oracle.host_to_mn_s(scenario, SERVER, node, at_router, at_router)
+        way = None if leg is None else leg + oracle.hosts_s(scenario, cn, SERVER)
+    else:
+        way = oracle.host_to_mn_s(scenario, cn, node, one.row["anchor"] or at_router, at_router)
+    return {"expected_ms": None if way is None else 2e3 * way, "direct_ms": None if direct is None else 2e3 * direct}
+
+
+def check(rows: list[Row]) -> list[str]:
+    found = []
+    for key in dict.fromkeys((row["opened"], row["method"]) for row in rows):
+        mine = [row for row in rows if (row["opened"], row["method"]) == key and row["expected_ms"] is not None]
+        lost = sum(row["rtt_ms"] is None for row in mine)
+        off = [row["rtt_ms"] - row["expected_ms"] for row in mine if row["rtt_ms"] is not None]
+        if lost or not off:
+            found.append(f"{key[1]}, opened {key[0]}: {lost} of {len(mine)} probes lost outside the moves")
+            continue
+        low, high = stats.median_interval(off)
+        if low < -_BAND_MS or high > _BAND_MS or stats.quantile(off, 0.95) > _BAND_MS:
+            found.append(f"{key[1]}, opened {key[0]}: off the closed form by {low:+.3f} to {high:+.3f} ms")
+    return found
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    opened = list(dict.fromkeys(row["opened"] for row in rows))
+    figure, axes = style.figure(height_in=4.6, nrows=len(opened), sharex=True, sharey=True, squeeze=False)
+    for axis, where in zip(axes[:, 0], opened, strict=True):
+        here = [row for row in rows if row["opened"] == where]
+        for turn, method in enumerate(METHODS):
+            mine = [row for row in here if row["method"] == method and row["rtt_ms"] is not None]
+            # The methods lie on top of each other for most of the time: each marks every fifth probe, in turn.
+            shown = [row for row in mine if row["seq"] % 15 == 3 * turn]
+            look = style.METHODS[method]
+            axis.plot([r["sent_s"] for r in mine], [r["rtt_ms"] for r in mine], color=look.colour, linewidth=0.7,
+                      linestyle=look.dash)  # fmt: skip
+            style.line(axis, look._replace(dash=""), [(r["sent_s"], r["rtt_ms"]) for r in shown])
+        form = [(row["sent_s"], row["expected_ms"]) for row in here if row["expected_ms"] and row["seq"] % 15 == 0]
+        style.closed_form(axis, form)
+        _stretch_axis(axis, here)
+        axis.set_title(f"sessions opened {where}")
+        axis.set_ylabel("round trip (ms)")
+    axes[0][0].set_ylim(0, 1.6 * max(row["expected_ms"] or 0 for row in rows))
+    axes[0][0].legend(ncols=3, loc="upper left")
+    axes[-1][0].set_xlabel("time a probe was sent, since the scenario's start (s)")
+    caption = (
+        "Round trip of each method's user plane, through a move to MR2 at 20 s and back to MR1 at 40 s, of "
+        "sessions opened at MR1 and of sessions opened at MR2. All but server central keep the address that they "
+        "were opened on and take the detour through its router when the node is elsewhere; server central always "
+        "goes by the server. The scale on the right is the path stretch, the round trip over that of the direct "
+        f"path. Rings: closed form. Probes every 200 ms; n = 1 session a line. {about}"
+    )
+    if not rows:
+        raise FigureError("F3: no rows")
+    return Drawing(figure, caption)
+
+
+def _stretch_axis(axis: object, rows: list[Row]) -> None:
+    direct = [row["direct_ms"] for row in rows if row["direct_ms"]]
+    if not direct or max(direct) - min(direct) > 1e-6:
+        return  # the direct path differs between routers: one scale cannot tell the stretch
+    twin = axis.secondary_yaxis(  # type: ignore[attr-defined]
+        "right", functions=(lambda rtt: rtt / direct[0], lambda stretch: stretch * direct[0])
+    )
+    twin.set_ylabel("path stretch")
+
+
+FIGURE = FigureKind(
+    id="F3",
+    name="rtt",
+    shows="data-path round trip against time per method, and its stretch",
+    scenarios=scenarios,
+    columns=("opened", "early", "method", "seq", "sent_s", "rtt_ms", "expected_ms", "direct_ms"),
+    key=("opened", "method", "seq"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim=f"outside the {_SETTLES_S} s after a move no probe is lost and round trips are within {_BAND_MS} ms of the "
+    "closed form",
+    tolerance={"sent_s": 5e-4},
+)

@@ -1,0 +1,186 @@
+"""F4: set-up delay against the distances of the server, and where the methods cross."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from typing import Any
+
+from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.sweep import Item, build, delays, links, numbered, session
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import CORE, METHODS, RADIO, SERVER, Scenario
+from dmmlab.experiments.seen import Seen, SeenSession, band, seen
+
+_SERVER_MS = (1, 5, 10, 20, 40, 80)
+_ENDS_MS = (1, 5, 10, 20, 40, 80)
+_EACH = 5  # nothing here is a matter of chance
+_BAND_MS = 0.2
+PANELS = {
+    "server": "server to core",
+    "cn": "correspondent to core",
+    "mn": "mobile node's radio hop",
+}
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [*(_server(load, delay_ms) for delay_ms in _SERVER_MS), _ends(load)]
+
+
+def _server(load: Load, delay_ms: float) -> Scenario:
+    base = load("two-mr", {})
+    keys: dict[str, Any] = {"method": list(METHODS), "repeat": _EACH, "every": "4s"}
+    return build(
+        load, f"f4-server-{delay_ms:g}ms", links=links(base, delays({(SERVER, CORE): delay_ms})),
+        ddns={"ttl": "1s"}, movement=[{"at": "0s", "node": "MN1", "to": "MR1"}], sessions=[session("S", 2, **keys)],
+        duration="24s",
+    )  # fmt: skip
+
+
+def _ends(load: Load) -> Scenario:
+    """Correspondents at all distances to MN1, and CN3 to mobile nodes at all distances. No two ask for the same name
+    within a TTL: what one asks must not be there for the next."""
+    base, cns, mns = load("two-mr", {}), numbered("CN", len(_ENDS_MS)), numbered("MN", len(_ENDS_MS))
+    changes = delays({(cn, CORE): d for cn, d in zip(cns, _ENDS_MS, strict=True)})
+    base_radio = base.link(RADIO, "MN1")
+    far = delays({(RADIO, mn): d for mn, d in zip(mns[1:], _ENDS_MS[1:], strict=True)})
+    changes |= far | {("CN7", CORE): {"delay": "10ms"}}
+    assert base_radio is not None
+    sessions: list[Item] = []
+    for turn, cn in enumerate(cns):
+        sessions.append(session(f"C{turn}", 3 + 4 * turn, "MN1", cn, method=list(METHODS), repeat=_EACH, every="24s"))
+    for turn, mn in enumerate(mns[1:]):
+        at_s = 5 + 4 * turn
+        sessions.append(session(f"M{turn}", at_s, mn, "CN7", method=list(METHODS), repeat=_EACH, every="24s"))
+    sessions.append(session("M9", 125, "MN1", "CN7", method=list(METHODS), repeat=_EACH, every="4s"))
+    movement = [{"at": "0s", "node": mn, "to": "MR1"} for mn in mns]
+    return build(
+        load, "f4-ends", links=links(base, changes), ddns={"ttl": "1s"}, movement=movement, sessions=sessions,
+        duration="150s",
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """UDP sessions to a node at its first router, by the three distances; a panel holds what differs in one of them."""
+    groups: dict[tuple[float, float, float, str], list[tuple[float, float | None]]] = defaultdict(list)
+    for run in seen(runs):
+        for one in run.sessions:
+            if one.one.transport == "udp" and one.row["outcome"] == "ok" and one.row["path"] != "redirect":
+                setup, expected = one.ms("setup_ms"), one.ms("expected_setup_ms")
+                if setup is not None and not _cached(run, one):
+                    groups[(*_distances(run, one), one.one.method)].append((setup, expected))
+    points = {key[:3] for key in groups}
+    rows = []
+    for axis, panel in enumerate(PANELS):
+        line = _line(points, axis)
+        for (*where, method), found in groups.items():
+            if tuple(where) in line:
+                rows.append(_row(panel, where, axis, method, found))
+    return sorted(rows, key=lambda row: (list(PANELS).index(row["panel"]), METHODS.index(row["method"]), row["x_ms"]))
+
+
+def _distances(run: Seen, one: SeenSession) -> tuple[float, float, float]:
+    """Of server, correspondent and mobile node, one-way, in ms."""
+    radio = run.scenario.link(RADIO, one.row["mn"])
+    server_ms, cn_ms = (oracle.to_core_s(run.scenario, name) * 1e3 for name in (SERVER, one.row["cn"]))
+    return round(server_ms, 6), round(cn_ms, 6), round((radio.delay if radio else 0.0) * 1e3, 6)
+
+
+def _cached(run: Seen, one: SeenSession) -> bool:
+    expected = run.expected(one)
+    full_s = 2 * (
+        oracle.hosts_s(run.scenario, one.row["cn"], "RESOLVER") + oracle.hosts_s(run.scenario, "RESOLVER", "DDNS")
+    )
+    return one.one.method == "ddns" and expected is not None and expected.lookup_s < full_s - 1e-9
+
+
+def _line(points: set[tuple[float, float, float]], axis: int) -> set[tuple[float, float, float]]:
+    """The largest set of points that differ along ``axis`` alone."""
+    lines: dict[tuple[float, ...], set[tuple[float, float, float]]] = defaultdict(set)
+    for point in points:
+        lines[point[:axis] + point[axis + 1 :]].add(point)
+    longest = max(lines.values(), key=lambda line: (len(line), sorted(line)), default=set())
+    return longest if len(longest) > 2 else set()
+
+
+def _row(panel: str, where: Sequence[float], axis: int, method: str, found: list[tuple[float, float | None]]) -> Row:
+    summary = stats.summary([setup for setup, _ in found])
+    known = [expected for _, expected in found if expected is not None]
+    return {
+        **{"panel": panel, "method": method, "x_ms": where[axis], "n": summary.n, "setup_ms": summary.median},
+        **{"low_ms": summary.low, "high_ms": summary.high, "p95_ms": summary.p95},
+        "expected_ms": stats.median(known) if known else None,
+    }
+
+
+def crossings(rows: list[Row], panel: str) -> list[tuple[float, float, str, str]]:
+    """Where two methods' lines cross: distance, delay (ms), and the two, the one that is faster before it first."""
+    lines = {
+        method: sorted(
+            (row["x_ms"], row["setup_ms"]) for row in rows if (row["panel"], row["method"]) == (panel, method)
+        )
+        for method in METHODS
+    }
+    found: list[tuple[float, float, str, str]] = []
+    for one, two in combinations(METHODS, 2):
+        for (x1, a1), (x2, a2) in pairwise(lines[one]):
+            other = dict(lines[two])
+            if x1 not in other or x2 not in other:
+                continue
+            before, after = a1 - other[x1], a2 - other[x2]
+            if before * after < 0 and min(abs(before), abs(after)) > 2 * _BAND_MS:
+                share = before / (before - after)
+                found.append(
+                    (x1 + share * (x2 - x1), a1 + share * (a2 - a1), *((one, two) if before < 0 else (two, one)))
+                )
+    return found
+
+
+def check(rows: list[Row]) -> list[str]:
+    found = band(rows, "low_ms", "high_ms", "expected_ms", _BAND_MS, "panel method x_ms")
+    if not crossings(rows, "server"):
+        found.append("no two methods cross as the server moves away, though P2P is faster than DDNS when it is near")
+    return found
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    panels = [panel for panel in PANELS if any(row["panel"] == panel for row in rows)]
+    figure, axes = style.figure(ncols=len(panels), height_in=3.3, sharey=True, squeeze=False)
+    crossed = []
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for method, look in style.METHODS.items():
+            mine = [row for row in rows if (row["panel"], row["method"]) == (panel, method)]
+            style.line(
+                axis, look, [(r["x_ms"], r["setup_ms"]) for r in mine], [(r["low_ms"], r["high_ms"]) for r in mine]
+            )
+        style.closed_form(
+            axis, [(r["x_ms"], r["expected_ms"]) for r in rows if r["panel"] == panel and r["expected_ms"]]
+        )
+        axis.set_xlabel(f"{PANELS[panel]} (ms)")
+        for x, _, one, two in crossings(rows, panel):
+            crossed.append(f"{style.METHODS[one].label} and {style.METHODS[two].label} at {x:.1f} ms ({PANELS[panel]})")
+    axes[0][0].set_ylabel("set-up delay over UDP (ms)")
+    axes[0][0].legend(loc="upper left")
+    caption = (
+        "Set-up delay against the one-way distance of the server, of the correspondent and of the mobile node, "
+        f"one changed at a time. Lines cross between {'; '.join(crossed) or 'none'} (before that point the first "
+        "is the faster). Medians with 95 % confidence intervals, rings the closed form; DDNS with nothing cached. "
+        f"n = {min(row['n'] for row in rows)} sessions a point. {about}"
+    )
+    return Drawing(figure, caption)
+
+
+FIGURE = FigureKind(
+    id="F4",
+    name="server-distance",
+    shows="set-up delay against the distances of server, correspondent and mobile node, and where methods cross",
+    scenarios=scenarios,
+    columns=("panel", "method", "x_ms", "n", "setup_ms", "low_ms", "high_ms", "p95_ms", "expected_ms"),
+    key=("panel", "method", "x_ms"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim=f"the 95 % interval of every point lies within {_BAND_MS} ms of the closed form, and there is a crossing",
+)

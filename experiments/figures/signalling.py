@@ -1,0 +1,207 @@
+"""F9: what is said for each move and for each session, and which method says less."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+from dmmlab.experiments import stats, style
+from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.sweep import Item, build, seconds, session, tour, uniform
+from dmmlab.experiments.rundir import RunDirectory, read_csv
+from dmmlab.experiments.scenario import METHODS, Scenario
+from dmmlab.experiments.seen import Seen, seen
+
+_RATIOS = (0.25, 1, 4, 16)  # sessions of each method per move
+_RESIDENCE_S, _MOVES = 20.0, 32
+_SEED = 9
+_KEEPS = {"fixed": (), "ddns": ("dns-update",), "p2p": ("registration",), "central": ("registration",),
+          "combined": ("registration",)}  # fmt: skip
+_MESSAGES = {"fixed": (0, 0), "ddns": (4, 8), "p2p": (2, 2), "central": (4, 6), "combined": (4, 4)}  # of a session
+
+
+def scenarios(load: Load) -> list[Scenario]:
+    return [_mix(load, ratio) for ratio in _RATIOS]
+
+
+def _mix(load: Load, ratio: float) -> Scenario:
+    """MN1 to and fro; sessions of every method at random times, none within a second of a move."""
+    duration_s = _RESIDENCE_S * (_MOVES + 1)
+    count = round(ratio * _MOVES)
+    sessions: list[Item] = []
+    for turn, method in enumerate(METHODS):
+        times = uniform(_SEED * 100 + round(ratio * 4) * 10 + turn, count, 1, duration_s - 20)
+        for number, at_s in enumerate(times):
+            into_s = at_s % _RESIDENCE_S
+            at_s += 1.0 - into_s if into_s < 1.0 else -1.0 if into_s > _RESIDENCE_S - 1 else 0.0
+            sessions.append(session(f"{method[:2]}{number}", at_s, method=method))
+    return build(
+        load, f"f9-ratio-{ratio:g}", ddns={"ttl": "5s"}, movement=tour("MN1", ("MR1", "MR2"), _RESIDENCE_S, duration_s),
+        sessions=sessions, duration=seconds(duration_s), seed=_SEED,
+    )  # fmt: skip
+
+
+def measure(runs: Sequence[RunDirectory]) -> list[Row]:
+    """Messages and bytes by what they were said for; of runs that have both several moves and sessions of methods."""
+    usable = [run for run in seen(runs) if run.run.signalling.is_file() and len(run.handovers) >= 2]
+    per_move: dict[tuple[str, str], list[list[int]]] = defaultdict(list)  # by protocol, of each move: bytes
+    per_session: dict[str, list[list[int]]] = defaultdict(list)
+    ratios: list[Row] = []
+    for run in usable:
+        said = _by_cause(run)
+        moves = [cause for cause in said if _is_move(cause, run)]
+        for protocol in ("openflow", "dhcp", "arp", "dns-update", "registration", "dns"):
+            for cause in moves:
+                per_move["all", protocol].append([size for name, size in said[cause] if name == protocol])
+        for one in run.sessions:
+            if one.row["outcome"] == "ok":
+                per_session[one.one.method].append([size for _, size in said.get(one.one.name, ())])
+        ratios += _ratios(run, said, moves)
+    rows = [_counted("move", protocol, found) for (_, protocol), found in per_move.items()]
+    rows += [_counted("session", method, per_session[method]) for method in METHODS if per_session[method]]
+    return rows + sorted(_expected(ratios, rows), key=lambda row: (METHODS.index(row["name"]), row["ratio"]))
+
+
+def _by_cause(run: Seen) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for row in read_csv(run.run.signalling):
+        found[row["cause"]].append((row["protocol"], int(row["bytes"])))
+    return found
+
+
+def _is_move(cause: str, run: Seen) -> bool:
+    """A movement's name (``MN1→MR2@10s``), but not the first attachment's."""
+    first = {f"{node}→{moves[0].to}@{moves[0].at:g}s" for node in run.scenario.mobile_nodes
+             if (moves := run.scenario.moves_of(node))}  # fmt: skip
+    return "→" in cause and cause not in first
+
+
+def _counted(panel: str, name: str, found: Sequence[Sequence[int]]) -> Row:
+    """Means over moves or sessions, with a bootstrapped interval; each is a draw of its own."""
+    counts, sizes = [float(len(one)) for one in found], [float(sum(one)) for one in found]
+    low, high = stats.bootstrap([[size] for size in sizes], rounds=500)
+    return {
+        **{"panel": panel, "name": name, "ratio": None, "n": len(found), "messages": stats.mean(counts)},
+        **{"bytes": stats.mean(sizes), "low": low, "high": high, "expected": None},
+    }
+
+
+def _ratios(run: Seen, said: dict[str, list[tuple[str, int]]], moves: Iterable[str]) -> list[Row]:
+    """Of each method: all bytes that it cost in this run, for the node's moves and for the sessions, per session."""
+    causes, rows = list(moves), []
+    for method in METHODS:
+        names = [one.one.name for one in run.sessions if one.one.method == method]
+        if not names or not causes:
+            continue
+        for_moves = sum(size for cause in causes for protocol, size in said[cause] if protocol in _KEEPS[method])
+        for_sessions = sum(size for name in names for _, size in said.get(name, ()))
+        messages = sum(p in _KEEPS[method] for cause in causes for p, _ in said[cause])
+        messages += sum(len(said.get(name, ())) for name in names)
+        total = (for_moves + for_sessions) / len(names)
+        rows.append(
+            {"panel": "ratio", "name": method, "ratio": round(len(names) / len(causes), 4), "n": len(names),
+             "messages": messages / len(names), "bytes": total, "low": None, "high": None}
+        )  # fmt: skip
+    return rows
+
+
+def _expected(ratios: list[Row], counted: list[Row]) -> list[Row]:
+    """What the means of moves and sessions make of each ratio: per move / ratio + per session."""
+    return [{**row, "expected": _per_session(counted, row["name"], row["ratio"])} for row in ratios]
+
+
+def _per_session(rows: list[Row], method: str, ratio: float) -> float:
+    moves = sum(row["bytes"] for row in rows if row["panel"] == "move" and row["name"] in _KEEPS[method])
+    own = next((row["bytes"] for row in rows if row["panel"] == "session" and row["name"] == method), 0.0)
+    return float(moves / ratio + own)
+
+
+def crossings(rows: list[Row]) -> list[tuple[float, str, str]]:
+    """At how many sessions a move two methods cost the same: that ratio, the cheaper one below it, the other."""
+    costs = {m: (_per_session(rows, m, 1) - _per_session(rows, m, 1e12), _per_session(rows, m, 1e12)) for m in METHODS}
+    found: list[tuple[float, str, str]] = []
+    for one, two in combinations(METHODS, 2):
+        move, own = costs[one][0] - costs[two][0], costs[two][1] - costs[one][1]
+        if move and own and move / own > 0:
+            found.append((move / own, *((one, two) if costs[one][0] < costs[two][0] else (two, one))))
+    return found
+
+
+def check(rows: list[Row]) -> list[str]:
+    found = []
+    for row in rows:
+        if row["panel"] == "session" and not _within(row["messages"], _MESSAGES[row["name"]]):
+            least, most = _MESSAGES[row["name"]]
+            found.append(f"a session by {row['name']} costs {row['messages']:.2f} messages, {least} to {most} are due")
+        if row["panel"] == "move" and row["name"] in ("dns-update", "registration") and row["messages"] < 2:
+            found.append(f"a move costs {row['messages']:.2f} messages of {row['name']}, at least 2 are due")
+        if row["panel"] == "ratio" and row["expected"] and abs(row["bytes"] / row["expected"] - 1) > 0.1:
+            found.append(f"{row['name']} at {row['ratio']:g} sessions a move: {row['bytes']:.0f} bytes a session, "
+                         f"{row['expected']:.0f} by the means")  # fmt: skip
+    return found
+
+
+def _within(value: float, bounds: tuple[int, int]) -> bool:
+    return bounds[0] - 0.05 <= value <= bounds[1] + 0.05
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    figure, (left, middle, right) = style.figure(ncols=3, height_in=3.3, width_ratios=(1, 1, 1.3))
+    moves = [row for row in rows if row["panel"] == "move" and row["messages"] > 0]
+    _bars(left, [(row["name"], row, *style.PROTOCOLS[row["name"]]) for row in moves], "bytes for a move")
+    own = [row for row in rows if row["panel"] == "session"]
+    _bars(middle, [(style.METHODS[r["name"]].label, r, style.METHODS[r["name"]].colour, "") for r in own],
+          "bytes for a session")  # fmt: skip
+    for method, look in style.METHODS.items():
+        mine = [row for row in rows if row["panel"] == "ratio" and row["name"] == method and row["bytes"] > 0]
+        style.line(right, look, [(row["ratio"], row["bytes"]) for row in mine])
+    style.closed_form(right, [(r["ratio"], r["expected"]) for r in rows if r["expected"]], "by the means")
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("sessions per move")
+    right.set_ylabel("bytes for a session, its share of moves included", fontsize=7.5)
+    right.legend(loc="upper right", fontsize=6.5)
+    labels = {method: look.label for method, look in style.METHODS.items()}
+    crossed = [
+        f"{labels[one]} is cheaper than {labels[two]} below {ratio:.2g} sessions a move and dearer above"
+        for ratio, one, two in crossings(rows)
+    ]
+    n_moves, n_sessions = max((r["n"] for r in moves), default=0), [r["n"] for r in own]
+    caption = (
+        "Signalling, from captures. Left: for one move, by protocol (bytes; the numbers are messages); DHCP, ARP "
+        "and OpenFlow are there whatever the method, DNS updates and registrations because both kinds of server "
+        "are kept informed. Middle: for one session, by method. Right: per session, with the moves' share in what "
+        "keeps the method's server informed, against sessions per move. "
+        f"{'; '.join(crossed) or 'No two methods cross'}. Means with 95 % confidence intervals (bootstrap); n = "
+        f"{n_moves} moves, {min(n_sessions, default=0)} to {max(n_sessions, default=0)} sessions. {about}"
+    )
+    return Drawing(figure, caption)
+
+
+def _bars(axis: Any, bars: Sequence[tuple[str, Row, str, str]], title: str) -> None:
+    for place, (_, row, colour, hatch) in enumerate(bars):
+        off = [[max(0.0, row["bytes"] - row["low"])], [max(0.0, row["high"] - row["bytes"])]]
+        axis.bar(place, row["bytes"], 0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+        axis.errorbar(place, row["bytes"], yerr=off, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
+        axis.annotate(f"{row['messages']:.3g}", (place, row["high"]), xytext=(0, 2), textcoords="offset points",
+                      ha="center", fontsize=7)  # fmt: skip
+    axis.set_xticks(range(len(bars)), [name for name, *_ in bars], rotation=60, ha="right", rotation_mode="anchor",
+                    fontsize=7)  # fmt: skip
+    axis.set_ylabel(title)
+    axis.grid(axis="x", visible=False)
+
+
+FIGURE = FigureKind(
+    id="F9",
+    name="signalling",
+    shows="messages and bytes per move and per session by protocol, and where methods cross in sessions per move",
+    scenarios=scenarios,
+    columns=("panel", "name", "ratio", "n", "messages", "bytes", "low", "high", "expected"),
+    key=("panel", "name", "ratio"),
+    measure=measure,
+    plot=plot,
+    check=check,
+    claim="P2P costs 2 messages a session, combined 4, DDNS 4 to 8; bytes at each ratio are within 10 % of the means",
+)

@@ -1,0 +1,158 @@
+"""Reproducing the figures: run what stands behind them, draw them, check them, hold them beside the reference.
+
+``results/reference/`` has, of every figure, its CSV, PNG, PDF and caption, and ``manifest.json``: which scenarios, by
+digest, which versions, which commit. A figure holds if its own check finds nothing and no point of it differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dmmlab.experiments import campaign, compare
+from dmmlab.experiments.campaign import Planned, Result, Step
+from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, write
+from dmmlab.experiments.figures.base import Load
+from dmmlab.experiments.run import Clock, Runtime
+from dmmlab.experiments.rundir import write_json
+from dmmlab.experiments.scenario import Scenario, load
+
+REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
+MANIFEST = "manifest.json"
+
+
+class ReproduceError(Exception):
+    """What was asked for cannot be reproduced; one sentence."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a figure holds, and what is wrong with it if it does not; ``points`` were compared."""
+
+    kind: FigureKind
+    failed: tuple[str, ...]  # by its own check
+    differs: tuple[str, ...]  # from the reference
+    points: int
+    png: Path | None
+
+    @property
+    def holds(self) -> bool:
+        return not self.failed and not self.differs
+
+    def __str__(self) -> str:
+        name = f"{self.kind.id} {self.kind.name}"
+        if self.holds:
+            return f"{name}: holds ({self.points} points)"
+        if self.failed:
+            return f"{name}: does not hold: {self.failed[0]}{_and_more(self.failed)}"
+        return f"{name}: differs {self.differs[0]}{_and_more(self.differs)}"
+
+
+def _and_more(found: Sequence[str]) -> str:
+    return f" (and at {len(found) - 1} more)" if len(found) > 1 else ""
+
+
+def choose(ids: Sequence[str] = ()) -> list[FigureKind]:
+    """The figures of these ids, or all; ReproduceError names one that is unknown."""
+    unknown = [name for name in ids if name not in FIGURES]
+    if unknown:
+        raise ReproduceError(f"unknown figure {unknown[0]}; known are {', '.join(FIGURES)}")
+    return [kind for kind in FIGURES.values() if not ids or kind.id in ids]
+
+
+def loader(instead: Mapping[str, Path] | None = None) -> Load:
+    """`scenario.load`, with the files ``instead`` in place of the shipped scenarios of those names."""
+    replaced = {name: str(path) for name, path in (instead or {}).items()}
+
+    def loaded(name: str, overrides: dict[str, Any]) -> Scenario:
+        return load(replaced.get(name, name), {"name": name, **overrides} if name in replaced else overrides)
+
+    return loaded
+
+
+def reproduce(
+    ids: Sequence[str],
+    out: Path,
+    runtime: Runtime,
+    clock: Clock,
+    jobs: int = 2,
+    tell: Callable[[Step], None] = lambda step: None,
+    instead: Mapping[str, Path] | None = None,
+    reference: Path = REFERENCE,
+) -> tuple[list[Verdict], Result]:
+    """Carries the campaign of the figures ``ids`` (all, if empty) out in ``out``/runs, and judges ``out``/figures."""
+    kinds, scenarios = choose(ids), loader(instead)
+    planned = campaign.plan(kinds, scenarios)
+    result = campaign.carry_out(planned, out / "runs", runtime, clock, jobs, tell)
+    return [judge(kind, result, out / "figures", clock, scenarios, reference) for kind in kinds], result
+
+
+def judge(
+    kind: FigureKind, result: Result, out: Path, clock: Clock, scenarios: Load = load, reference: Path = REFERENCE
+) -> Verdict:
+    """Draws ``kind`` from the valid runs of a campaign into ``out``, checks it and compares it."""
+    try:
+        png = write(kind, result.runs, out, scenarios)
+    except FigureError as error:
+        return Verdict(kind, (str(error),), (), 0, None)
+    rows = read(kind, png.with_suffix(".csv"))
+    failed = list(kind.check(rows))
+    failed += [f"run {name} is not valid: {why}" for name, why in result.invalid if _made_for(kind, name, scenarios)]
+    theirs = reference / f"{kind.stem}.csv"
+    if not theirs.is_file():
+        return Verdict(kind, tuple(failed), ("from nothing: the reference has no such figure",), len(rows), png)
+    method = compare.figure if clock == "virtual" else compare.by_intervals
+    differs = [str(one) for one in method(kind, rows, read(kind, theirs))]
+    return Verdict(kind, tuple(failed), tuple(differs), len(rows), png)
+
+
+def _made_for(kind: FigureKind, folder: str, scenarios: Load) -> bool:
+    return any(one.folder == folder for one in campaign.plan([kind], scenarios))
+
+
+def write_reference(
+    kinds: Sequence[FigureKind], planned: Sequence[Planned], result: Result, out: Path
+) -> list[Verdict]:
+    """Makes ``out`` the reference: figures, CSVs, captions, and the manifest of what they were drawn from."""
+    verdicts = [judge(kind, result, out, "virtual", reference=out) for kind in kinds]
+    first = result.runs[0].manifest() if result.runs else {}
+    write_json(
+        out / MANIFEST,
+        {
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "program": campaign.program(),
+            "runtime": first.get("runtime"),
+            "clock": first.get("clock"),
+            "environment": first.get("environment"),
+            "virtual_s": result.virtual_s,
+            "wall_s": round(result.wall_s, 1),
+            "figures": {verdict.kind.id: _figure_entry(verdict) for verdict in verdicts},
+            "runs": [_run_entry(one) for one in planned],
+            "invalid": [list(pair) for pair in result.invalid],
+        },
+    )
+    return verdicts
+
+
+def _figure_entry(verdict: Verdict) -> dict[str, Any]:
+    kind = verdict.kind
+    entry = {"name": kind.name, "points": verdict.points, "claim": kind.claim, "holds": not verdict.failed}
+    return entry | {"why_not": list(verdict.failed)}
+
+
+def _run_entry(one: Planned) -> dict[str, Any]:
+    scenario = one.scenario
+    entry = {"name": scenario.name, "digest": one.digest, "seed": scenario.seed, "duration_s": scenario.duration}
+    return entry | {"figures": list(one.figures)}
+
+
+def reference_manifest(reference: Path = REFERENCE) -> dict[str, Any]:
+    """What the reference was made of; ReproduceError where there is none."""
+    file = reference / MANIFEST
+    if not file.is_file():
+        raise ReproduceError(f"{reference}: not a reference: it has no {MANIFEST}")
+    return dict(json.loads(file.read_text()))

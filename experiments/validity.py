@@ -1,0 +1,100 @@
+"""Whether a run may be believed: what was configured against what came out, at its start, in its middle, at its end.
+
+`problems` is a function of the run directory. A run with problems is kept, marked invalid with the reasons, and enters
+no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dmmlab.experiments import oracle, stats
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import CORE, RADIO
+from dmmlab.experiments.seen import Seen, SeenSession
+
+_PARTS = ("start", "middle", "end")
+_LEAST_PROBES = 5  # in a part, for a judgement of it
+_SETTLES_S = 1.0  # after a move
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far off the median of a part may be: round trips (ms), and probes sent later than they were due (ms)."""
+
+    delay_ms: float
+    late_ms: float
+
+
+LIMITS = {"virtual": Limits(0.2, 0.2), "real": Limits(5.0, 5.0)}
+
+
+def problems(run: RunDirectory) -> list[str]:
+    """One sentence for each thing that makes the run invalid.
+
+    Judged are the paths of sessions by method `fixed` over UDP, on links that neither jitter nor lose nor queue: for
+    the others what is configured says too little of a single packet. A run without such a session is not judged here.
+    """
+    looked_at, limits = Seen(run), LIMITS[run.manifest()["clock"]]
+    return [*_wrong_delays(looked_at, limits), *_late_probes(looked_at, limits)]
+
+
+def _wrong_delays(run: Seen, limits: Limits) -> Iterator[str]:
+    off: dict[str, list[float]] = {part: [] for part in _PARTS}
+    for one in run.sessions:
+        if not _plain(run, one):
+            continue
+        for probe in run.probes[one.one.name]:
+            expected_ms = _expected_ms(run, one, probe.sent_s)
+            if expected_ms is not None and probe.rtt_ms is not None:
+                off[_part(run, probe.sent_s)].append(probe.rtt_ms - expected_ms)
+    for part, values in off.items():
+        if len(values) >= _LEAST_PROBES and not abs(stats.median(values)) <= limits.delay_ms:
+            yield (
+                f"paths at the {part} of the run are {stats.median(values):+.3f} ms off what is configured; "
+                f"{limits.delay_ms:g} ms are allowed"
+            )
+
+
+def _late_probes(run: Seen, limits: Limits) -> Iterator[str]:
+    late: dict[str, list[float]] = {part: [] for part in _PARTS}
+    for one in run.sessions:
+        interval_s = one.one.entry.interval
+        if one.one.method != "fixed" or one.one.transport != "udp" or interval_s is None:
+            continue
+        for probe in run.probes[one.one.name]:
+            late[_part(run, probe.sent_s)].append((probe.sent_s - one.one.at_s - probe.seq * interval_s) * 1e3)
+    for part, values in late.items():
+        if len(values) >= _LEAST_PROBES and stats.quantile(values, 0.95) > limits.late_ms:
+            yield (
+                f"probes at the {part} of the run left {stats.quantile(values, 0.95):.3f} ms late (p95); "
+                f"{limits.late_ms:g} ms are allowed"
+            )
+
+
+def _part(run: Seen, at_s: float) -> str:
+    third = int(3 * at_s / run.scenario.duration)
+    return _PARTS[min(max(third, 0), 2)]
+
+
+def _plain(run: Seen, one: SeenSession) -> bool:
+    """By method `fixed` over UDP, and over links that do nothing but delay."""
+    if one.one.method != "fixed" or one.one.transport != "udp" or not one.row["anchor"]:
+        return False
+    scenario, entry = run.scenario, one.one.entry
+    ends = [(entry.from_, CORE), (RADIO, entry.to), *((router, CORE) for router in scenario.mobile_routers)]
+    links = [link for link in scenario.links if any(link.joins(*end) for end in ends)]
+    links += [link for link in scenario.links if set(link.between) <= set(scenario.mobile_routers)]
+    return not any(link.jitter or link.loss or link.rate for link in links)
+
+
+def _expected_ms(run: Seen, one: SeenSession, at_s: float) -> float | None:
+    """The configured round trip at a time; None around a move."""
+    scenario, node = run.scenario, one.one.entry.to
+    moves = scenario.moves_of(node)[1:]
+    if any(move.at - _SETTLES_S < at_s < move.at + move.gap + _SETTLES_S for move in moves):
+        return None
+    at_router = oracle.serving(scenario, node, at_s)
+    way = oracle.host_to_mn_s(scenario, one.one.entry.from_, node, one.row["anchor"], at_router) if at_router else None
+    return None if way is None else 2e3 * way
