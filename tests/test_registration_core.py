@@ -21,11 +21,36 @@ from dmmlab.nodes.registration.bindings import (
 )
 from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, Status
 from dmmlab.nodes.registration.server_core import ServerCore
-from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport, decode, encode
+from dmmlab.nodes.registration.wire import (
+    ATTRIBUTES,
+    REQUIRED,
+    Leg,
+    Message,
+    MessageType,
+    Mode,
+    Reason,
+    Transport,
+    WireError,
+    decode,
+    encode,
+)
 
 KEYS = {name: name.encode() * 8 for name in ("mn1", "mn2", "cn3")}
 EPOCH_S = 1_700_000_000.0
 SERVER = ("udp", "server", 48620)
+ANSWERS = (MessageType.INCOMING_ANSWER, MessageType.DECLINED)
+CHOICES: dict[str, list[object]] = {
+    "text": ["mn1", "mn2", "cn3", "x" * 255],
+    "address": ["10.1.0.2", "2001:db8::2"],
+    "u16": [0, 65535],
+    "u32": [0, 1, 10**5, 2**32 - 1],
+    "u64": [0, 2**64 - 1],
+    "mode": list(Mode),
+    "transport": list(Transport),
+    "reason": list(Reason),
+    "leg": list(Leg),
+    "service": [("echo", 7), ("x" * 20, 0)],
+}
 
 
 @dataclass
@@ -387,6 +412,52 @@ def test_malformed_and_misdirected_messages_are_logged_and_unanswered() -> None:
     assert world.server.datagrams_to_send() == []
     world.settle()
     assert world.refusals() == ["malformed"] * 4
+
+
+def signed_noise(seed: int) -> set[str]:
+    """What a server notes that is sent well-signed nonsense."""
+    rng = random.Random(seed)
+    world = World()
+    names, sequence = list(KEYS), 0
+    for _ in range(3000):
+        sequence += rng.choice((0, 1, 1, 1, 70))
+        message = Message(rng.choice(list(MessageType)), sequence, node=rng.choice(names))
+        for row in ATTRIBUTES[1:]:
+            if row.name in REQUIRED[message.type] or rng.random() < 0.3:
+                value = rng.choice(CHOICES[row.kind.name])
+                setattr(message, row.name, (value,) * rng.randint(1, 16) if row.many else value)
+        sessions = [*world.server.requests.sessions, *world.server.requests._pending]
+        if sessions and rng.random() < 0.5:
+            chosen = rng.choice(sessions)
+            message.session = chosen if message.session is not None else None
+            pending = world.server.requests._pending.get(chosen)
+            if pending is not None and rng.random() < 0.5:
+                message.node, message.type = pending.target, rng.choice(ANSWERS)
+                message.addresses, message.port, message.reason = ("10.1.0.2",), 7, Reason.DECLINED
+            message.sequence = chosen if message.type in ANSWERS else message.sequence
+        try:
+            data = encode(message, KEYS[message.node])
+        except WireError:
+            continue
+        source = (rng.choice(("udp", "leg", "tcp")), "10.9.0.9", rng.randint(1, 3))
+        world.server.receive(data, source, world.now)
+        world.settle()
+        world.now += rng.choice((0.0, 0.1, 1.0, 20.0))
+        world.server.handle_timer(world.now)
+    return {entry.name for entry in world.log}
+
+
+def test_nothing_that_a_node_may_sign_upsets_the_server() -> None:
+    noted = set[str]().union(*map(signed_noise, range(6)))
+    assert noted >= {
+        "registered",
+        "refused",
+        "expired",
+        "leg_opened",
+        "leg_retired",
+        "relay_closed",
+        "service_answered",
+    }
 
 
 # ---- loss

@@ -98,6 +98,7 @@ def test_noise_is_an_error() -> None:
         (b"\x01\x01a\x03\x03abc", "addresses"),
         (b"\x04\x02\x00\x07", "lacks node"),
         (b"\x01\x01a\x11\x02\x00\x07", "services"),
+        (b"\x01\x01a" + 17 * b"\x03\x04abcd", "more than 16 addresses"),
     ],
 )
 def test_attributes_must_make_sense(raw: bytes, complaint: str) -> None:

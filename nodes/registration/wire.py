@@ -35,6 +35,7 @@ HEADER = struct.Struct("!BBHQ")
 AUTHENTICATOR_BYTES = 16
 SMALLEST = HEADER.size + AUTHENTICATOR_BYTES
 LARGEST = 1200  # fits every path's MTU, as QUIC assumes (RFC 9000, 14)
+MOST_VALUES = 16  # of an attribute that may repeat: whatever is passed on still fits one message
 SEQUENCE_LIMIT = 1 << 63
 OPTIONAL_FROM = 128  # attributes from this code on may be ignored by who does not know them, as in STUN (RFC 8489)
 UNSIGNED = bytes(AUTHENTICATOR_BYTES)
@@ -301,7 +302,11 @@ def _read_attributes(message: Message, data: bytes, end: int) -> None:
             value = row.decode(data[start:place])
         except ValueError as error:
             raise WireError(f"{row.name}: {error}") from error
-        setattr(message, row.name, (*getattr(message, row.name), value) if row.many else value)
+        if row.many:
+            value = (*getattr(message, row.name), value)
+            if len(value) > MOST_VALUES:
+                raise WireError(f"more than {MOST_VALUES} {row.name}")
+        setattr(message, row.name, value)
 
 
 class Framer:
