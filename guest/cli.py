@@ -120,6 +120,8 @@ def exec_(
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has had enough, as in `... | head`
+        sys.exit(141)
     else:
         sys.exit(status)
 

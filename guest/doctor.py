@@ -169,6 +169,11 @@ def _install(package: str) -> str:
     return f"{'' if os.getuid() == 0 else 'sudo '}apt-get install {package}"
 
 
+def install_command(lacking: Iterable[Check]) -> str:
+    """One command for all packages that the remedies of these checks name."""
+    return _install(" ".join(dict.fromkeys(check.remedy.split()[-1] for check in lacking)))
+
+
 def guest_kernel(clock: str, building: Iterable[Check]) -> Check:
     """A kernel for the guest; if there is none, what its build is short of comes first."""
     for kernel in cached_kernels():
@@ -178,13 +183,12 @@ def guest_kernel(clock: str, building: Iterable[Check]) -> Check:
         return Check("guest kernel", True, f"Linux {stock.version}, {stock.path} (Debian's)")
     short_of = [check for check in building if not check.ok]
     if short_of:
-        packages = " ".join(dict.fromkeys(check.remedy.split()[-1] for check in short_of))
         names = ", ".join(check.name for check in short_of)
         return Check(
             "guest kernel",
             False,
             f"not built yet, and the build lacks {names}",
-            f"{_install(packages)} && {BUILD_COMMAND}",
+            f"{install_command(short_of)} && {BUILD_COMMAND}",
         )
     return Check("guest kernel", False, "not built yet", BUILD_COMMAND)
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dmmlab.guest import apt, selftest
+from dmmlab.guest import apt, doctor, selftest
 from dmmlab.guest.cache import (
     GuestKernel,
     cached_kernels,
@@ -33,6 +33,7 @@ from dmmlab.guest.cache import (
     version_key,
 )
 from dmmlab.guest.errors import GuestError, KernelRejectedError
+from dmmlab.guest.launch import die_with_parent
 from dmmlab.guest.progress import Reporter, Silent
 
 # 6.16 brought UML's seccomp mode; with ptrace a fork in the guest costs eight times as much.
@@ -40,7 +41,6 @@ MINIMUM_VERSION = "6.16"
 # Steps that make reports with the shipped configuration; only the progress bar believes in it.
 EXPECTED_STEPS = 1650
 SCRATCH_BYTES = 4 << 30
-TOOLS = ("make", "gcc", "flex", "bison", "bc", "xz", "tar", "strip", "dpkg-deb")
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ def build(source: Path | None = None, *, force: bool = False, report: Reporter |
 
 
 def _check_means() -> None:
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        raise GuestError(f"building the guest kernel needs {', '.join(missing)}: run guest/provision.sh")
+    lacking = [check for check in (*doctor.programs(doctor.BUILD_PROGRAMS), *doctor.headers()) if not check.ok]
+    if lacking:
+        names = ", ".join(check.name for check in lacking)
+        raise GuestError(f"building the guest kernel needs {names}: {doctor.install_command(lacking)}")
     free = shutil.disk_usage(kernels_root()).free
     if free < SCRATCH_BYTES:
         raise GuestError(
@@ -255,6 +256,7 @@ def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = Non
         text=True,
         errors="replace",
         start_new_session=True,
+        preexec_fn=die_with_parent,
     )
     try:
         assert process.stdout

@@ -135,7 +135,8 @@ def memory_directory(memory_mb: int) -> str:
     return tempfile.gettempdir()
 
 
-def _die_with_parent() -> None:  # runs between fork and exec
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child is killed when the thread that started it ends."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -157,7 +158,7 @@ def boot(
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "TMPDIR": memory_directory(job.memory_mb)},
             start_new_session=True,  # Ctrl-C at the terminal is ours to pass on
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     try:
         yield process
