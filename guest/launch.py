@@ -72,6 +72,8 @@ def execute(
         services=services,
         memory_mb=memory_mb,
     )
+    if os.environ.get("DMMLAB_GUEST"):
+        raise GuestError("this is the guest already: run the command as it is")
     chosen = kernel or find_kernel(clock)
     with job_directory() as directory:
         write_job(job, chosen, directory)

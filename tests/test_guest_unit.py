@@ -270,6 +270,24 @@ def test_leftovers_of_killed_launchers_are_swept_but_not_the_living(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_memory_goes_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def room(megabytes: int) -> None:
+        fields = [4096, 4096, *[megabytes * 256] * 3, *[0] * 5]
+        monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
+
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    room(4096)
+    assert launch.memory_directory(1024) == "/dev/shm"
+    room(64)  # what a container gets by default
+    assert launch.memory_directory(1024) == tempfile.gettempdir()
+
+
+def test_no_guest_inside_the_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMMLAB_GUEST", "virtual")
+    with pytest.raises(GuestError, match="the guest already"):
+        launch.execute(["true"], kernel=BUILT)
+
+
 def test_mconsole_request_is_framed_as_the_kernel_expects(tmp_path: Path) -> None:
     received = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
