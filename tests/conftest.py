@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from dmmlab.experiments.run import Progress, run_scenario
+from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.scenario import load
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import GuestError
 
@@ -19,3 +24,18 @@ def live_kernel() -> GuestKernel:
         if os.environ.get("DMMLAB_REQUIRE_LIVE") == "1":
             pytest.fail(f"DMMLAB_REQUIRE_LIVE=1 and {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def run(live_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunDirectory]:
+    """Runs a shipped scenario, with some of its keys replaced, in virtual time; fails if the run is not ok."""
+
+    def start(source: str = "two-mr", **overrides: Any) -> RunDirectory:
+        folder = tmp_path_factory.mktemp("run")
+        done = run_scenario(load(source, overrides), folder, "guest", "virtual", Progress())
+        outcome = done.outcome()
+        assert outcome is not None
+        assert outcome["outcome"] == "ok", outcome["reason"]
+        return done
+
+    return start

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from dmmlab.experiments.oracle import Oracle
-from dmmlab.experiments.run import Progress, run_scenario
 from dmmlab.experiments.rundir import RunDirectory, read_csv
 from dmmlab.experiments.scenario import load, sessions_of
 from dmmlab.guest.cache import GuestKernel
@@ -29,19 +28,6 @@ P2 = {"name": "P2", "at": "12s", "from": "CN2", "to": "MN1", "anchor": "MR2", "i
 THREE_MOVES = [{"at": f"{5 * turn}s", "node": "MN1", "to": f"MR{1 + turn % 2}"} for turn in range(4)]
 
 Run = Callable[..., RunDirectory]
-
-
-@pytest.fixture(scope="module")
-def run(live_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    def start(source: str = "two-mr", **overrides: Any) -> RunDirectory:
-        folder = tmp_path_factory.mktemp("run")
-        done = run_scenario(load(source, overrides), folder, "guest", "virtual", Progress())
-        outcome = done.outcome()
-        assert outcome is not None
-        assert outcome["outcome"] == "ok", outcome["reason"]
-        return done
-
-    return start
 
 
 @pytest.fixture(scope="module")

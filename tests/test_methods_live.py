@@ -1,0 +1,112 @@
+"""The methods where it gets hard: lost signalling, stale and dead addresses, no redirect, other ways to the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dmmlab.experiments.rundir import RunDirectory, read_csv
+from dmmlab.experiments.scenario import load
+
+pytestmark = pytest.mark.live
+
+Run = Callable[..., RunDirectory]
+METHODS = ["fixed", "ddns", "p2p", "central", "combined"]
+
+
+def links(**extra: dict[str, str]) -> list[dict[str, Any]]:
+    """The links of `two-mr`, those to the named nodes with some keys replaced."""
+    found: list[dict[str, Any]] = load("two-mr").model_dump(mode="json", by_alias=True)["links"]
+    for link in found:
+        for end in link["between"]:
+            link |= extra.get(end, {})
+    return found
+
+
+def session(name: str, at: str, **keys: Any) -> dict[str, Any]:
+    return {"name": name, "at": at, "from": "CN3", "to": "MN1", **keys}
+
+
+def test_what_dies_without_the_redirect_and_what_does_not(run: Run) -> None:
+    stream = {"method": METHODS, "transport": ["udp", "tcp"], "interval": "100ms", "duration": "12s"}
+    done = run("two-mr-no-redirect", sessions=[session("S", "5s", **stream)])
+    answered: dict[str, list[bool]] = {}
+    for row in read_csv(done.probes):
+        if row["sent_s"] and float(row["sent_s"]) > 12:
+            answered.setdefault(row["session"], []).append(bool(row["received_s"]))
+    for name, answers in answered.items():
+        assert all(answers) if "central" in name else not any(answers), name
+    assert {"S.central.udp", "S.central.tcp", "S.p2p.udp"} <= set(answered)
+
+
+def test_thirty_percent_of_the_signalling_lost(run: Run) -> None:
+    """Every session ends with an outcome, most of them well, and the server has one binding for each node."""
+    lossy = {"loss": "30%"}
+    done = run(
+        links=links(SERVER=lossy, DDNS=lossy, RESOLVER=lossy),
+        sessions=[session("L", "3s", method=METHODS, repeat=20, every="200ms")],
+        duration="60s",
+        movement=[{"at": "0s", "node": "MN1", "to": "MR1"}],
+    )
+    rows = read_csv(done.sessions)
+    assert len(rows) == 100
+    assert {row["outcome"] for row in rows} <= {"ok", "retried", "timeout", "refused"}
+    assert sum(row["outcome"] in ("ok", "retried") for row in rows) >= 90
+    ended = {event["session"] for event in done.timeline() if event["event"] in ("session_ended", "session_failed")}
+    assert ended == {row["session"] for row in rows}
+    registered = [e for e in done.timeline() if e["source"] == "SERVER" and e["event"] == "registered"]
+    assert registered
+    by_node: dict[str, list[Any]] = {}
+    for event in registered:
+        by_node.setdefault(event["node"], []).append(event["sequence"])
+    assert all(len(set(sequences)) == len(sequences) for sequences in by_node.values())
+
+
+def test_a_dead_address_is_looked_up_again(run: Run) -> None:
+    """Without redirect the resolver's old answer leads nowhere; asked after it has expired, it leads to the node."""
+    done = run(
+        "two-mr-no-redirect",
+        ddns={"ttl": "2s"},
+        retry={"after": "1s", "attempts": 5},
+        sessions=[session("W", "9.5s", method="ddns"), session("X", "10.5s", method="ddns")],
+    )
+    first, second = read_csv(done.sessions)
+    assert (first["outcome"], first["path"]) == ("ok", "direct")
+    assert (second["outcome"], second["path"], second["anchor"]) == ("retried", "direct", "MR2")
+    assert float(second["setup_ms"]) > 1000
+
+
+def test_a_stale_address_that_the_redirect_delivers_is_no_failure(run: Run) -> None:
+    done = run(sessions=[session("W", "9.5s", method="ddns"), session("X", "11s", method="ddns")])
+    row = read_csv(done.sessions)[1]
+    assert (row["outcome"], row["path"], row["anchor"], row["serving"]) == ("ok", "redirect", "MR1", "MR2")
+    assert float(row["setup_ms"]) == pytest.approx(float(row["expected_setup_ms"]), abs=0.2)
+
+
+def test_sessions_that_are_opened_while_the_node_is_away_end_somehow(run: Run) -> None:
+    done = run(sessions=[session("G", "9.95s", method=METHODS, repeat=6, every="20ms")])
+    rows = read_csv(done.sessions)
+    assert {row["outcome"] for row in rows} <= {"ok", "retried", "timeout", "refused"}
+    for row in rows:
+        if row["method"] != "fixed":  # which has nobody to ask, and is lost if its one packet is
+            assert row["outcome"] in ("ok", "retried"), row
+
+
+def test_servers_found_by_dns_and_spoken_to_over_tcp(run: Run) -> None:
+    done = run(
+        discovery="dns",
+        registration={"lifetime": "300s", "control": "tcp"},
+        sessions=[session("D", "3s", method=METHODS), session("E", "15s", method=METHODS)],
+    )
+    discovered = [event for event in done.timeline() if event["event"] == "server_discovered"]
+    assert {event["source"] for event in discovered} == {"CN3", "MN1"}
+    assert all(event["status"] == "ok" for event in discovered)
+    assert all(row["outcome"] == "ok" for row in read_csv(done.sessions))
+
+
+def test_the_old_address_may_stay_in_the_zone_beside_the_new_one(run: Run) -> None:
+    done = run(ddns={"ttl": "1s", "old_address": "keep"}, sessions=[session("K", "15s", method="ddns")])
+    (found,) = [event for event in done.timeline() if event["event"] == "lookup_ended"]
+    assert sorted(found["addresses"]) == ["10.1.1.100", "10.1.2.100"]
