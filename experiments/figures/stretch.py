@@ -76,13 +76,13 @@ def _moves(load: Load) -> Scenario:
 
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
-    """Each session on an old address over the session on the new address that ran beside it."""
+    """Each session on its node's first address over the session on the new address that ran beside it."""
     rows: list[Row] = []
     for run in seen(runs):
         found = [one for one in run.sessions if one.one.method == "fixed" and one.worked and one.row["serving"]]
         for one in found:
             direct = [other for other in found if _beside(one, other) and other.row["anchor"] == other.row["serving"]]
-            if direct and (one.row["anchor"] != one.row["serving"] or one is direct[0]):
+            if direct and one.row["anchor"] == run.scenario.moves_of(one.row["mn"])[0].to:
                 rows.append(_row(run, one, direct[0]))
     return sorted((row for row in rows if row["x"] is not None), key=lambda r: (r["panel"], r["series"], r["x"]))
 

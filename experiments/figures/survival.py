@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments import stats, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
@@ -26,9 +26,11 @@ from dmmlab.experiments.scenario import Scenario
 from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _RING, _RESIDENCE_S, _DURATION_S = 8, 20.0, 600.0
-_LENGTHS_S = (5, 10, 20, 40, 80)
+_LENGTHS_S = (5, 10, 20, 40, 60, 80)
 _EACH = 30  # sessions of each length and transport
 _SEED = 7
+_MOVE_S = 0.3  # around a move: what is sent then says nothing of a session
+_PATIENCE_MS = 10_000.0
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -92,11 +94,22 @@ def _moves_within(run: Seen, one: SeenSession) -> int:
 
 
 def _move_times(run: Seen, one: SeenSession) -> list[float]:
-    """Moves between the first and the last packet that the session should have."""
-    way = oracle.host_to_mn_s(run.scenario, one.row["cn"], one.row["mn"], one.row["anchor"], one.row["anchor"]) or 0.0
-    last_s = one.one.at_s + (one.one.entry.duration or 0.0) - (one.one.entry.interval or 0.0)
+    """Moves between the session's start and the probe by which it is judged."""
+    last_s = one.one.at_s + _judged(run, one) * (one.one.entry.interval or 0.0)
+    return [move.at for move in run.scenario.moves_of(one.one.entry.to) if one.one.at_s < move.at <= last_s]
+
+
+def _judged(run: Seen, one: SeenSession) -> int:
+    """The last probe that is not sent in the middle of a move: that one alone would be lost whatever comes of the
+    session."""
     moves = run.scenario.moves_of(one.one.entry.to)
-    return [move.at for move in moves if one.one.at_s < move.at <= last_s + 2 * way]
+    number = one.one.count - 1
+    while number > 0:
+        sent_s = one.one.at_s + number * (one.one.entry.interval or 0.0)
+        if not any(move.at - _MOVE_S < sent_s < move.at + move.gap + _MOVE_S for move in moves):
+            break
+        number -= 1
+    return number
 
 
 def _may_survive(run: Seen, one: SeenSession) -> bool:
@@ -105,10 +118,14 @@ def _may_survive(run: Seen, one: SeenSession) -> bool:
 
 
 def _survived(run: Seen, one: SeenSession) -> bool:
-    """Its last two probes were sent and answered; of a TCP session, all of them: a stream has no gaps."""
-    probes = {probe.seq: probe for probe in run.probes[one.one.name]}
-    wanted = range(one.one.count) if one.one.transport == "tcp" else (one.one.count - 2, one.one.count - 1)
-    return all(number in probes and probes[number].rtt_ms is not None for number in wanted)
+    """Its last probe was sent and answered in time; of a TCP session, all up to that one: a stream has no gaps.
+
+    In time, because TCP repeats itself for minutes: a node that comes back after a tour finds it still trying.
+    """
+    probes, last = {probe.seq: probe for probe in run.probes[one.one.name]}, _judged(run, one)
+    wanted = range(last + 1) if one.one.transport == "tcp" else (last,)
+    rtts = [probes[number].rtt_ms if number in probes else None for number in wanted]
+    return all(rtt is not None and rtt <= _PATIENCE_MS for rtt in rtts)
 
 
 def check(rows: list[Row]) -> list[str]:
@@ -131,25 +148,33 @@ def plot(rows: list[Row], about: About) -> Drawing:
         for redirect, look in style.REDIRECT.items():
             for transport, marker in (("udp", "o"), ("tcp", "^")):
                 mine = [r for r in rows if (r["panel"], r["redirect"], r["transport"]) == (panel, redirect, transport)]
-                shift = 1.0 if transport == "udp" else 1.04 if panel == "length" else 1.0
-                points = [(row["x"] * shift, row["share"]) for row in mine]
+                points = [(_place(row), row["share"]) for row in mine]
                 drawn = look._replace(marker=marker, label=f"{look.label}, {transport.upper()}")
                 style.line(axis, drawn, points, [(row["low"], row["high"]) for row in mine])
-        style.closed_form(axis, [(r["x"], r["expected"]) for r in rows if r["panel"] == panel and r["n"] >= 10])
+        style.closed_form(axis, [(_place(row), row["expected"]) for row in rows if row["panel"] == panel])
         axis.set_xlabel(labels[panel])
     axes[0].set_xscale("log", base=2)
     axes[0].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes[0].set_ylabel("share of sessions that survive")
-    axes[0].legend(loc="lower left")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
     n = min(row["n"] for row in rows if row["panel"] == "length")
     caption = (
         "Sessions that live to their end while their mobile node goes from router to router, against their length "
         "in residence times (left) and against the moves that they see (right). A UDP session survives if its "
-        "last two probes are answered, a TCP session if its whole stream is. Sessions begin at random times; n = "
-        f"{n} at each point on the left; bars are 95 % confidence intervals (Wilson), rings the closed form: "
-        f"without the redirect a session dies with the first move. {about}"
+        f"last probe is answered, a TCP session if its whole stream is, each within {_PATIENCE_MS / 1e3:g} s: TCP "
+        "repeats itself for longer, and a node that comes round to its old router finds it still trying. Sessions "
+        f"begin at random times; n = {n} at each point on the left. Bars are 95 % confidence intervals (Wilson), "
+        f"rings the closed form: without the redirect a session dies with the first move. {about}"
     )
     return Drawing(figure, caption)
+
+
+def _place(row: Row) -> float:
+    """TCP's points stand a little to the right of UDP's, which they would hide."""
+    if row["transport"] == "udp":
+        return float(row["x"])
+    return float(row["x"] * 1.06 if row["panel"] == "length" else row["x"] + 0.1)
 
 
 FIGURE = FigureKind(
