@@ -39,13 +39,15 @@ class Dhcp:
 
 @dataclass(frozen=True, slots=True)
 class Dns:
-    """A query or its answer; ``client`` is the asking end's address and port."""
+    """A query or its answer, or an update and its; ``client`` is the asking end's address and port, ``data`` all of
+    the message that was captured."""
 
     transaction: int
     client: tuple[str, int]
     answer: bool
     name: str
     kind: str
+    data: bytes
 
     @property
     def question(self) -> tuple[str, str]:
@@ -170,7 +172,7 @@ class Reader:
         transaction, flags, name, kind = said
         answer, rcode = bool(flags & 0x8000), flags & 0x000F
         client = (frame.destination, frame.destination_port) if answer else (frame.source, frame.source_port)
-        detail = Dns(transaction, client, answer, name, kind)
+        detail = Dns(transaction, client, answer, name, kind, data)
         result = f" {dns.rcode.to_text(dns.rcode.Rcode(rcode))}" if answer and rcode else ""
         if (flags >> 11) & 0x0F == _UPDATE:
             text = f"{'answer' if answer else 'update'}{result}"
