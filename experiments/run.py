@@ -75,9 +75,9 @@ def prepare(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> Ru
 def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
     """The running scenario at the Mininet prompt, on this process's terminal; returns the exit status."""
     command = [*_command(prepare(scenario, out, runtime, clock)), "--shell"]
-    if runtime == "native":
-        return subprocess.run(command).returncode
     _compile()
+    if runtime == "native":
+        return subprocess.run(isolation.as_root(command)).returncode
     return terminal.shell(command, writable=[out], clock=clock, services=False)
 
 
@@ -128,6 +128,7 @@ def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int,
 
 
 def _natively(run: RunDirectory, progress: Progress) -> tuple[int, str]:
+    _compile()
     with (run.log / "runner.log").open("w+") as errors:
         process = isolation.popen(_command(run), stdout=subprocess.PIPE, stderr=errors)
         try:
@@ -136,8 +137,7 @@ def _natively(run: RunDirectory, progress: Progress) -> tuple[int, str]:
                 progress.line(line)
             status = process.wait()
         except BaseException:
-            process.kill()
-            process.wait()
+            isolation.end(process)
             raise
         errors.seek(0)
         return status, errors.read()
@@ -156,7 +156,8 @@ class _Lines:
 
 
 def _compile() -> None:
-    """Byte code for what the guest will import: it cannot write its own, and would compile everything each time."""
+    """Byte code for what the runner will import: the guest cannot write its own and would compile everything each
+    time, and what root writes natively would be root's."""
     here = Path(__file__).resolve().parent.parent
     for folder in FOLDERS:
         compileall.compile_dir(str(here / folder), quiet=2)
