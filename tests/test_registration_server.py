@@ -103,6 +103,7 @@ def test_the_three_modes(server: Process, control: str) -> None:
         await cn.close()
 
     run(scene)
+    assert server.end() == 0  # the log is whole once the server has ended
     names = [event["event"] for event in server.events()]
     for name in (
         "registered",

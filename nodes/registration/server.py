@@ -232,7 +232,7 @@ class Stream(asyncio.Protocol):
             for message in self._framer.feed(data):
                 self._server.receive_stream(message, self._peer)
         except WireError as error:
-            self._server.note("refused", reason="malformed", source=spell(self._peer), detail=str(error))
+            self._server.note("refused", reason="malformed", peer=spell(self._peer), detail=str(error))
             self._transport.abort()
 
     def connection_lost(self, _error: Exception | None) -> None:

@@ -227,4 +227,4 @@ class ServerCore:
             self.send(encode(refusal, None), source)
 
     def _note_refusal(self, now: float, source: Peer, reason: Reason, **fields: object) -> None:
-        self.note(now, "refused", reason=reason.name.lower(), source=spell(source), **fields)
+        self.note(now, "refused", reason=reason.name.lower(), peer=spell(source), **fields)
