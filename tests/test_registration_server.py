@@ -112,6 +112,7 @@ def test_the_three_modes(server: Process, control: str) -> None:
         "relay_opened",
         "relay_closed",
         "deregistered",
+        "refused",
     ):
         assert name in names
     assert all(event["source"] == "server" and isinstance(event["time_ns"], int) for event in server.events())

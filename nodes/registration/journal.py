@@ -24,7 +24,7 @@ class Journal:
 
     def _line(self, event: Noted) -> str:
         head = {"time_ns": int(event.time_s * 1e9), "source": self._source, "event": event.name}
-        return json.dumps(head | event.fields | head)  # no field may pass for the head + "\n"
+        return json.dumps(head | event.fields | head) + "\n"  # no field may pass for the head
 
     def close(self) -> None:
         """Close the file."""
