@@ -22,6 +22,7 @@ from dmmlab.guest.errors import GuestError, NoKernelError
 if TYPE_CHECKING:
     from dmmlab.experiments.run import Clock, Runtime
 
+OF_ONE_RUN = ("F1", "F2", "F3")
 HELD, DID_NOT_HOLD, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -170,7 +171,7 @@ def figures(ids: tuple[str, ...], sources: tuple[Path, ...], out: Path) -> None:
 
 
 def _draw(ids: tuple[str, ...] | None, sources: list[Path], out: Path) -> list[Path]:
-    """Draws the figures ``ids``, or all that these runs allow."""
+    """Draws the figures ``ids`` (with None: those of a single run), or all that these runs allow if none is named."""
     from dmmlab.experiments import figures as drawing
 
     unknown = [name for name in ids or () if name not in drawing.FIGURES]
@@ -178,7 +179,7 @@ def _draw(ids: tuple[str, ...] | None, sources: list[Path], out: Path) -> list[P
         raise click.UsageError(f"unknown figure {unknown[0]}; known are {', '.join(drawing.FIGURES)}")
     runs, drawn = drawing.finished(sources), []
     for kind in drawing.FIGURES.values():
-        if ids and kind.id not in ids:
+        if (ids or ids is None) and kind.id not in (OF_ONE_RUN if ids is None else ids):
             continue
         try:
             drawn.append(drawing.write(kind, runs, out))

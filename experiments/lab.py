@@ -66,11 +66,12 @@ class Lab:
         self._folder = Path(tempfile.mkdtemp(prefix="dmmlab-"))
 
     # -- starting and stopping ----------------------------------------------------------------------------------
-    def start(self, name: str, host: str, argv: Sequence[str]) -> None:
-        """Starts a daemon on ``host``; what it prints goes to ``log/NAME.log``."""
-        with (self.run.log / f"{name}.log").open("ab") as output:
+    def start(self, name: str, host: str, argv: Sequence[str], output: Path | None = None) -> None:
+        """Starts a daemon on ``host``; what it says goes to ``log/NAME.log``, its standard output to ``output``."""
+        log = self.run.log / f"{name}.log"
+        with log.open("ab") as errors, (output or log).open("ab") as out:
             self._daemons[name] = self.network.popen(
-                host, list(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                host, list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=errors
             )
 
     def fork(self, name: str, host: str, main: Callable[[list[str]], int | None], argv: Sequence[str]) -> None:
@@ -211,7 +212,7 @@ class Lab:
         ends += [(node.name, node.interface) for node in self.plan.mobile_nodes]
         ends.append((CONTROLLER, self.plan.control.interface))
         for name, interface in ends:
-            self.start(f"tcpdump-{name}", name, capture.argv(interface, self.run.pcap(name)))
+            self.start(f"tcpdump-{name}", name, capture.argv(interface), self.run.pcap(name))
         for name, _ in ends:
             self.await_output(f"tcpdump-{name}", "listening on")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 SNAP_BYTES = 512  # the head of every packet, and the whole of any signalling message over UDP that we send
 
 
-def argv(interface: str, file: Path) -> list[str]:
-    """tcpdump into ``file`` until SIGTERM. Packets are written as they come: a run that is cut short keeps its own."""
+def argv(interface: str) -> list[str]:
+    """tcpdump onto standard output until SIGTERM. Packets are written as they come: a run cut short keeps its own.
+
+    Standard output, because a file of its own tcpdump would give to another user, which an unprivileged guest cannot.
+    """
     return [
         "tcpdump",
         f"--interface={interface}",
@@ -18,5 +19,5 @@ def argv(interface: str, file: Path) -> list[str]:
         f"--snapshot-length={SNAP_BYTES}",
         "--relinquish-privileges=root",
         "-w",
-        str(file),
+        "-",
     ]
