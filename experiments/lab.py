@@ -22,6 +22,7 @@ from pathlib import Path
 
 from mininet.cli import CLI
 
+from dmmlab.experiments import clockwatch
 from dmmlab.experiments.layout import (
     REGISTRATION_PORT,
     ZONE,
@@ -40,7 +41,7 @@ from dmmlab.nodes import capture, correspondent, dhcp, mobile_node, service
 from dmmlab.nodes.ddns.daemons import Named, Unbound
 from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.registration import server
-from dmmlab.topologies.build import Network
+from dmmlab.topologies.build import SWITCH_SIDE, Network
 from dmmlab.topologies.links import enter, inside
 from dmmlab.topologies.openvswitch import OpenVSwitch
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
@@ -243,6 +244,17 @@ class Lab:
         for name in active:
             self.await_event(name, "ready")
 
+    def watch_clock(self) -> None:
+        """In real time: what `clockwatch` looks at beside the run."""
+        self.measure_paths("before", -1.0)
+        self.fork(clockwatch.SOURCE, SWITCH_SIDE, clockwatch.watch, [str(self.run.events_of(clockwatch.SOURCE))])
+        self.await_event(clockwatch.SOURCE, "ready")
+
+    def measure_paths(self, when: str, at_s: float) -> None:
+        """Round trips of all paths that are there at ``at_s`` of the scenario's time, beside the configured ones."""
+        log = EventLog(self.run.events_of(clockwatch.SOURCE), clockwatch.SOURCE)
+        clockwatch.measure(log, when, clockwatch.paths(self.scenario, self.plan, at_s), self.network.pid)
+
     def play(self, start_ns: int, tell: Callable[[float], None]) -> None:
         """Moves the mobile nodes as the scenario says, until its end; tells what share of it is over."""
         steps: list[tuple[float, Callable[[], None]]] = []
@@ -339,6 +351,9 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
             lab.start_registration_server()
         lab.await_event("controller", "ready")
         say(phase="agents")
+        watched = manifest["clock"] == "real"
+        if watched:
+            lab.watch_clock()
         lab.start_mobile_nodes()
         start_ns = math.ceil((time.time_ns() / 1e9) + _LEAD_S) * 10**9
         lab.start_correspondents(start_ns)
@@ -352,6 +367,8 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
             lab.leave()
             return
         lab.play(start_ns, lambda share: say(progress=share))
+        if watched:
+            lab.measure_paths("after", scenario.duration)
         lab.dump_flows()
         say(phase="stopping")
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmmlab.experiments import oracle, packets, signalling
+from dmmlab.experiments import clockwatch, oracle, packets, signalling, validity
 from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
 from dmmlab.experiments.scenario import SERVER, Movement, OneSession, Scenario, parse, sessions_of
@@ -106,7 +106,8 @@ def reduce(run: RunDirectory) -> None:
 
 
 def problems(run: RunDirectory) -> list[str]:
-    """What makes a run invalid: packets that a capture lost, an agent that reported an error."""
+    """What makes a run invalid: packets that a capture lost, a machine that did not keep time, paths that were not
+    what is configured."""
     found = []
     for log in sorted(run.log.glob("tcpdump-*.log")):
         dropped = re.search(r"(\d+) packets dropped by kernel", log.read_text())
@@ -114,7 +115,7 @@ def problems(run: RunDirectory) -> list[str]:
             found.append(f"{log.stem}: the capture did not end properly")
         elif int(dropped[1]):
             found.append(f"{log.stem}: {dropped[1]} packets were not captured")
-    return found
+    return [*found, *clockwatch.problems(run), *validity.problems(run)]
 
 
 def _load(run: RunDirectory) -> Raw:

@@ -1,0 +1,82 @@
+"""Judges what `make vm-test` brought out of the machine: ``verdict.py DIR``; exit status 0 if all holds, else 1.
+
+The run itself may be invalid (emulated CPUs are slow): then its gate must have said why, and the delays are shown but
+not held against it. Everything else must hold either way.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from dmmlab.experiments.rundir import RunDirectory, read_csv
+from dmmlab.experiments.scenario import METHODS
+
+ALLOWED_MS = 3.0
+AGAIN_S = 120  # for provisioning a second time; emulated, each process that it starts takes a tenth of a second
+TOGETHER = 50  # probes in a row at the end of P1, all answered
+
+
+def main() -> int:
+    out = Path(sys.argv[1])
+    machine, times = (json.loads((out / name).read_text()) for name in ("machine.json", "provisioning.json"))
+    say(f"accelerator {machine['accelerator']}, machine up {machine['wall_s']} s")
+    say(f"provisioning {times['first_s']} s, again {times['again_s']} s")
+    faults = [] if times["again_s"] <= AGAIN_S else [f"provisioning again took {times['again_s']} s"]
+    if (said := (out / "again.log").read_text().strip()) != "":
+        faults.append(f"provisioning again did something: {said.splitlines()[0]}")
+    run = RunDirectory(out / "native" / "two-mr")
+    outcome = run.outcome() or {"outcome": "missing", "reason": "there is no outcome.json"}
+    say(f"the gate's verdict: {outcome['outcome']}" + (f": {outcome['reason']}" if outcome["reason"] else ""))
+    if outcome["outcome"] not in ("ok", "invalid") or (outcome["outcome"] == "invalid" and not outcome["reason"]):
+        faults.append(f"the run is {outcome['outcome']}: {outcome['reason']}")
+    else:
+        faults += [*methods(run), *survival(run), *delays(run, strict=outcome["outcome"] == "ok")]
+    for fault in faults:
+        say(f"FAULT: {fault}")
+    say(f"{'nothing' if not faults else len(faults)} to complain of")
+    return 1 if faults else 0
+
+
+def methods(run: RunDirectory) -> Iterator[str]:
+    """Each method found the node before and after the move, and each of its sessions was answered."""
+    rows = read_csv(run.sessions)
+    for method in METHODS:
+        for serving in ("MR1", "MR2"):
+            mine = [row for row in rows if row["method"] == method and row["serving"] == serving]
+            bad = [row["session"] for row in mine if row["outcome"] not in ("ok", "retried")]
+            if not mine or bad:
+                yield f"{method} at {serving}: {len(mine)} sessions, without success: {', '.join(bad) or 'all'}"
+
+
+def survival(run: RunDirectory) -> Iterator[str]:
+    """P1 began before the move, on the first address, and is answered to its end."""
+    last = [row for row in read_csv(run.probes) if row["session"] == "P1" and row["sent_s"]][-TOGETHER:]
+    lost = sum(not row["received_s"] for row in last)
+    say(f"P1: {TOGETHER - lost} of its last {TOGETHER} probes answered")
+    if len(last) < TOGETHER or lost:
+        yield f"P1 did not survive the move: {lost} of its last {len(last)} probes lost"
+
+
+def delays(run: RunDirectory, strict: bool) -> Iterator[str]:
+    """The median of measured minus expected, per method and place, over UDP and TCP."""
+    off: dict[tuple[str, str], list[float]] = {}
+    for row in read_csv(run.sessions):
+        if row["setup_ms"] and row["expected_setup_ms"] and row["outcome"] == "ok":
+            key = (row["method"], row["serving"])
+            off.setdefault(key, []).append(float(row["setup_ms"]) - float(row["expected_setup_ms"]))
+    for (method, serving), values in sorted(off.items()):
+        say(f"{method:9} {serving}: set-up {median(values):+7.3f} ms off its closed form (median of {len(values)})")
+        if strict and abs(median(values)) > ALLOWED_MS:
+            yield f"{method} at {serving}: the median is {median(values):+.3f} ms off; {ALLOWED_MS:g} are allowed"
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"vm-test: {line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
