@@ -139,7 +139,7 @@ def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
     if outcome["outcome"] == "failed":
         click.echo(f"{run.root}: failed: {outcome['reason']}", err=True)
     else:
-        console.sessions(str(run.root), read_csv(run.sessions), read_csv(run.handovers))
+        console.sessions(str(run.root), read_csv(run.sessions), read_csv(run.handovers), read_csv(run.probes))
         if outcome["outcome"] == "invalid":
             click.echo(f"{run.root}: invalid: {outcome['reason']}", err=True)
         for figure in _draw(None, [run.root], run.figures):

@@ -85,7 +85,12 @@ def _extra(jitter: float, loss: float, rate: float | None) -> str:
     return ", ".join(words)
 
 
-def sessions(title: str, rows: Sequence[dict[str, str]], handovers: Sequence[dict[str, str]]) -> None:
+def sessions(
+    title: str,
+    rows: Sequence[dict[str, str]],
+    handovers: Sequence[dict[str, str]],
+    probes: Sequence[dict[str, str]],
+) -> None:
     """What came out of a run: its sessions beside the closed form, and its handovers.
 
     Sessions of one entry, method, transport, path and closed form share a line, with their medians.
@@ -94,11 +99,15 @@ def sessions(title: str, rows: Sequence[dict[str, str]], handovers: Sequence[dic
     for row in rows:
         keys = ("method", "transport", "path", "outcome", "expected_setup_ms")
         groups.setdefault((row["session"].split(".")[0], *(row[key] for key in keys)), []).append(row)
+    rtts: dict[str, list[str]] = {}
+    for probe in probes:
+        rtts.setdefault(probe["session"], []).append(probe["rtt_ms"])
     shown = []
     for (entry, method, transport, path, outcome, expected), group in groups.items():
         delays = [_median([row[key] for row in group]) for key in ("lookup_ms", "connect_ms", "setup_ms")]
-        shown.append((entry, method, transport, str(len(group)), *delays, _short(expected), path, outcome))
-    columns = ["session", "method", "transport", "n", "lookup ms", "connect ms", "set-up ms", "expected ms"]
+        rtt = _median([value for row in group for value in rtts.get(row["session"], [])])
+        shown.append((entry, method, transport, str(len(group)), *delays, _short(expected), rtt, path, outcome))
+    columns = ["session", "method", "transport", "n", "lookup ms", "connect ms", "set-up ms", "expected ms", "rtt ms"]
     table(f"{title}: sessions (medians)", [*columns, "path", "outcome"], shown)
     if handovers:
         heads = [key.replace("_s", " s").replace("_", " ") for key in HANDOVERS]

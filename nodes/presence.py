@@ -29,12 +29,15 @@ class Presence:
         self._registrar: Registrar | None = None
         self._making = asyncio.Lock()
         self._zone = ZoneUpdater(told.zone, log) if told.zone is not None else None
+        self._updating: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def announce(self, address: str, deprecated: Sequence[str]) -> None:
         """``address`` is the one for new sessions from now on; ``deprecated`` ones are kept, newest first."""
         if self._zone is not None:
-            self._start(self._zone.update(address, deprecated))
+            if self._updating is not None:  # updates have no order (RFC 2136): an older one must not come last
+                self._updating.cancel()
+            self._updating = self._start(self._zone.update(address, deprecated))
         if self._told.account is not None:
             self._start(self._register(self._told.account, address, deprecated))
 
@@ -44,10 +47,11 @@ class Presence:
                 self._registrar = await Registrar.at(account, self._told, self._log)
         await self._registrar.update(address, deprecated)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -99,7 +103,9 @@ class Registrar:
         # a correspondent that asks the server meanwhile should get the new address.
         legs = asyncio.create_task(self._move_legs(address)) if moved else None
         await asyncio.sleep(0)
-        outcome = await self._client.register(self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s)
+        outcome = await self._client.register(
+            self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s, services=SERVICES
+        )
         reason = outcome.reason.name.lower() if outcome.reason is not None else ""
         self._log.emit(
             "registered", address=address, outcome=outcome.status.value, reason=reason, attempts=outcome.attempts

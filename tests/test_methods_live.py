@@ -110,3 +110,18 @@ def test_the_old_address_may_stay_in_the_zone_beside_the_new_one(run: Run) -> No
     done = run(ddns={"ttl": "1s", "old_address": "keep"}, sessions=[session("K", "15s", method="ddns")])
     (found,) = [event for event in done.timeline() if event["event"] == "lookup_ended"]
     assert sorted(found["addresses"]) == ["10.1.1.100", "10.1.2.100"]
+
+
+def test_a_bulk_transfer_by_every_method_arrives_whole_across_a_move(run: Run) -> None:
+    """2 Mbit/s on the radio: 500 kB take two seconds and more, the move falls into them."""
+    slow = links(radio={"rate": "2mbit"})
+    done = run(
+        links=slow,
+        sessions=[
+            session(f"T{n}", "9.4s", method=method, transport="tcp", size="300kB") for n, method in enumerate(METHODS)
+        ],
+        duration="60s",
+    )
+    checked = [event for event in done.timeline() if event["event"] == "bulk_checked"]
+    assert len(checked) == len(METHODS)
+    assert all(event["intact"] is True and event["time_s"] > 10.1 for event in checked)
