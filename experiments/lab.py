@@ -300,11 +300,13 @@ class Lab:
         self.log.emit("attached", mn=move.node, to=move.to)
 
     def dump_flows(self) -> None:
-        """What the switches hold at the end, for who wants to know: ``log/SWITCH.flows``."""
+        """What the switches hold at the end, for who wants to know: ``log/SWITCH.flows``, and ``log/datapath``."""
         for router in self.plan.mobile_routers:
             argv = ["ovs-ofctl", "--protocols=OpenFlow13", "dump-flows", router.switch]
             with (self.run.log / f"{router.switch}.flows").open("wb") as output:
                 subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False)
+        with (self.run.log / "datapath").open("wb") as output:
+            subprocess.run(["ovs-appctl", "--timeout=5", "dpif/show"], stdout=output, stderr=output, check=False)
 
 
 def _let_others_first(pid: int, thread: str) -> None:
@@ -338,7 +340,7 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         say(phase="Open vSwitch")
         stack.enter_context(OpenVSwitch(Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))))
         say(phase="network")
-        network = stack.enter_context(Network(plan, scenario.seed))
+        network = stack.enter_context(Network(plan, scenario.seed, manifest.get("datapath", "system")))
         lab = Lab(scenario, plan, run, network)
         stack.callback(lab.stop)
         say(phase="controller, DHCP, captures")

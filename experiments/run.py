@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Literal
 from dmmlab.experiments import environment, isolation, records
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
-from dmmlab.guest import terminal
+from dmmlab.guest import doctor, terminal
 from dmmlab.guest.cache import find_kernel
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.launch import execute
@@ -65,6 +66,8 @@ def prepare(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> Ru
             "seed": scenario.seed,
             "runtime": runtime,
             "clock": clock,
+            "datapath": os.environ.get("DMMLAB_OVS_DATAPATH")
+            or (doctor.datapath() if runtime == "native" else "system"),
             "environment": environment.describe(kernel),
             "scenario": scenario.model_dump(mode="json", by_alias=True),
         }

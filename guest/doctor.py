@@ -195,7 +195,20 @@ def guest_kernel(clock: str, building: Iterable[Check]) -> Check:
 
 def native_kernel() -> list[Check]:
     """What the native runtime needs of this machine's own kernel."""
-    return [_root(), _module("openvswitch", _has_openvswitch), _netem(), _link("veth")]
+    return [_root(), _openvswitch(), _netem(), _link("veth")]
+
+
+def datapath() -> str:
+    """What Open vSwitch calls its datapath here: ``system``, or ``netdev`` where the kernel has no module for it."""
+    return "system" if _module("openvswitch", _has_openvswitch).ok else "netdev"
+
+
+def _openvswitch() -> Check:
+    """The kernel's datapath, or the one in user space, which needs TUN devices and is slower."""
+    kernels = _module("openvswitch", _has_openvswitch)
+    if not kernels.ok and Path("/dev/net/tun").exists():
+        return Check("openvswitch", True, f"its datapath in user space ({kernels.found}; {kernels.remedy} is faster)")
+    return kernels
 
 
 def _root() -> Check:

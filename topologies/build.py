@@ -17,6 +17,7 @@ from mininet.node import Node, OVSSwitch, RemoteController
 from mininet.topo import Topo
 
 from dmmlab.topologies.links import Netlink
+from dmmlab.topologies.openvswitch import Datapath
 from dmmlab.topologies.plan import (
     CONTROLLER,
     CONTROLLER_PORT,
@@ -31,6 +32,7 @@ from dmmlab.topologies.plan import (
 # Mininet would raise the limit of open files to 16384, and `mnexec -c` then closes every one of them for each host.
 Mininet.inited = True
 
+_MININETS: dict[Datapath, str] = {"system": "kernel", "netdev": "user"}  # Mininet's names for the datapaths
 SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
@@ -54,7 +56,7 @@ HOST_SYSCTLS = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/di
 class DmmTopo(Topo):  # type: ignore[misc]
     """The plan as Mininet describes networks: nodes and the interface names of their links."""
 
-    def build(self, plan: NetworkPlan) -> None:
+    def build(self, plan: NetworkPlan, datapath: Datapath) -> None:
         for name in (
             CORE,
             CONTROLLER,
@@ -63,7 +65,9 @@ class DmmTopo(Topo):  # type: ignore[misc]
             self.addHost(name, cls=Node, ip=None)
         self.addHost(SWITCH_SIDE, cls=Node, ip=None, inNamespace=False)
         for router in plan.mobile_routers:
-            self.addSwitch(router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", batch=True)
+            self.addSwitch(
+                router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", batch=True, datapath=_MININETS[datapath]
+            )
             self._link(router.name, router.core_interface, CORE, router.router_interface)
             self._link(router.name, router.access_interface, router.switch, router.router_port)
         for host in plan.hosts:
@@ -90,9 +94,10 @@ class Controller(RemoteController):  # type: ignore[misc]
 class Network:
     """A running network. Use it as a context: what was started is stopped on the way out."""
 
-    def __init__(self, plan: NetworkPlan, seed: int) -> None:
+    def __init__(self, plan: NetworkPlan, seed: int, datapath: Datapath = "system") -> None:
         self.plan = plan
         self._seed = seed
+        self._datapath: Datapath = datapath
         self._netlink: dict[str, Netlink] = {}
         self._serving: dict[str, str | None] = {node.name: None for node in plan.mobile_nodes}
         self.mininet = Mininet(topo=None, controller=None, switch=OVSSwitch, build=False, autoSetMacs=False)
@@ -102,7 +107,7 @@ class Network:
             for key, value in HOST_SYSCTLS.items():  # before there are interfaces that would solicit routers
                 Path("/proc/sys", key).write_text(value)
             OVSSwitch.setup()
-            self.mininet.topo = DmmTopo(plan=self.plan)
+            self.mininet.topo = DmmTopo(plan=self.plan, datapath=self._datapath)
             self.mininet.addController("c0", Controller, ip=str(self.plan.control.address.ip), port=CONTROLLER_PORT)
             self.mininet.build()
             for switch in self.mininet.switches:
@@ -167,6 +172,16 @@ class Network:
         self._configure_inter_mr()
         for node in self.plan.mobile_nodes:
             self._configure_mobile_node(node)
+        if self._datapath == "netdev":
+            self._complete_checksums()
+
+    def _complete_checksums(self) -> None:
+        for router in self.plan.mobile_routers:
+            for interface in (router.core_interface, router.access_interface):
+                self.netlink(router.name).checksums_in_software(interface)
+            self.netlink(CORE).checksums_in_software(router.router_interface)
+        for host in (*self.plan.hosts, *self.plan.mobile_nodes):
+            self.netlink(host.name).checksums_in_software(host.interface)
 
     def _configure_router(self, router: MobileRouter) -> None:
         self._sysctl(router.name, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})

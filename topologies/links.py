@@ -11,9 +11,13 @@ delay is ever applied twice:
 
 from __future__ import annotations
 
+import array
 import ctypes
+import fcntl
 import hashlib
 import os
+import socket
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +30,7 @@ from dmmlab.topologies.plan import Wire
 _CLONE_NEWNET = 0x40000000
 _INGRESS = 0xFFFF0000
 _ALL_PROTOCOLS = 0x0003
+_SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17  # linux/sockios.h, linux/ethtool.h
 _QUEUE_PACKETS = 100_000  # netem's queue holds what is under way, far more than its default of 1000 at high rates
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -79,6 +84,7 @@ class Netlink:
     def __init__(self, pid: int, seed: int) -> None:
         with inside(pid):
             self._ip = IPRoute()
+        self._pid = pid
         self._seed = seed
         self._ifbs = 0
         self._indices: dict[str, int] = {}
@@ -119,6 +125,16 @@ class Netlink:
     def offload_off(self, interface: str) -> None:
         """One packet on the wire for each that TCP sends: no aggregates of 64 kB, where packets are counted."""
         self._ip.link("set", index=self.index(interface), gso_max_segs=1)
+
+    def checksums_in_software(self, interface: str) -> None:
+        """The stack itself completes the checksum of each packet that leaves by ``interface``, and sends no aggregates.
+
+        Else it leaves that to a network card, which a veth is not, and a switch in user space passes on what is wrong.
+        """
+        switched_off = array.array("I", [_ETHTOOL_STXCSUM, 0])
+        request = struct.pack("16sP16x", interface.encode(), switched_off.buffer_info()[0])
+        with inside(self._pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
 
     def veth(self, interface: str, peer: str) -> None:
         """A pair of interfaces, both here."""

@@ -7,7 +7,10 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
+# Open vSwitch's names: the kernel's own, or its stand-in in user space where the kernel has none.
+Datapath = Literal["system", "netdev"]
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 # ovs-vswitchd looks at the number of cores when monotonic time is a multiple of 10 s; before the first such look it
 # believes there are none and serves no packet-in. A machine that has just booted is given the time it needs.
@@ -15,7 +18,7 @@ _SETTLED_S = 15.0
 
 
 class OpenVSwitch:
-    """ovsdb-server and ovs-vswitchd with the kernel's datapath, in the network namespace of the caller."""
+    """ovsdb-server and ovs-vswitchd, in the network namespace of the caller."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
