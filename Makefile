@@ -1,6 +1,7 @@
 # Two commands do everything: `make run` and `make test`. Both set up what is missing first.
 #
 #   make run [RUNTIME=auto|guest|native]   scenario two-mr with every method -> results/two-mr/
+#   make figures                           all figures: run, redraw, compare with results/reference
 #   make test                              every test, the live ones in the guest
 #   make lint types bench clean            what their names say
 
@@ -32,6 +33,9 @@ types: setup
 	mkdir -p .typecheck/dmmlab
 	for folder in $(FOLDERS); do ln -sfn ../../$$folder .typecheck/dmmlab/$$folder; done
 	MYPYPATH=.typecheck $(VENV)/bin/mypy $(foreach folder,$(FOLDERS),-p dmmlab.$(folder))
+
+figures: setup $(KERNEL)
+	$(DMMLAB) reproduce --runtime $(RUNTIME) --out $(RESULTS)/campaign
 
 bench: setup
 	$(PYTHON) benchmarks/registration_vs_bind.py

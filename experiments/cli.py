@@ -7,20 +7,17 @@ import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import click
 
 from dmmlab.experiments import console
+from dmmlab.experiments.cli_campaign import CLOCKS, RUNTIMES, compare, reproduce
+from dmmlab.experiments.means import means as means_for
 from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError, read_csv
 from dmmlab.experiments.scenario import METHODS, Scenario, ScenarioError, load, shipped
 from dmmlab.guest import doctor, doctor_view
-from dmmlab.guest.cache import find_kernel
-from dmmlab.guest.cli import build_kernel, guest
-from dmmlab.guest.errors import GuestError, NoKernelError
-
-if TYPE_CHECKING:
-    from dmmlab.experiments.run import Clock, Runtime
+from dmmlab.guest.cli import guest
+from dmmlab.guest.errors import GuestError
 
 OF_ONE_RUN = ("F1", "F2", "F3")
 HELD, DID_NOT_HOLD, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -35,6 +32,8 @@ def cli(debug: bool) -> None:
 
 
 cli.add_command(guest)
+cli.add_command(reproduce)
+cli.add_command(compare)
 
 
 @cli.command("doctor")
@@ -71,8 +70,8 @@ def check(scenario: str) -> None:
 @cli.command()
 @click.argument("scenarios", metavar="SCENARIO…", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run [results/SCENARIO].")
-@click.option("--runtime", type=click.Choice(["auto", "native", "guest"]), default="auto", show_default=True)
-@click.option("--clock", type=click.Choice(["auto", "virtual", "real"]), default="auto", show_default=True)
+@click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
+@click.option("--clock", type=CLOCKS, default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Instead of the scenario's own.")
 @click.option(
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs, with a seed more each time."
@@ -94,8 +93,8 @@ def run(
 
     overrides = {} if seed is None else {"seed": seed}
     loaded = [load(name, overrides) for name in scenarios]
-    means = _means(runtime, clock)
-    if means[0] == "native" and jobs > 1:
+    chosen = means_for(runtime, clock)
+    if chosen[0] == "native" and jobs > 1:
         raise click.UsageError("--jobs: native runs share this machine's time and cannot run beside each other")
     work = [
         (scenario.model_copy(update={"seed": scenario.seed + turn}), folder)
@@ -106,7 +105,7 @@ def run(
 
         def one(item: tuple[Scenario, Path]) -> tuple[RunDirectory, dict[str, float]]:
             progress = Progress(board.follow(item[1].name))
-            return run_scenario(*item, *means, progress), progress.spent_s
+            return run_scenario(*item, *chosen, progress), progress.spent_s
 
         with ThreadPoolExecutor(jobs) as pool:
             done = list(pool.map(one, work))
@@ -116,18 +115,6 @@ def run(
     sys.exit(HELD if ok else DID_NOT_HOLD)
 
 
-def _means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
-    """The runtime and clock that this machine has for what was asked for; builds the guest's kernel if need be."""
-    picked = doctor.pick(runtime, clock)
-    if picked[0] == "guest":
-        try:
-            find_kernel(picked[1])
-        except NoKernelError:
-            click.echo("The guest's kernel is built now, once on this machine; it takes about five minutes.", err=True)
-            build_kernel()
-    return cast("tuple[Runtime, Clock]", picked)
-
-
 def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -> list[Path]:
     base = Path("results") / scenario.name if out is None else out / scenario.name if several else out
     return [base] if repeat == 1 else [base / f"{turn:03d}" for turn in range(1, repeat + 1)]
@@ -135,6 +122,8 @@ def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -
 
 def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
     """Prints what came out of a run; False if it did not hold."""
+    from dmmlab.experiments import ladders
+
     outcome = run.outcome() or {"outcome": "failed", "reason": "there is no outcome.json"}
     if outcome["outcome"] == "failed":
         click.echo(f"{run.root}: failed: {outcome['reason']}", err=True)
@@ -144,6 +133,8 @@ def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
             click.echo(f"{run.root}: invalid: {outcome['reason']}", err=True)
         for figure in _draw(None, [run.root], run.figures):
             click.echo(f"figure: {figure}")
+        for ladder in ladders.write(run, run.figures):
+            click.echo(f"ladder: {ladder}")
     if spent_s is not None:
         console.table("Where the time went", ("phase", "wall s"), [(k, f"{v:.2f}") for k, v in spent_s.items()])
     return bool(outcome["outcome"] == "ok")
@@ -151,13 +142,13 @@ def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
 
 @cli.command()
 @click.argument("scenario")
-@click.option("--runtime", type=click.Choice(["auto", "native", "guest"]), default="auto", show_default=True)
+@click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
 def shell(scenario: str, runtime: str) -> None:
     """Play a scenario in real time, at the Mininet prompt."""
     from dmmlab.experiments.run import shell as at_prompt
 
     loaded = load(scenario)
-    sys.exit(at_prompt(loaded, Path("results") / f"{loaded.name}-shell", *_means(runtime, "real")))
+    sys.exit(at_prompt(loaded, Path("results") / f"{loaded.name}-shell", *means_for(runtime, "real")))
 
 
 @cli.command()
@@ -204,8 +195,9 @@ def main() -> None:
         _fail("interrupted; the run has no outcome and counts as unfinished", INTERRUPTED, debug)
     except Exception as error:
         from dmmlab.experiments.figures import FigureError
+        from dmmlab.experiments.reproduce import ReproduceError
 
-        status = BAD_INPUT if isinstance(error, FigureError | OSError) else DID_NOT_HOLD
+        status = BAD_INPUT if isinstance(error, FigureError | ReproduceError | OSError) else DID_NOT_HOLD
         _fail(f"{type(error).__name__}: {error}" if status == DID_NOT_HOLD else str(error), status, debug)
 
 

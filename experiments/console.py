@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from statistics import median
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,6 +16,9 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.rundir import HANDOVERS
 from dmmlab.experiments.scenario import METHODS, Scenario, sessions_of
+
+if TYPE_CHECKING:
+    from dmmlab.experiments.campaign import Step
 
 METHOD = {
     "fixed": "no mechanism: it knows one address",
@@ -163,3 +167,32 @@ class Board:
                 sys.stderr.write(f"{name}: {phase}\n")
 
         return tell
+
+
+class CampaignBoard:
+    """Progress of a campaign: a bar with the time left on a terminal, a line for each run elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> CampaignBoard:
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.completed}/{task.total} runs"), BarColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("starting", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def step(self, step: Step) -> None:
+        """A run has ended."""
+        left = f"{step.left_s // 60:.0f} min {step.left_s % 60:02.0f} s left"
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=step.done, total=step.of, description=f"{left} ({step.name})")
+            return
+        reason = f": {step.reason}" if step.reason else ""
+        sys.stderr.write(f"{step.done}/{step.of} {step.name}: {step.outcome}{reason}; {left}\n")

@@ -157,8 +157,11 @@ class Network:
         self._serving[node.name] = to.switch
 
     def attach(self, node: MobileNode) -> None:
-        """Gives the radio link its carrier: from now on frames pass."""
-        for end in node.middle:
+        """Gives the radio link its carrier: from now on frames pass.
+
+        The mobile node gets it last: it sends at once, and the way to the switch must be open by then.
+        """
+        for end in reversed(node.middle):
             self.netlink(SWITCH_SIDE).up(end)
 
     # -- what Mininet leaves to us ------------------------------------------------------------------------------

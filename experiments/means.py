@@ -1,0 +1,29 @@
+"""What a command is to run on: asks `doctor`, and builds the guest's kernel where it is all that is missing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, cast
+
+from dmmlab.guest import doctor
+from dmmlab.guest.cache import find_kernel
+from dmmlab.guest.cli import build_kernel
+from dmmlab.guest.errors import NoKernelError
+
+if TYPE_CHECKING:
+    from dmmlab.experiments.run import Clock, Runtime
+
+
+def means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
+    """The runtime and clock that this machine has for what was asked for, either of which may be ``auto``.
+
+    Raises GuestError, one sentence with the remedy, where it cannot be had.
+    """
+    picked = doctor.pick(runtime, clock)
+    if picked[0] == "guest":
+        try:
+            find_kernel(picked[1])
+        except NoKernelError:
+            sys.stderr.write("The guest's kernel is built now, once on this machine; it takes about five minutes.\n")
+            build_kernel()
+    return cast("tuple[Runtime, Clock]", picked)
