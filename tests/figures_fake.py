@@ -14,7 +14,7 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
-from dmmlab.experiments.scenario import CONTROLLER, RADIO, SERVER, SWITCHES, OneSession, Scenario, sessions_of
+from dmmlab.experiments.scenario import CONTROLLER, CORE, RADIO, SERVER, SWITCHES, OneSession, Scenario, sessions_of
 
 GAP_S = 0.05
 Row = dict[str, object]
@@ -77,7 +77,9 @@ def _session(scenario: Scenario, one: OneSession, known: oracle.Oracle, off_ms: 
     lookup_s, connect_s = (expected.lookup_s, expected.connect_s) if expected else (0.0, 2 * way)
     if expected:
         row["expected_setup_ms"] = f"{expected.setup_s * 1e3:.6f}"
-    connect_ms = connect_s * 1e3 + off_ms
+    server = scenario.link(SERVER, CORE)
+    lost_ms = 100 * server.loss if server and one.method != "fixed" else 0.0  # what retransmission costs
+    connect_ms = connect_s * 1e3 + off_ms + lost_ms
     row |= {"lookup_ms": f"{lookup_s * 1e3:.6f}", "connect_ms": f"{connect_ms:.6f}"}
     row["setup_ms"] = f"{lookup_s * 1e3 + connect_ms:.6f}"
     path = "relay" if one.method == "central" else "direct" if anchor == serving else "redirect"
@@ -91,9 +93,15 @@ def _probes(scenario: Scenario, one: OneSession, known: oracle.Oracle, off_ms: f
         row: Row = {"session": one.name, "seq": number, "sent_s": f"{sent_s:.9f}"}
         way = _way_s(scenario, one, anchor, sent_s)
         redirecting = any(
-            move.at - 0.1 < sent_s < move.at + move.gap + 0.01 for move in scenario.moves_of(one.entry.to)[1:]
+            move.at - 0.01 < sent_s < move.at + move.gap + 0.004 for move in scenario.moves_of(one.entry.to)[1:]
         )
-        if way is not None and not redirecting:
+        repeated = way is None or redirecting
+        if one.transport == "tcp" and scenario.redirect and repeated:
+            way, repeated = 0.3, False
+        link = scenario.link(one.entry.from_, CORE)
+        there_and_back = 1 - (1 - link.loss) ** 2 if link else 0.0  # spread evenly over the numbers
+        repeated = repeated or (there_and_back > 0 and (number * there_and_back) % 1 < there_and_back)
+        if way is not None and not repeated:
             rtt_ms = 2e3 * way + off_ms
             row |= {"received_s": f"{sent_s + rtt_ms / 1e3:.9f}", "rtt_ms": f"{rtt_ms:.6f}"}
         yield row

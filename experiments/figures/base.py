@@ -104,10 +104,13 @@ class FigureKind:
         return rows
 
     def choose(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[RunDirectory]:
-        """The runs that were made for this figure; all of them, if none was."""
+        """The runs that were made for this figure; all of them, if none was. By name: their order says nothing."""
         own = {digest(scenario) for scenario in self.scenarios(loader)}
-        chosen = [run for run in runs if digest(run.manifest()["scenario"]) in own]
-        return chosen or list(runs)
+        manifests = {run.root: run.manifest() for run in runs}
+        chosen = [run for run in runs if digest(manifests[run.root]["scenario"]) in own]
+        return sorted(
+            chosen or runs, key=lambda run: (manifests[run.root]["name"], manifests[run.root]["seed"], run.root)
+        )
 
 
 def digest(scenario: Scenario | Mapping[str, Any]) -> str:

@@ -107,10 +107,11 @@ def plot(rows: list[Row], about: About) -> Drawing:
     axes[-1][0].set_xlabel("time a probe was sent, since the scenario's start (s)")
     caption = (
         "Round trip of each method's user plane, through a move to MR2 at 20 s and back to MR1 at 40 s, of "
-        "sessions opened at MR1 and of sessions opened at MR2. All but server central keep the address that they "
-        "were opened on and take the detour through its router when the node is elsewhere; server central always "
-        "goes by the server. The scale on the right is the path stretch, the round trip over that of the direct "
-        f"path. Rings: closed form. Probes every 200 ms; n = 1 session a line. {about}"
+        "sessions opened at MR1 and of sessions opened at MR2. `fixed` knows the first address alone. All but "
+        "server central keep the address that they were opened on and take the detour through its router when the "
+        "node is elsewhere; server central always goes by the server. The scale on the right is the path stretch, "
+        "the round trip over that of the direct path. Rings: closed form. Probes every 200 ms; n = 1 session a "
+        f"line. {about}"
     )
     if not rows:
         raise FigureError("F3: no rows")

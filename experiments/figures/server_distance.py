@@ -162,7 +162,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
         for x, _, one, two in crossings(rows, panel):
             crossed.append(f"{style.METHODS[one].label} and {style.METHODS[two].label} at {x:.1f} ms ({PANELS[panel]})")
     axes[0][0].set_ylabel("set-up delay over UDP (ms)")
-    axes[0][0].legend(loc="upper left")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
     caption = (
         "Set-up delay against the one-way distance of the server, of the correspondent and of the mobile node, "
         f"one changed at a time. Lines cross between {'; '.join(crossed) or 'none'} (before that point the first "

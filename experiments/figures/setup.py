@@ -20,8 +20,8 @@ _SEED = 2
 CASES = {  # what is compared: the five methods, and the lookup's answer already there
     "fixed": "fixed",
     "ddns": "DDNS,\ncold",
-    "ddns, resolver": "DDNS,\nresolver\nhas it",
-    "ddns, correspondent": "DDNS,\nCN has it",
+    "ddns, resolver": "DDNS,\nin re-\nsolver",
+    "ddns, correspondent": "DDNS,\nin CN",
     "p2p": "P2P",
     "central": "server\ncentral",
     "combined": "com-\nbined",
@@ -144,9 +144,10 @@ def plot(rows: list[Row], about: About) -> Drawing:
     caption = (
         "Session set-up delay by method: the lookup (light) and from the first packet of the user plane to the "
         "first byte of the mobile node's service (dark); the left bar of each pair is UDP, the hatched right one "
-        "TCP. Medians, with p95 as a dot and the closed form as a black tick. After the move `fixed` still uses "
-        f"the old address, which the redirect serves. n = {n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} sessions a "
-        f"bar. {about}"
+        "TCP. From the left: DDNS with nothing cached, with the answer in the resolver, with the answer in the "
+        "correspondent. Medians, with p95 as a dot and the closed form as a black tick. After the move `fixed` "
+        f"still uses the old address, which the redirect serves. n = {n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} "
+        f"sessions a bar. {about}"
     )
     return Drawing(figure, caption)
 

@@ -96,7 +96,7 @@ def _row(run: Seen, method: str, mine: list[SeenSession]) -> Row:
         "expected": stats.mean([float(anchor != one.row["serving"]) for one, anchor in known]) if known else None,
         "disagree": sum(anchor != _first_anchor(run, one) for one, anchor in known),
         "warm_cache": warm_cache(ttl_s, residence_s, gap_s) if method == "ddns" else None,
-        **{fate: fates[fate] for fate in FATES},
+        **{f"went_{fate}": fates[fate] for fate in FATES},
     }
 
 
@@ -121,8 +121,10 @@ def check(rows: list[Row]) -> list[str]:
             found.append(f"{point}: {row['disagree']} of {row['n']} answers are not those of the closed form")
         if row["method"] != "ddns" and row["stale"] > _AGREE:
             found.append(f"{point}: {row['stale']:.3f} stale, though the server is told at once")
-        if row["redirect"] and row["failed"] + row["retried"] > _AGREE * row["n"]:
-            found.append(f"{point}: {row['failed']} failed and {row['retried']} retried, though there is a redirect")
+        if row["redirect"] and row["went_failed"] + row["went_retried"] > _AGREE * row["n"]:
+            found.append(
+                f"{point}: {row['went_failed']} failed and {row['went_retried']} retried, though there is a redirect"
+            )
     ddns = [row for row in rows if row["method"] == "ddns" and row["redirect"]]
     shares = [row["stale"] for row in sorted(ddns, key=lambda row: row["ratio"])]
     if any(after > before + 0.05 for before, after in pairwise(shares)):
@@ -171,7 +173,7 @@ def _fates(axis: Any, rows: list[Row]) -> None:
             shares = []
             for ratio in ratios:
                 row = next((r for r in rows if r["ratio"] == ratio and r["redirect"] == redirect), None)
-                shares.append(100 * row[fate] / row["n"] if row else 0.0)
+                shares.append(100 * row[f"went_{fate}"] / row["n"] if row else 0.0)
             colour, hatch = style.PATHS[fate]
             axis.bar([place + shift for place in range(len(ratios))], shares, 0.36, bottom=bottoms, color=colour,
                      hatch=hatch, edgecolor="white", linewidth=0, label=fate if redirect else None)  # fmt: skip
@@ -192,7 +194,7 @@ FIGURE = FigureKind(
     scenarios=scenarios,
     columns=(
         *("method", "redirect", "residence_s", "ttl_s", "ratio", "n", "stale", "low", "high", "expected", "disagree"),
-        *("warm_cache", *FATES),
+        *("warm_cache", *(f"went_{fate}" for fate in FATES)),
     ),
     key=("method", "redirect", "residence_s"),
     measure=measure,
