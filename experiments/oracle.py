@@ -26,6 +26,7 @@ from dmmlab.experiments.scenario import (
 )
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
+_ARP_MESSAGES = 2  # RFC 826: the new router is asked for once there is an address to ask from
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,16 @@ def hosts_s(scenario: Scenario, one: str, other: str) -> float:
 def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
     """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
 
-    The node has an address after one DHCP exchange over the radio, and one message takes it to the host.
+    The node has an address after one DHCP exchange over the radio, knows its router after one more exchange, and one
+    message takes the news to the host.
     """
     known = []
     for turn, move in enumerate(scenario.moves_of(node)):
         attached_s = move.at + (move.gap if turn else 0.0)
         way = host_to_mn_s(scenario, host, node, move.to, move.to)
-        known.append((attached_s + _DHCP_MESSAGES * _delay(scenario, RADIO, node) + (way or 0.0), move.to))
+        known.append(
+            (attached_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * _delay(scenario, RADIO, node) + (way or 0.0), move.to)
+        )
     return known
 
 

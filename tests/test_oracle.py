@@ -62,9 +62,12 @@ def test_in_the_middle_of_a_move_there_is_no_closed_form(at: str) -> None:
     assert expect(at, "fixed") is None
 
 
-def test_servers_learn_of_an_address_one_dhcp_exchange_and_one_way_after_the_attachment() -> None:
+def test_servers_learn_of_an_address_after_dhcp_arp_and_one_way() -> None:
     known = known_at_s(load("two-mr"), "MN1", "SERVER")
-    assert known == [(pytest.approx(0.008 + 0.022), "MR1"), (pytest.approx(10.05 + 0.008 + 0.022), "MR2")]
+    assert known == [
+        (pytest.approx(0.008 + 0.004 + 0.022), "MR1"),
+        (pytest.approx(10.05 + 0.008 + 0.004 + 0.022), "MR2"),
+    ]
 
 
 def test_a_resolver_answers_from_its_cache_until_the_second_in_which_the_ttl_ends() -> None:
