@@ -60,7 +60,9 @@ class DmmTopo(Topo):  # type: ignore[misc]
         for name in (
             CORE,
             CONTROLLER,
-            *(node.name for node in (*plan.mobile_routers, *plan.hosts, *plan.mobile_nodes)),
+            *(router.name for router in plan.mobile_routers),
+            *(host.name for host in plan.hosts),
+            *(node.name for node in plan.mobile_nodes),
         ):
             self.addHost(name, cls=Node, ip=None)
         self.addHost(SWITCH_SIDE, cls=Node, ip=None, inNamespace=False)
@@ -183,8 +185,10 @@ class Network:
             for interface in (router.core_interface, router.access_interface):
                 self.netlink(router.name).checksums_in_software(interface)
             self.netlink(CORE).checksums_in_software(router.router_interface)
-        for host in (*self.plan.hosts, *self.plan.mobile_nodes):
-            self.netlink(host.name).checksums_in_software(host.interface)
+        ends = [(host.name, host.interface) for host in self.plan.hosts]
+        ends += [(node.name, node.interface) for node in self.plan.mobile_nodes]
+        for name, interface in ends:
+            self.netlink(name).checksums_in_software(interface)
 
     def _configure_router(self, router: MobileRouter) -> None:
         self._sysctl(router.name, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})

@@ -1,0 +1,159 @@
+"""Native runs: who may start them, which datapath they take, what the watched clock says of them, and the machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmmlab.experiments import clockwatch, isolation, oracle
+from dmmlab.experiments.layout import network_plan
+from dmmlab.experiments.run import Progress, prepare, run_scenario
+from dmmlab.experiments.rundir import RunDirectory, read_csv
+from dmmlab.experiments.scenario import load
+from dmmlab.guest import doctor
+from dmmlab.guest.cache import GuestKernel
+
+PROJECT = Path(__file__).parent.parent
+
+
+def second(late_p95_ms: float = 0.1, late_max_ms: float = 0.5, steal: float = 0.0) -> dict[str, Any]:
+    return {"event": "second", "late_p95_ms": late_p95_ms, "late_max_ms": late_max_ms, "steal": steal, "idle": 0.9}
+
+
+def path(rtt_ms: float | None, expected_ms: float = 30.0) -> dict[str, Any]:
+    return {"event": "path", "when": "before", "path": "CN1-CORE", "rtt_ms": rtt_ms, "expected_ms": expected_ms}
+
+
+def judged(folder: Path, *events: dict[str, Any]) -> str:
+    run = RunDirectory(folder)
+    run.events.write_text("".join(json.dumps({"source": clockwatch.SOURCE, **event}) + "\n" for event in events))
+    return "; ".join(clockwatch.problems(run))
+
+
+def test_a_machine_that_kept_time_is_believed(tmp_path: Path) -> None:
+    assert judged(tmp_path, *[second()] * 30, path(30.9), path(29.5)) == ""
+    assert judged(tmp_path) == ""  # virtual time: nobody watched
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([second(late_p95_ms=4.2)] * 30, "timers came 4.2 ms late"),
+        ([second()] * 29 + [second(late_max_ms=230)], "stood still for 230 ms"),
+        ([second(steal=0.08)] * 30, "8.0% of the processors' time was stolen"),
+        ([second(), path(36.5)], "path CN1-CORE before the run: 36.5 ms instead of 30"),
+        ([second(), path(None)], "no echo was answered"),
+    ],
+)
+def test_what_a_machine_suffered_is_said(tmp_path: Path, events: list[dict[str, Any]], words: str) -> None:
+    assert words in judged(tmp_path, *events)
+
+
+def test_a_single_late_second_is_forgiven(tmp_path: Path) -> None:
+    assert judged(tmp_path, *[second()] * 29, second(late_p95_ms=20, late_max_ms=60)) == ""
+
+
+def test_paths_are_those_of_the_scenario() -> None:
+    scenario = load("two-mr")
+    plan = network_plan(scenario)
+    before = {each.name: each.expected_ms for each in clockwatch.paths(scenario, plan, -1.0)}
+    assert before["CONTROLLER-switches"] == pytest.approx(2)
+    assert before["CN1-CORE"] == pytest.approx(20)
+    assert before["SERVER-MR2"] == pytest.approx(40)
+    assert not any("MN1" in name for name in before)
+    after = {each.name: each for each in clockwatch.paths(scenario, plan, scenario.duration)}
+    assert after["CN3-MN1@MR2"].address == str(plan.mobile_node("MN1").addresses["MR2"])
+    assert after["CN3-MN1@MR2"].expected_ms == pytest.approx(34)
+    assert oracle.serving(scenario, "MN1", scenario.duration) == "MR2"
+
+
+def test_a_user_runs_by_sudo_and_root_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert isolation.as_root(["true"]) == ["true"]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert isolation.as_root(["true"]) == ["sudo", "--non-interactive", "--", "true"]
+
+
+def test_the_datapath_is_the_kernels_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = doctor.Check("openvswitch", True, "in this kernel")
+    missing = doctor.Check("openvswitch", False, "not in kernel 6.1", "apt-get install linux-image-amd64")
+    monkeypatch.setattr(doctor, "_module", lambda name, present: there)
+    assert doctor.datapath() == "system"
+    monkeypatch.setattr(doctor, "_module", lambda name, present: missing)
+    assert doctor.datapath() == "netdev"
+
+
+def test_the_datapath_that_was_asked_for_is_in_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "datapath", lambda: "system")
+    assert prepare(load("two-mr"), tmp_path, "native", "real").manifest()["datapath"] == "system"
+    monkeypatch.setenv("DMMLAB_OVS_DATAPATH", "netdev")
+    assert prepare(load("two-mr"), tmp_path, "native", "real").manifest()["datapath"] == "netdev"
+
+
+def shell_scripts() -> list[Path]:
+    return [*PROJECT.glob("guest/*.sh"), *PROJECT.glob("tests/vm/*.sh"), PROJECT / ".ci/run"]
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.parametrize("script", shell_scripts(), ids=lambda script: script.name)
+def test_shell_scripts_are_clean(script: Path) -> None:
+    checked = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant is not installed")
+def test_vagrantfile_is_valid(tmp_path: Path) -> None:
+    command = ["vagrant", "validate", "--ignore-provider"]
+    shutil.copy(PROJECT / "Vagrantfile", tmp_path)
+    environment = {**os.environ, "VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    checked = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# -- live ----------------------------------------------------------------------------------------------------------
+@pytest.mark.live
+def test_the_datapath_in_user_space_measures_the_same(
+    live_kernel: GuestKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TCP and UDP before and after the move: a checksum that nobody completed would lose all of either."""
+    monkeypatch.setenv("DMMLAB_OVS_DATAPATH", "netdev")
+    both = {"from": "CN1", "to": "MN1", "method": ["fixed", "p2p"], "transport": ["udp", "tcp"]}
+    probes = {"interval": "50ms", "duration": "8s"}
+    sessions = [{"name": "S", "at": "2s", **both, **probes}, {"name": "T", "at": "8s", **both}]
+    movement = [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "5s", "node": "MN1", "to": "MR2", "gap": "50ms"}]
+    scenario = load("two-mr", {"sessions": sessions, "movement": movement, "duration": "12s"})
+    run = run_scenario(scenario, tmp_path, "guest", "virtual", Progress())
+    assert run.outcome() is not None
+    assert (run.outcome() or {})["outcome"] == "ok", run.outcome()
+    assert (run.log / "datapath").read_text().startswith("netdev@ovs-netdev")
+    for row in read_csv(run.sessions):
+        assert row["outcome"] == "ok", row
+        assert float(row["setup_ms"]) == pytest.approx(float(row["expected_setup_ms"]), abs=0.3), row
+    last = [row for row in read_csv(run.probes) if row["session"].startswith("S") and float(row["sent_s"]) > 6]
+    assert len(last) > 100
+    assert all(row["received_s"] for row in last)
+
+
+@pytest.mark.live
+def test_a_run_in_real_time_is_watched(live_kernel: GuestKernel, tmp_path: Path) -> None:
+    """The verdict depends on the machine; that there is one, and what it is made of, does not."""
+    probes = {"interval": "50ms", "duration": "3s"}
+    session = {"name": "S", "at": "2s", "from": "CN1", "to": "MN1", **probes}
+    movement = [{"at": "0s", "node": "MN1", "to": "MR1"}]
+    scenario = load("two-mr", {"sessions": [session], "movement": movement, "duration": "6s"})
+    run = run_scenario(scenario, tmp_path, "guest", "real", Progress())
+    outcome = run.outcome()
+    assert outcome is not None
+    assert outcome["outcome"] in ("ok", "invalid"), outcome
+    watched = [event for event in run.timeline() if event["source"] == clockwatch.SOURCE]
+    assert sum(event["event"] == "second" for event in watched) >= 5
+    measured = {(event["when"], event["path"]): event["rtt_ms"] for event in watched if event["event"] == "path"}
+    assert ("before", "CN1-MR2") in measured
+    assert measured["after", "CN1-MN1@MR1"] >= 34
+    assert outcome["outcome"] == ("invalid" if outcome["reason"] else "ok")
