@@ -85,7 +85,7 @@ def build(source: Path | None, force: bool) -> None:
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Wall seconds; then 124 is returned.")
 @WRITABLE
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Set in the command's environment (repeatable).")
-@click.option("--services", is_flag=True, help="Start Open vSwitch before the command.")
+@click.option("--services/--bare", default=True, help="Start Open vSwitch before the command, or do not.  [services]")
 @click.option(
     "--stdin", "with_stdin", is_flag=True, help="Read standard input to its end, then give it to the command."
 )
