@@ -18,7 +18,7 @@ from dmmlab.experiments.campaign import Planned, Result, Step
 from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, write
 from dmmlab.experiments.figures.base import Load
 from dmmlab.experiments.run import Clock, Runtime
-from dmmlab.experiments.rundir import write_json
+from dmmlab.experiments.rundir import RunDirectory, write_json
 from dmmlab.experiments.scenario import Scenario, load
 
 REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
@@ -96,7 +96,7 @@ def judge(
 ) -> Verdict:
     """Draws ``kind`` from the valid runs of a campaign into ``out``, checks it and compares it."""
     try:
-        png = write(kind, result.runs, out, scenarios)
+        png = write(kind, _own(kind, result, scenarios), out, scenarios)
     except FigureError as error:
         return Verdict(kind, (str(error),), (), 0, None)
     rows = read(kind, png.with_suffix(".csv"))
@@ -108,6 +108,12 @@ def judge(
     method = compare.figure if clock == "virtual" else compare.by_intervals
     differs = [str(one) for one in method(kind, rows, read(kind, theirs))]
     return Verdict(kind, tuple(failed), tuple(differs), len(rows), png)
+
+
+def _own(kind: FigureKind, result: Result, scenarios: Load) -> list[RunDirectory]:
+    """The runs that were made for ``kind``: another figure's, which might do, would not be what the reference shows."""
+    wanted = {one.folder for one in campaign.plan([kind], scenarios)}
+    return [run for run in result.runs if run.root.name in wanted]
 
 
 def _made_for(kind: FigureKind, folder: str, scenarios: Load) -> bool:

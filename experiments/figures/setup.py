@@ -114,18 +114,21 @@ def _case(run: Seen, one: SeenSession) -> str:
 def _row(phase: str, case: str, transport: str, found: list[tuple[SeenSession, float | None]]) -> Row:
     setups = stats.summary([one.ms("setup_ms") or 0.0 for one, _ in found])
     known = [expected for _, expected in found if expected is not None]
+    off = [(one.ms("setup_ms") or 0.0) - expected for one, expected in found if expected is not None]
+    off_low, off_high = stats.median_interval(off) if off else (None, None)
     return {
         **{"phase": phase, "case": case, "transport": transport, "n": setups.n},
         "lookup_ms": stats.median([one.ms("lookup_ms") or 0.0 for one, _ in found]),
         "connect_ms": stats.median([one.ms("connect_ms") or 0.0 for one, _ in found]),
         **{"setup_ms": setups.median, "low_ms": setups.low, "high_ms": setups.high, "p95_ms": setups.p95},
         "expected_ms": stats.median(known) if known else None,
+        **{"off_low_ms": off_low, "off_high_ms": off_high, "due_ms": 0.0 if known else None},
         "path": ", ".join(sorted({one.row["path"] for one, _ in found})),
     }
 
 
 def check(rows: list[Row]) -> list[str]:
-    return band(rows, "low_ms", "high_ms", "expected_ms", _BAND_MS, "phase case transport")
+    return band(rows, "off_low_ms", "off_high_ms", "due_ms", _BAND_MS, "phase case transport")
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
@@ -186,7 +189,7 @@ FIGURE = FigureKind(
     scenarios=scenarios,
     columns=(
         *("phase", "case", "transport", "n", "lookup_ms", "connect_ms", "setup_ms"),
-        *("low_ms", "high_ms", "p95_ms", "expected_ms", "path"),
+        *("low_ms", "high_ms", "p95_ms", "expected_ms", "off_low_ms", "off_high_ms", "due_ms", "path"),
     ),
     key=("phase", "case", "transport"),
     measure=measure,
