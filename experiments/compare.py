@@ -90,7 +90,8 @@ def by_intervals(
 ) -> list[Difference]:
     """A figure's rows in real time: points whose 95 % intervals do not meet. A figure without intervals has none to
     compare: its points must be the same ones, and `check` says the rest."""
-    bounds = [(low, low.replace("low", "high")) for low in kind.columns if "low" in low.split("_")]
+    lows = [column for column in kind.columns if "low" in column.split("_") and not column.startswith("off_")]
+    bounds = [(low, low.replace("low", "high")) for low in lows]
     ours, theirs = ({tuple(row[name] for name in kind.key): row for row in rows} for rows in (mine, reference))
     found = points(mine, reference, kind.key, {})
     for at in (at for at in ours if at in theirs):
