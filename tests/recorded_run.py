@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from dmmlab.experiments.layout import network_plan
-from dmmlab.experiments.rundir import RunDirectory, write_json
+from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario, parse
 from dmmlab.nodes.registration import wire
 
@@ -107,7 +107,7 @@ class Recorded:
         return self.run
 
     def finish(self) -> None:
-        write_json(self.run.outcome_json, {"outcome": "ok", "reason": None})
+        self.run.finish("ok")
 
 
 def write_pcap(path: Path, frames: list[tuple[int, bytes]]) -> None:
