@@ -54,8 +54,11 @@ class Planned:
     @property
     def cost_s(self) -> float:
         """A guess at its wall time, for the time left: what starting takes, and what sessions and probes add."""
-        sessions = sessions_of(self.scenario)
-        return 4.5 + 0.0015 * sum(session.count for session in sessions) + 0.01 * len(sessions)
+        scenario, sessions = self.scenario, sessions_of(self.scenario)
+        played = (
+            0.0015 * sum(session.count for session in sessions) + 0.013 * len(sessions) + 0.3 * len(scenario.movement)
+        )
+        return 6.0 + 0.8 * len(scenario.mobile_nodes) + played
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from dmmlab.experiments.rundir import RunDirectory, read_csv
 from dmmlab.experiments.scenario import METHODS, Scenario
 from dmmlab.experiments.seen import Seen, seen
 
-_RATIOS = (0.25, 1, 4, 16)  # sessions of each method per move
-_RESIDENCE_S, _MOVES = 20.0, 32
+_RATIOS = (0.5, 2, 6, 16)  # sessions of each method per move
+_RESIDENCE_S, _MOVES = 20.0, 20
 _SEED = 9
 _KEEPS = {"fixed": (), "ddns": ("dns-update",), "p2p": ("registration",), "central": ("registration",),
           "combined": ("registration",)}  # fmt: skip
