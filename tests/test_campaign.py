@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import figures_fake
 import pytest
 
-import figures_fake
 from dmmlab.experiments import campaign
 from dmmlab.experiments.campaign import MADE_BY, Planned, complete
 from dmmlab.experiments.figures import FIGURES, digest
