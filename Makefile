@@ -19,6 +19,7 @@ FOLDERS := topologies controllers nodes experiments guest
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --profile
 	$(DMMLAB) figures F1 --from $(RESULTS)/two-mr --from $(RESULTS)/two-mr-no-redirect --out $(RESULTS)/two-mr/figures
+	$(DMMLAB) report $(RESULTS)/two-mr
 
 test: setup kernel lint types
 	$(PYTHON) -m pytest

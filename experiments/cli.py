@@ -152,6 +152,15 @@ def shell(scenario: str, runtime: str) -> None:
 
 
 @cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def report(folder: Path) -> None:
+    """Write one self-contained HTML page of a run, or of a folder of runs."""
+    from dmmlab.experiments import report as page
+
+    click.echo(f"report: {page.write(folder)}")
+
+
+@cli.command()
 @click.argument("ids", nargs=-1)
 @click.option("--from", "sources", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)

@@ -105,7 +105,7 @@ def test_a_file_that_is_missing_or_no_yaml_or_no_mapping(tmp_path: Path) -> None
             load(bad)
     with pytest.raises(ScenarioError, match="no such file"):
         load(tmp_path / "none.yaml")
-    with pytest.raises(ScenarioError, match="neither a file nor a shipped scenario; shipped are .*two-mr"):
+    with pytest.raises(ScenarioError, match=r"neither a file nor a shipped scenario; shipped are .*two-mr"):
         load("nowhere")
 
 
@@ -122,5 +122,5 @@ def test_other_quantities() -> None:
     assert parse_rate("10mbit") == 1e7
     assert parse_size("5MB") == 5_000_000
     for bad in ("130%", 1.2, -0.1):
-        with pytest.raises(ValueError, match="0% and 100%|negative"):
+        with pytest.raises(ValueError, match=r"0% and 100%|negative"):
             parse_share(bad)
