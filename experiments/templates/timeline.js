@@ -44,7 +44,12 @@
       make("text", { x: 6, y: y(lane) + 4 }, svg, lane);
     }
     const area = make("g", { "clip-path": "url(#inside)" }, svg), ends = {};
-    for (const item of shown()) if (item.t >= from && item.t <= to) mark(area, item, x(item.t), y, lanes, ends, width);
+    const texts = make("g", { class: "labels", "clip-path": "url(#inside)" }, svg); // above all marks
+    for (const item of shown()) {
+      if (item.t < from || item.t > to) continue;
+      mark(area, item, x(item.t), y, lanes);
+      if (item.kind !== "answer") label(texts, item, x(item.t), y(item.lane), ends, width);
+    }
     plot.replaceChildren(svg);
     svg.setAttribute("data-items", area.childElementCount);
   }
@@ -58,7 +63,7 @@
     }
   }
 
-  function mark(area, item, at, y, lanes, ends, width) {
+  function mark(area, item, at, y, lanes) {
     const group = make("g", { class: "item" + (item === chosen ? " chosen" : "") }, area), here = y(item.lane);
     const paint = colour(item);
     make("title", {}, group, sentence(item));
@@ -77,15 +82,14 @@
         "stroke-width": 1.6, class: "mark" }, group);
     }
     make("rect", { x: at - 6, y: here - 10, width: 12, height: 20, fill: "transparent" }, group);
-    if (item.kind !== "answer") label(group, item, at, here, ends, width);
     group.addEventListener("click", () => choose(item));
   }
 
   // Each lane writes from left to right, where there is room.
-  function label(group, item, at, here, ends, width) {
+  function label(texts, item, at, here, ends, width) {
     const text = item.text, long = text.length * 6 + 8;
     if (at + 6 < (ends[item.lane] || 0) || at + 6 + long > width) return;
-    make("text", { x: at + 7, y: here - 5 }, group, text);
+    make("text", { x: at + 7, y: here - 5 }, texts, text);
     ends[item.lane] = at + 6 + long;
   }
 
