@@ -97,11 +97,25 @@ class FigureKind:
 
     def rows(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[Row]:
         """The figure's points. Raises FigureError if the runs do not have them."""
-        chosen = self.choose(runs, loader)
+        return self._measured(self.choose(runs, loader))
+
+    def _measured(self, chosen: Sequence[RunDirectory]) -> list[Row]:
         rows = self.measure(chosen) if chosen else []
         if not rows:
-            raise FigureError(f"{self.id}: none of the {len(runs)} valid runs shows {self.shows}")
+            raise FigureError(f"{self.id}: none of the {len(chosen)} valid runs shows {self.shows}")
         return rows
+
+    def draw(self, runs: Sequence[RunDirectory], out: Path, loader: Load) -> Path:
+        """Writes the figure's four files into folder ``out``; returns the PNG's path."""
+        chosen = self.choose(runs, loader)
+        rows, stem = self._measured(chosen), out / self.stem
+        out.mkdir(parents=True, exist_ok=True)
+        write_csv(stem.with_suffix(".csv"), self.columns, [_written(row) for row in rows])
+        with style.in_force():
+            drawing = self.plot(read(self, stem.with_suffix(".csv")), About.of(chosen))  # what is drawn is in the file
+            style.save(drawing.figure, str(stem))
+        stem.with_suffix(".txt").write_text(f"Figure {self.id} ({self.name}). {drawing.caption}\n")
+        return stem.with_suffix(".png")
 
     def choose(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[RunDirectory]:
         """The runs that were made for this figure; all of them, if none was. By name: their order says nothing."""
@@ -131,16 +145,7 @@ def finished(folders: Sequence[Path]) -> list[RunDirectory]:
 
 def write(kind: FigureKind, runs: Sequence[RunDirectory], out: Path, loader: Load = load) -> Path:
     """Draws ``kind`` from ``runs`` into folder ``out``: PNG, PDF, CSV and caption. Returns the PNG's path."""
-    rows = kind.rows(runs, loader)
-    out.mkdir(parents=True, exist_ok=True)
-    stem = out / kind.stem
-    write_csv(stem.with_suffix(".csv"), kind.columns, [_written(row) for row in rows])
-    rows = read(kind, stem.with_suffix(".csv"))  # what is drawn is what is in the file
-    with style.in_force():
-        drawing = kind.plot(rows, About.of(kind.choose(runs, loader)))
-        style.save(drawing.figure, str(stem))
-    stem.with_suffix(".txt").write_text(f"Figure {kind.id} ({kind.name}). {drawing.caption}\n")
-    return stem.with_suffix(".png")
+    return kind.draw(runs, out, loader)
 
 
 def read(kind: FigureKind, csv: Path) -> list[Row]:
