@@ -75,6 +75,16 @@ def node_id(name: str) -> str:
     return derive(f"{name}@{_REALM}", label=name.lower()).fqdn(ZONE)
 
 
+def identities(scenario: Scenario) -> dict[str, dict[str, str]]:
+    """Each node's global unique ID: the FQDN, the UUID behind it, and the MN identifier option (RFC 4283, RFC 8371)."""
+    names = (*scenario.mobile_nodes, *scenario.correspondents)
+    guids = {name: derive(f"{name}@{_REALM}", label=name.lower()) for name in names}
+    return {
+        name: {"fqdn": guid.fqdn(ZONE), "uuid": str(guid.uuid), "mn_identifier_option": guid.mn_option.hex()}
+        for name, guid in guids.items()
+    }
+
+
 def secret(scenario: Scenario, purpose: str) -> bytes:
     """A key of 256 bits: the same in every run of a seed, so that runs are the same to the byte."""
     return hashlib.sha256(f"{scenario.seed}/{purpose}".encode()).digest()

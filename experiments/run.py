@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from dmmlab.experiments import environment, isolation, records
+from dmmlab.experiments.layout import identities
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
 from dmmlab.guest import doctor, terminal
@@ -69,6 +70,7 @@ def prepare(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> Ru
             "datapath": os.environ.get("DMMLAB_OVS_DATAPATH")
             or (doctor.datapath() if runtime == "native" else "system"),
             "environment": environment.describe(kernel),
+            "identities": identities(scenario),
             "scenario": scenario.model_dump(mode="json", by_alias=True),
         }
     )
