@@ -2,8 +2,9 @@
 # Sets a Debian or Ubuntu machine up for dmmlab: system packages, then a Python environment. `make`, the Vagrantfile and
 # people run this same script. It installs only what is missing and may be run as often as you like.
 #
-#   guest/provision.sh [--skip-apt] [--skip-venv] [--no-dev]
+#   guest/provision.sh [--skip-apt] [--skip-venv] [--no-dev] [--locked]
 #
+# --locked      the exact versions of requirements.lock instead of the newest that fit
 # DMMLAB_VENV   where the environment goes (default: .venv in the project)
 # Exit status   0 all there, 1 something failed, 2 packages are missing and there is no privilege to install them
 set -euo pipefail
@@ -11,6 +12,7 @@ set -euo pipefail
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${DMMLAB_VENV:-$PROJECT/.venv}
 EXTRA='[dev]'
+LOCK=()
 APT=yes
 PYTHON_PART=yes
 
@@ -37,11 +39,12 @@ for option in "$@"; do
         --skip-apt) APT=no ;;
         --skip-venv) PYTHON_PART=no ;;
         --no-dev) EXTRA='' ;;
+        --locked) LOCK=(--constraint "$PROJECT/requirements.lock") ;;
         -h | --help)
-            sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
-        *) die 1 "unknown option $option (--skip-apt, --skip-venv, --no-dev)" ;;
+        *) die 1 "unknown option $option (--skip-apt, --skip-venv, --no-dev, --locked)" ;;
     esac
 done
 
@@ -98,7 +101,7 @@ find_python() {
 }
 
 stamp() {
-    cat "$PROJECT/setup.py" "$PROJECT/pyproject.toml" "${BASH_SOURCE[0]}" <(printf '%s' "$PROJECT $EXTRA") |
+    cat "$PROJECT/setup.py" "$PROJECT/pyproject.toml" "${BASH_SOURCE[0]}" <(printf '%s' "$PROJECT $EXTRA ${LOCK[*]}") |
         sha256sum | cut -d' ' -f1
 }
 
@@ -119,11 +122,11 @@ make_environment() {
             say "installing ryu"
             # ryu 4.34 is from 2020: newer setuptools no longer have the function its build calls.
             "${pip[@]}" setuptools==58.2.0 wheel
-            "${pip[@]}" --no-build-isolation ryu==4.34
+            "${pip[@]}" "${LOCK[@]}" --no-build-isolation ryu==4.34
         fi
     fi
     say "installing dmmlab$EXTRA"
-    "${pip[@]}" --editable "$PROJECT$EXTRA"
+    "${pip[@]}" "${LOCK[@]}" --editable "$PROJECT$EXTRA"
     printf '%s\n' "$wanted" >"$VENV/.dmmlab-stamp"
 }
 
