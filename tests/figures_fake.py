@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from dmmlab.experiments import oracle
@@ -112,7 +113,7 @@ def _handovers(scenario: Scenario, off_ms: float) -> Iterator[Row]:
     for node in scenario.mobile_nodes:
         moves = scenario.moves_of(node)
         radio = scenario.link(RADIO, node)
-        for before, move in zip(moves, moves[1:], strict=False):
+        for before, move in pairwise(moves):
             attach_s = move.at + move.gap
             redirect_s = attach_s + (radio.delay if radio else 0) + 3 * (control.delay if control else 0) + off_ms / 1e3
             yield {
@@ -144,14 +145,15 @@ def _signalling(scenario: Scenario) -> Iterator[Row]:
 
 def _events(scenario: Scenario, known: oracle.Oracle) -> Iterator[Row]:
     plan = network_plan(scenario)
-    yield {"time_s": -1.0, "source": "controller", "event": "flow_mod_sent", "installed": 8, "removed": 0, "cause": "base"}
+    mod = {"source": "controller", "event": "flow_mod_sent"}
+    yield {"time_s": -1.0, **mod, "installed": 8, "removed": 0, "cause": "base"}
     for node in scenario.mobile_nodes:
         for move in scenario.moves_of(node):
             router = str(plan.mobile_router(move.to).gateway.ip)
             address = str(plan.mobile_node(node).addresses[move.to])
-            yield {"time_s": move.at, "source": node, "event": "address_configured", "address": address, "router": router}
-            mods = {"installed": 6, "removed": 2, "cause": "mn_attached"}
-            yield {"time_s": move.at + 0.06, "source": "controller", "event": "flow_mod_sent", **mods}
+            lease = {"event": "address_configured", "address": address, "router": router}
+            yield {"time_s": move.at, "source": node, **lease}
+            yield {"time_s": move.at + 0.06, **mod, "installed": 6, "removed": 2, "cause": "mn_attached"}
     for one in sessions_of(scenario):
         address = str(plan.mobile_node(one.entry.to).addresses[_anchor(scenario, one, known)])
         expected = known.of(one)
