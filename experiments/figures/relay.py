@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from dmmlab.experiments import oracle, packets, stats, style
+from dmmlab.experiments import captured, oracle, stats, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, session
 from dmmlab.experiments.layout import network_plan
@@ -56,11 +56,11 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
 def _at_server(run: Seen) -> list[tuple[float, int, bool]]:
     """Time (s), bytes on the wire, and whether it arrives, of each packet at the server's interface."""
     own = str(network_plan(run.scenario).host(SERVER).address.ip)
-    started = next(e for e in run.events if e["event"] == "scenario_started")
-    origin_ns = started.get("start_ns") or _origin_ns(run)
+    origin_ns = _origin_ns(run)
     return [
-        ((packet.time_ns - origin_ns) / 1e9, packet.length + 14, packet.destination == own)
-        for packet in packets.read(run.run.pcap(SERVER))
+        ((frame.time_ns - origin_ns) / 1e9, frame.length + 14, frame.destination == own)
+        for frame in captured.read(run.run.pcap(SERVER))
+        if frame.protocol in (captured.UDP, captured.TCP)
     ]
 
 
