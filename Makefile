@@ -3,6 +3,7 @@
 #   make run [RUNTIME=auto|guest|native]   scenario two-mr with every method -> results/two-mr/
 #   make figures                           all figures: run, redraw, compare with results/reference
 #   make test                              every test, the live ones in the guest
+#   make vm-test                           the Vagrant machine in QEMU: provisioned, a native run, judged (needs root)
 #   make lint types bench clean            what their names say
 
 RUNTIME ?= auto
@@ -14,7 +15,7 @@ PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 FOLDERS := topologies controllers nodes experiments guest
 
-.PHONY: run test lint types figures bench clean setup kernel
+.PHONY: run test lint types figures bench clean setup kernel vm-test
 
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --profile
@@ -37,6 +38,9 @@ types: setup
 
 figures: setup $(KERNEL)
 	$(DMMLAB) reproduce --runtime $(RUNTIME) --out $(RESULTS)/campaign
+
+vm-test: setup
+	tests/vm/test.sh $(RESULTS)/vm
 
 bench: setup
 	$(PYTHON) benchmarks/registration_vs_bind.py

@@ -6,6 +6,7 @@
 #
 # --locked      the exact versions of requirements.lock instead of the newest that fit
 # DMMLAB_VENV   where the environment goes (default: .venv in the project)
+# DMMLAB_PYTHON the Python to make it with (default: the system's, if it is at least 3.11)
 # Exit status   0 all there, 1 something failed, 2 packages are missing and there is no privilege to install them
 set -euo pipefail
 
@@ -41,7 +42,7 @@ for option in "$@"; do
         --no-dev) EXTRA='' ;;
         --locked) LOCK=(--constraint "$PROJECT/requirements.lock") ;;
         -h | --help)
-            sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
         *) die 1 "unknown option $option (--skip-apt, --skip-venv, --no-dev, --locked)" ;;
@@ -90,7 +91,7 @@ quiet_services() {
 # A Python of at least 3.11; the system's first. ryu builds on 3.11 only, later ones get os-ken.
 find_python() {
     local candidate
-    for candidate in /usr/bin/python3 python3.11 python3.12 python3.13 python3; do
+    for candidate in ${DMMLAB_PYTHON:-} /usr/bin/python3 python3.11 python3.12 python3.13 python3; do
         if command -v "$candidate" >/dev/null &&
             "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$candidate"

@@ -97,7 +97,12 @@ def test_the_datapath_that_was_asked_for_is_in_the_manifest(tmp_path: Path, monk
 
 
 def shell_scripts() -> list[Path]:
-    return [*PROJECT.glob("guest/*.sh"), *PROJECT.glob("tests/vm/*.sh"), PROJECT / ".ci/run"]
+    return [
+        *PROJECT.glob("guest/*.sh"),
+        *PROJECT.glob("tests/vm/*.sh"),
+        PROJECT / "tests/native.sh",
+        PROJECT / ".ci/run",
+    ]
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
