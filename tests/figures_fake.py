@@ -130,9 +130,10 @@ def _signalling(scenario: Scenario) -> Iterator[Row]:
         for move in scenario.moves_of(node):
             for protocol in ("openflow", "dhcp", "dns-update", "registration"):
                 for turn in range(2):
+                    text = ("REGISTER", "REGISTERED")[turn] if protocol == "registration" else str(turn)
                     yield {
                         **{"time_s": f"{move.at:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
-                        **{"message": str(turn), "bytes": 100, "cause": f"{node}→{move.to}@{move.at:g}s"},
+                        **{"message": text, "bytes": 100, "cause": f"{node}→{move.to}@{move.at:g}s"},
                     }
     for one in sessions_of(scenario):
         for turn in range(counts.get(one.method, 0)):

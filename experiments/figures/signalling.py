@@ -79,10 +79,10 @@ def _by_cause(run: Seen) -> _Said:
 
 
 def _add_legs(run: Seen, said: _Said, moves: Iterable[str], central: list[list[float]]) -> None:
-    """Shares what was said of legs at moves among the run's sessions by server central, the last ones in ``central``."""
+    """Shares what was said of legs at moves among the run's sessions by server central, the last in ``central``."""
     legs = [size for cause in moves for protocol, size in said[cause] if protocol == _LEGS]
     mine = sum(one.one.method == "central" and one.row["outcome"] == "ok" for one in run.sessions)
-    for number, size in enumerate(legs):
+    for number, size in enumerate(legs if mine else ()):
         central[len(central) - mine + number % mine].append(size)
 
 
@@ -220,5 +220,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim="P2P costs 2 messages a session, combined 4, server central 4 to 6, DDNS 4 to 8; bytes at each ratio are within 10 % of the means",
+    claim="P2P costs 2 messages a session, combined 4, server central 4 to 6, DDNS 4 to 8; bytes at each "
+    "ratio are within 10 % of the means",
 )
