@@ -7,6 +7,7 @@ run makes for itself (`dmmlab.experiments.isolation`), so nothing here can colli
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -101,6 +102,7 @@ class Network:
         self._seed = seed
         self._datapath: Datapath = datapath
         self._netlink: dict[str, Netlink] = {}
+        self._unconfined = unconfined()
         self._serving: dict[str, str | None] = {node.name: None for node in plan.mobile_nodes}
         self.mininet = Mininet(topo=None, controller=None, switch=OVSSwitch, build=False, autoSetMacs=False)
 
@@ -138,7 +140,7 @@ class Network:
 
     def popen(self, name: str, argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
         """Starts ``argv`` in the namespaces of node ``name``."""
-        return subprocess.Popen(["mnexec", "-a", str(self.pid(name)), *argv], **how)
+        return subprocess.Popen(["mnexec", "-a", str(self.pid(name)), *self._unconfined, *argv], **how)
 
     def netlink(self, name: str) -> Netlink:
         if name not in self._netlink:
@@ -260,6 +262,20 @@ class Network:
         """Set in the namespace of ``name``, through the /proc of the process that holds it."""
         script = "\n".join(f"echo {value} > /proc/sys/{key}" for key, value in values.items())
         subprocess.run(["mnexec", "-a", str(self.pid(name)), "sh", "-c", script], check=True)
+
+
+def unconfined() -> list[str]:
+    """What starts a program free of this system's AppArmor profiles; nothing where there are none.
+
+    Debian and Ubuntu confine named, unbound and tcpdump to the files of the one instance that the system knows. Ours
+    have their files in a folder of the run.
+    """
+    try:
+        profiles = Path("/sys/kernel/security/apparmor/profiles").read_text()
+    except OSError:
+        return []
+    program = shutil.which("aa-exec", path="/usr/bin:/usr/sbin:/bin:/sbin")
+    return [program, "--profile=unconfined", "--"] if profiles and program else []
 
 
 def vsctl(*words: str) -> None:
