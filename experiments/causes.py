@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from dmmlab.experiments import messages
+from dmmlab.experiments import captured, messages
 from dmmlab.experiments.layout import network_plan, node_id
 from dmmlab.experiments.messages import Arp, Dhcp, Dns, Message
 from dmmlab.experiments.openflow import OpenFlow
@@ -310,14 +310,18 @@ class ArpRule:
 
 
 class OpenFlowRule:
-    """By the mobile node in the message's match, frame or port."""
+    """By the mobile node in the message's match, frame or port; what copies DHCP, or answers it, by that."""
 
-    def __init__(self, said: Said, moves: Moves) -> None:
-        self._moves, self._start_ns = moves, said.start_ns
+    def __init__(self, said: Said, moves: Moves, dhcp: DhcpRule) -> None:
+        self._moves, self._start_ns, self._dhcp = moves, said.start_ns, dhcp
+        self._reader = messages.Reader(CONTROLLER, said.plan)
         self._by_mac = {node.mac: node.name for node in said.plan.mobile_nodes}
         self._by_port_name = {node.radio_port: node.name for node in said.plan.mobile_nodes}
         self._ports: dict[tuple[str, int], str] = {}  # (switch, port number) to mobile node
         self._asked: dict[tuple[str, int], str] = {}
+        self._released: dict[str, str] = {}  # addresses given back, and for which movement
+        self._leased: tuple[str, str] | None = None  # address and cause of the DHCP message that was copied last
+        self._flush: str | None = None  # the cause of an address in what the controller is just telling the switches
         self._before = UNKNOWN
 
     def of(self, message: Message) -> str:
@@ -327,19 +331,54 @@ class OpenFlowRule:
             return self._before
         if said.keepalive:
             return KEEPALIVE
+        if message.destination == CONTROLLER:
+            self._flush = None
         key = (switch, said.transaction)
         if said.answers and key in self._asked:
             return self._asked[key]
-        cause = START_UP if message.time_ns < self._start_ns else self._movement(said, switch, message.time_ns)
+        cause = START_UP if message.time_ns < self._start_ns else self._reason(said, switch, message.time_ns)
         self._before = cause
         if message.source == CONTROLLER:
             self._asked[key] = cause
         return cause
 
-    def _movement(self, said: OpenFlow, switch: str, time_ns: int) -> str:
+    def _reason(self, said: OpenFlow, switch: str, time_ns: int) -> str:
         for number, name in said.ports:
             if name in self._by_port_name:
                 self._ports[switch, number] = self._by_port_name[name]
+        if said.name == "packet-in":
+            copied = self._copied(said, time_ns)
+            if copied is not None:
+                return copied
+        addresses = {address for address in said.addresses if self._moves.node_of(address) is not None}
+        released = addresses & self._released.keys()
+        if not addresses and self._flush is not None:
+            return self._flush
+        if self._leased is not None and self._leased[0] in addresses:
+            self._flush = self._leased[1]
+        elif said.name in ("flow-mod delete", "flow-removed") and released:
+            self._flush = self._released[min(released)]
+        else:
+            return self._movement(said, switch, time_ns)
+        return self._flush
+
+    def _copied(self, said: OpenFlow, time_ns: int) -> str | None:
+        """The cause of the DHCP message that a packet-in copies; None if it copies something else."""
+        self._leased = None
+        frame = captured.parse(said.frame, time_ns)
+        message = next(iter(self._reader.messages(iter([frame]))), None) if frame is not None else None
+        if message is None or not isinstance(message.detail, Dhcp):
+            return None
+        cause = self._dhcp.of(message)
+        if message.text == "release":
+            self._released[message.detail.address] = cause
+        elif message.text == "ack":
+            self._released.pop(message.detail.address, None)
+        if message.text in ("release", "ack"):
+            self._leased = message.detail.address, cause
+        return cause
+
+    def _movement(self, said: OpenFlow, switch: str, time_ns: int) -> str:
         named = [self._by_mac[mac] for mac in said.macs if mac in self._by_mac]
         named += [node for address in said.addresses if (node := self._moves.node_of(address)) is not None]
         if said.in_port is not None and (switch, said.in_port) in self._ports:

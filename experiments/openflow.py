@@ -51,7 +51,8 @@ _ADDRESSES = {11, 12, 22, 23, 26, 27, 31}  # ipv4_src/dst, arp_spa/tpa, ipv6_src
 
 @dataclass(frozen=True, slots=True)
 class OpenFlow:
-    """One message. ``ports`` are (number, name) of the ports that it describes, ``in_port`` the one it speaks of."""
+    """One message. ``ports`` are (number, name) of the ports that it describes, ``in_port`` the one it speaks of;
+    ``frame`` is what was captured of the frame that a packet-in copies."""
 
     name: str
     transaction: int
@@ -60,6 +61,7 @@ class OpenFlow:
     in_port: int | None = None
     ports: tuple[tuple[int, str], ...] = ()
     datapath: int | None = None
+    frame: bytes = b""
 
     @property
     def keepalive(self) -> bool:
@@ -124,7 +126,7 @@ def _packet_in(name: str, transaction: int, data: bytes) -> OpenFlow:
     (match_bytes,) = struct.unpack_from("!H", data, 26)
     frame = data[24 + (match_bytes + 7) // 8 * 8 + 2 :]
     macs = {mac_text(frame[at : at + 6]) for at in (0, 6) if len(frame) >= 12}
-    return OpenFlow(name, transaction, said.macs | macs, said.addresses, said.in_port)
+    return OpenFlow(name, transaction, said.macs | macs, said.addresses, said.in_port, frame=frame)
 
 
 def _packet_out(name: str, transaction: int, data: bytes) -> OpenFlow:

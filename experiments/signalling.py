@@ -22,8 +22,10 @@ What a request is for, when many things go on at once:
   serves the movement that left the address's router.
 - *arp*: only what is part of an attachment: of each pair, the first broadcast question after a movement, its
   repetitions and its answer. Probes of reachability later on are the kernel's and are left out.
-- *openflow*: the movement by then of the mobile node whose port, MAC or address the message matches or carries; a
-  message that names none (a barrier) goes with the one before it. Echo requests keep the channel alive.
+- *openflow*: a packet-in that copies a DHCP message goes with that message, and so does what the controller then says
+  of the address, what it removes of an address that was released, and what it says of no address in the same breath.
+  Else: the movement by then of the mobile node whose port, MAC or address the message matches or carries; a message
+  that names none (a barrier) goes with the one before it. Echo requests keep the channel alive.
 """
 
 from __future__ import annotations
@@ -64,13 +66,14 @@ def rows(run: RunDirectory) -> list[dict[str, object]]:
 def attributed(said: Said) -> list[tuple[Message, str]]:
     """Each message once, with its cause. ARP that is not part of an attachment is left out."""
     moves = Moves(said)
+    dhcp = DhcpRule(said, moves)
     rules = {
         "registration": RegistrationRule(said, moves).of,
         "dns": DnsRule(said, moves).of,
         "dns-update": UpdateRule(moves).of,
-        "dhcp": DhcpRule(said, moves).of,
+        "dhcp": dhcp.of,
         "arp": ArpRule(said, moves).of,
-        "openflow": OpenFlowRule(said, moves).of,
+        "openflow": OpenFlowRule(said, moves, dhcp).of,
     }
     found = []
     for message in said.once():

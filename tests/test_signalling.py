@@ -261,6 +261,31 @@ def test_openflow_messages_are_cut_from_the_stream_and_put_down_to_movements(rec
     assert rows[-1]["bytes"] == len(flow_mod(12, mac) + of(20, 13))
 
 
+def test_what_follows_the_release_of_an_address_serves_the_movement_that_left_it(tmp_path: Path) -> None:
+    links = [link.model_dump(mode="json") for link in scenario().links]
+    places = [("0s", "MR1"), ("5s", "MR2"), ("10s", "MR3")]
+    recorded = Recorded(tmp_path / "run", scenario(
+        links=[*links, {"between": ["MR3", "CORE"], "delay": "5ms"}],
+        mobile_routers=["MR1", "MR2", "MR3"],
+        movement=[{"at": at, "node": "MN1", "to": router} for at, router in places],
+    ))  # fmt: skip
+    control, mac = recorded.plan.control, recorded.mac["MN1"]
+    ends = str(control.switch_address.ip), str(control.address.ip)
+    bootp = BOOTP(op=1, xid=4, chaddr=bytes.fromhex(mac.replace(":", "")), ciaddr="10.1.1.100")
+    release = Ether(src=mac, dst="02:00:00:00:01:01") / IP(src="10.1.1.100", dst="10.1.1.1") / UDP(sport=68, dport=67)
+    release = release / bootp / DHCP(options=[("message-type", "release"), "end"])
+    copied = of(10, 0, bytes(16) + struct.pack("!HH4xxx", 1, 4) + bytes(release))
+    of_address = struct.pack("!HHHBB4s", 1, 12, 0x8000, 12 << 1, 4, bytes((10, 1, 1, 100))) + bytes(4)
+    delete = of(14, 21, bytes(17) + b"\x03" + bytes(22) + of_address)
+    of_nothing = of(14, 22, bytes(17) + b"\x03" + bytes(22) + struct.pack("!HH4x", 1, 4))
+    recorded.segment(12.0, "CONTROLLER", ends, (40000, 6653), copied)
+    recorded.segment(12.001, "CONTROLLER", ends[::-1], (6653, 40000), delete + of_nothing + of(20, 23))
+    assert causes(rows_of(recorded), "openflow") == [
+        ("packet-in", "MN1→MR2@5s"), ("flow-mod delete", "MN1→MR2@5s"), ("flow-mod delete", "MN1→MR2@5s"),
+        ("barrier-request", "MN1→MR2@5s"),
+    ]  # fmt: skip
+
+
 # -- each once --------------------------------------------------------------------------------------------------------
 def test_a_message_counts_once_at_its_senders_time_even_if_it_is_lost(recorded: Recorded) -> None:
     ask = Message(MessageType.KEEPALIVE, 1, node=CN)
