@@ -46,6 +46,8 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
         for one in run.sessions:
             if one.one.transport == "udp" and one.one.entry.size is None and link is not None:
                 groups[one.one.method, round(link.loss * 100, 6)].append((run, one))
+    if len({loss for _, loss in groups}) < 2:
+        return []
     rows = [_row(method, loss, found) for (method, loss), found in groups.items()]
     return sorted(rows, key=lambda row: (METHODS.index(row["method"]), row["loss"]))
 

@@ -65,7 +65,8 @@ def _crowd(load: Load, nodes: int, routers: int) -> Scenario:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """One row a run: what the switches hold at its end, and what they were sent."""
-    return sorted((row for run in seen(runs) if (row := _row(run))), key=lambda row: (row["mns"], row["mrs"]))
+    rows = sorted((row for run in seen(runs) if (row := _row(run))), key=lambda row: (row["mns"], row["mrs"]))
+    return rows if len({(row["mns"], row["mrs"]) for row in rows}) > 1 else []
 
 
 def _row(run: Seen) -> Row | None:

@@ -72,6 +72,8 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
             length = (one.one.entry.duration or 0.0) / _residence_s(run, one)
             groups["length", run.scenario.redirect, one.one.transport, round(length, 3)].append(outcome)
             groups["moves", run.scenario.redirect, one.one.transport, float(moves)].append(outcome)
+    if len({x for panel, *_, x in groups if panel == "length"}) < 2:
+        return []
     rows = []
     for (panel, redirect, transport, x), outcomes in sorted(groups.items()):
         alive = sum(survived for survived, _ in outcomes)
