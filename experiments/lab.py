@@ -213,7 +213,8 @@ class Lab:
         ends += [(node.name, node.interface) for node in self.plan.mobile_nodes]
         ends.append((CONTROLLER, self.plan.control.interface))
         for name, interface in ends:
-            self.start(f"tcpdump-{name}", name, capture.argv(interface), self.run.pcap(name))
+            snap_bytes = capture.WHOLE if name == CONTROLLER else capture.HEADS
+            self.start(f"tcpdump-{name}", name, capture.argv(interface, snap_bytes), self.run.pcap(name))
         for name, _ in ends:
             self.await_output(f"tcpdump-{name}", "listening on")
 
