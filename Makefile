@@ -15,14 +15,14 @@ PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 FOLDERS := topologies controllers nodes experiments guest
 
-.PHONY: run test lint types figures bench clean setup kernel vm-test
+.PHONY: run test lint types figures bench clean setup setup-tests kernel vm-test
 
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --profile
 	$(DMMLAB) figures F1 --from $(RESULTS)/two-mr --from $(RESULTS)/two-mr-no-redirect --out $(RESULTS)/two-mr/figures
 	$(DMMLAB) report $(RESULTS)/two-mr
 
-test: setup kernel lint types
+test: setup-tests kernel lint types
 	$(PYTHON) -m pytest
 
 lint: setup
@@ -47,6 +47,9 @@ bench: setup
 
 setup:
 	@guest/provision.sh
+
+setup-tests:
+	@guest/provision.sh --tests
 
 kernel: setup
 	@$(DMMLAB) guest build

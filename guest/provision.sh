@@ -2,7 +2,7 @@
 # Sets a Debian or Ubuntu machine up for dmmlab: system packages, then a Python environment. `make`, the Vagrantfile and
 # people run this same script. It installs only what is missing and may be run as often as you like.
 #
-#   guest/provision.sh [--skip-apt] [--skip-venv] [--no-dev] [--locked]
+#   guest/provision.sh [--skip-apt] [--skip-venv] [--no-dev] [--tests] [--locked]
 #
 # --locked      the exact versions of requirements.lock instead of the newest that fit
 # DMMLAB_VENV   where the environment goes (default: .venv in the project)
@@ -16,6 +16,7 @@ EXTRA='[dev]'
 LOCK=()
 APT=yes
 PYTHON_PART=yes
+TESTS=no
 
 # To build the guest's kernel; to run emulated hosts; to make the environment.
 PACKAGES=(
@@ -24,6 +25,8 @@ PACKAGES=(
     bind9 bind9-dnsutils unbound procps
     python3 python3-venv
 )
+# What only tests run: browser, dissector, linters. Without them, and without CI's insistence, those tests skip.
+TEST_PACKAGES=(chromium chromium-driver tshark shellcheck vagrant)
 # Daemons that emulated hosts run for themselves; the system's own instances would fight over port 53.
 SERVICES=(named unbound)
 
@@ -40,19 +43,20 @@ for option in "$@"; do
         --skip-apt) APT=no ;;
         --skip-venv) PYTHON_PART=no ;;
         --no-dev) EXTRA='' ;;
+        --tests) TESTS=yes ;;
         --locked) LOCK=(--constraint "$PROJECT/requirements.lock") ;;
         -h | --help)
             sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
-        *) die 1 "unknown option $option (--skip-apt, --skip-venv, --no-dev, --locked)" ;;
+        *) die 1 "unknown option $option (--skip-apt, --skip-venv, --no-dev, --tests, --locked)" ;;
     esac
 done
 
 missing_packages() {
     local installed package
-    installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null | sed -n 's/^ii  *//p') || true
-    for package in "${PACKAGES[@]}"; do
+    installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii  *//p') || true
+    for package in "$@"; do
         grep -qxF "$package" <<<"$installed" || printf '%s\n' "$package"
     done
 }
@@ -64,7 +68,10 @@ as_root() {
 
 install_packages() {
     local -a missing
-    mapfile -t missing < <(missing_packages)
+    mapfile -t missing < <(missing_packages "${PACKAGES[@]}")
+    if [ "$TESTS" = yes ] && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+        mapfile -t -O "${#missing[@]}" missing < <(missing_packages "${TEST_PACKAGES[@]}")
+    fi
     [ "${#missing[@]}" -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
         die 2 "missing packages and no privilege to install them: sudo apt-get install ${missing[*]}"
