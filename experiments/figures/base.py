@@ -73,7 +73,8 @@ class FigureKind:
     """One figure. ``key`` are the columns that name a point; the others are compared with the reference.
 
     ``tolerance`` says by how much a column may differ from the reference, in its own unit; a column that is not named
-    there may differ by `EXACT_MS` if its name ends in ``_ms``, and not at all otherwise.
+    there may differ by `EXACT_MS` if its name ends in ``_ms``, and not at all otherwise. ``slack`` says which columns
+    of a row may differ by more than that, because chance decides them anew in each run.
     """
 
     id: str
@@ -87,6 +88,7 @@ class FigureKind:
     check: Callable[[list[Row]], list[str]]
     claim: str  # what `check` checks, in words
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    slack: Callable[[Row], Mapping[str, float]] = lambda row: {}
 
     @property
     def stem(self) -> str:
