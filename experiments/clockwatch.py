@@ -14,10 +14,11 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from dmmlab.experiments import oracle
 from dmmlab.experiments.rundir import RunDirectory
@@ -78,7 +79,7 @@ def _shares(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, floa
 
 
 @dataclass(frozen=True)
-class Path_:
+class Way:
     """From a host's namespace to an address that answers echoes, and the round trip that is configured."""
 
     name: str
@@ -87,15 +88,15 @@ class Path_:
     expected_ms: float
 
 
-def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Path_]:
+def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Way]:
     """Every path between end points that is there at ``at_s`` of the scenario's time (before it: no mobile node's)."""
     hosts = {host.name: host for host in plan.hosts}
-    yield Path_("CONTROLLER-switches", CONTROLLER, str(plan.control.switch_address.ip), 2e3 * plan.control.wire.delay_s)
+    yield Way("CONTROLLER-switches", CONTROLLER, str(plan.control.switch_address.ip), 2e3 * plan.control.wire.delay_s)
     for host in hosts.values():
-        yield Path_(f"{host.name}-{CORE}", host.name, str(host.gateway.ip), 2e3 * oracle.to_core_s(scenario, host.name))
+        yield Way(f"{host.name}-{CORE}", host.name, str(host.gateway.ip), 2e3 * oracle.to_core_s(scenario, host.name))
         for router in plan.mobile_routers:
             way_s = oracle.to_core_s(scenario, host.name) + oracle.to_core_s(scenario, router.name)
-            yield Path_(f"{host.name}-{router.name}", host.name, str(router.gateway.ip), 2e3 * way_s)
+            yield Way(f"{host.name}-{router.name}", host.name, str(router.gateway.ip), 2e3 * way_s)
     for node in plan.mobile_nodes:
         at_router = oracle.serving(scenario, node.name, at_s)
         for name in (*scenario.correspondents, SERVER):
@@ -104,10 +105,10 @@ def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Path_]
                 way = oracle.host_to_mn_s(scenario, name, node.name, at_router, at_router)
             if way is not None:
                 address = str(node.addresses[str(at_router)])
-                yield Path_(f"{name}-{node.name}@{at_router}", name, address, 2e3 * way)
+                yield Way(f"{name}-{node.name}@{at_router}", name, address, 2e3 * way)
 
 
-def measure(log: EventLog, when: str, wanted: Iterable[Path_], pid: Callable[[str], int]) -> None:
+def measure(log: EventLog, when: str, wanted: Iterable[Way], pid: Callable[[str], int]) -> None:
     """Sends a few echoes along each path and leaves an event for each; ``pid`` tells who holds a host's namespace.
 
     One path after the other: side by side they would measure how well the machine does many things at once.
@@ -158,7 +159,8 @@ def problems(run: RunDirectory, limits: Limits = LIMITS) -> list[str]:
     """One sentence for each thing that makes a run in real time invalid; none for a run that was not watched."""
     events = [event for event in run.timeline() if event["source"] == SOURCE]
     seconds = [event for event in events if event["event"] == "second"]
-    return [*_wrong_time(seconds, limits), *_wrong_paths((e for e in events if e["event"] == "path"), limits)]
+    measured = [event for event in events if event["event"] == "path"]
+    return [*_wrong_time(seconds, limits), *_wrong_paths(measured, limits)]
 
 
 def _wrong_time(seconds: list[dict[str, float]], limits: Limits) -> Iterator[str]:
@@ -175,13 +177,21 @@ def _wrong_time(seconds: list[dict[str, float]], limits: Limits) -> Iterator[str
         yield f"{steal:.1%} of the processors' time was stolen by the hypervisor; {limits.steal:.0%} are allowed"
 
 
-def _wrong_paths(measured: Iterable[Mapping[str, object]], limits: Limits) -> Iterator[str]:
-    for event in measured:
-        rtt_ms, expected_ms = event["rtt_ms"], float(str(event["expected_ms"]))
-        if rtt_ms is None:
-            yield f"path {event['path']} {event['when']} the run: no echo was answered"
-        elif abs(float(str(rtt_ms)) - expected_ms) > limits.path_ms:
+def _wrong_paths(measured: Sequence[Mapping[str, Any]], limits: Limits) -> Iterator[str]:
+    for when in ("before", "after"):
+        here = [event for event in measured if event["when"] == when]
+        silent = [event["path"] for event in here if event["rtt_ms"] is None]
+        if silent:
+            yield f"{when} the run no echo was answered on {len(silent)} of {len(here)} paths: {', '.join(silent)}"
+        off = {event["path"]: event for event in here if event["rtt_ms"] is not None}
+        off = {name: event for name, event in off.items() if _off_ms(event) > limits.path_ms}
+        if off:
+            worst = max(off.values(), key=_off_ms)
             yield (
-                f"path {event['path']} {event['when']} the run: {float(str(rtt_ms)):.1f} ms instead of "
-                f"{expected_ms:g}; {limits.path_ms:g} ms off are allowed"
+                f"{when} the run {len(off)} of {len(here)} paths were over {limits.path_ms:g} ms off; the worst is "
+                f"{worst['path']} with {worst['rtt_ms']:.1f} ms instead of {worst['expected_ms']:g}"
             )
+
+
+def _off_ms(event: Mapping[str, Any]) -> float:
+    return float(abs(event["rtt_ms"] - event["expected_ms"]))
