@@ -15,6 +15,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,6 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, SERVER, Scenario
 from dmmlab.nodes.events import EventLog
-from dmmlab.topologies.links import inside
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan
 
 SOURCE = "clockwatch"
@@ -108,13 +108,15 @@ def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Way]:
                 yield Way(f"{name}-{node.name}@{at_router}", name, address, 2e3 * way)
 
 
-def measure(log: EventLog, when: str, wanted: Iterable[Way], pid: Callable[[str], int]) -> None:
-    """Sends a few echoes along each path and leaves an event for each; ``pid`` tells who holds a host's namespace.
+def measure(
+    log: EventLog, when: str, wanted: Iterable[Way], inside: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    """Sends a few echoes along each path and leaves an event for each; in the block ``inside(host)`` we are there.
 
     One path after the other: side by side they would measure how well the machine does many things at once.
     """
     for path in wanted:
-        with inside(pid(path.host)), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        with inside(path.host), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
             trips_ms = list(_echoes(raw, path.address, path.expected_ms))
         log.emit(
             "path",

@@ -254,7 +254,8 @@ class Lab:
     def measure_paths(self, when: str, at_s: float) -> None:
         """Round trips of all paths that are there at ``at_s`` of the scenario's time, beside the configured ones."""
         log = EventLog(self.run.events_of(clockwatch.SOURCE), clockwatch.SOURCE)
-        clockwatch.measure(log, when, clockwatch.paths(self.scenario, self.plan, at_s), self.network.pid)
+        ways = clockwatch.paths(self.scenario, self.plan, at_s)
+        clockwatch.measure(log, when, ways, lambda name: inside(self.network.pid(name)))
 
     def play(self, start_ns: int, tell: Callable[[float], None]) -> None:
         """Moves the mobile nodes as the scenario says, until its end; tells what share of it is over."""
