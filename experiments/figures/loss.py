@@ -36,9 +36,10 @@ def _lossy(load: Load, loss: float) -> Scenario:
         session(f"S{turn}", 5 + 1.1 * turn, method=method, repeat=_EACH, every=f"{_CYCLE_S:g}s")
         for turn, method in enumerate(METHODS)
     ]
+    movement = [{"at": "0s", "node": "MN1", "to": "MR1"}]
     return build(
-        load, f"f11-loss-{loss:g}", links=links(base, changes), sessions=sessions, ddns={"ttl": "1s"},
-        registration={"lifetime": "2h"}, movement=[{"at": "0s", "node": "MN1", "to": "MR1"}], duration=f"{30 + _EACH * _CYCLE_S:g}s", seed=_SEED,
+        load, f"f11-loss-{loss:g}", links=links(base, changes), movement=movement, sessions=sessions,
+        ddns={"ttl": "1s"}, registration={"lifetime": "2h"}, duration=f"{30 + _EACH * _CYCLE_S:g}s", seed=_SEED,
     )  # fmt: skip
 
 
