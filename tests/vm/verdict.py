@@ -1,7 +1,7 @@
 """Judges what `make vm-test` brought out of the machine: ``verdict.py DIR``; exit status 0 if all holds, else 1.
 
-The run itself may be invalid (emulated CPUs are slow): then its gate must have said why, and the delays are shown but
-not held against it. Everything else must hold either way.
+A run may be invalid (emulated CPUs are slow): then its gate must have said why, and its delays are shown but not held
+against it. Everything else must hold either way, and on the instruction-counted clock the delays must, too.
 """
 
 from __future__ import annotations
@@ -22,23 +22,31 @@ TOGETHER = 50  # probes in a row at the end of P1, all answered
 
 def main() -> int:
     out = Path(sys.argv[1])
-    machine, times = (json.loads((out / name).read_text()) for name in ("machine.json", "provisioning.json"))
+    machine, times = (json.loads((out / name).read_text()) for name in ("up.json", "provisioning.json"))
     say(f"accelerator {machine['accelerator']}, machine up {machine['wall_s']} s")
     say(f"provisioning {times['first_s']} s, again {times['again_s']} s")
     faults = [] if times["again_s"] <= AGAIN_S else [f"provisioning again took {times['again_s']} s"]
     if (said := (out / "again.log").read_text().strip()) != "":
         faults.append(f"provisioning again did something: {said.splitlines()[0]}")
-    run = RunDirectory(out / "native" / "two-mr")
-    outcome = run.outcome() or {"outcome": "missing", "reason": "there is no outcome.json"}
-    say(f"the gate's verdict: {outcome['outcome']}" + (f": {outcome['reason']}" if outcome["reason"] else ""))
-    if outcome["outcome"] not in ("ok", "invalid") or (outcome["outcome"] == "invalid" and not outcome["reason"]):
-        faults.append(f"the run is {outcome['outcome']}: {outcome['reason']}")
-    else:
-        faults += [*methods(run), *survival(run), *delays(run, strict=outcome["outcome"] == "ok")]
+    faults += judge(RunDirectory(out / "native" / "two-mr"), strict=False)
+    if (out / "counted").exists():
+        faults += judge(RunDirectory(out / "counted" / "two-mr"), strict=True)
     for fault in faults:
         say(f"FAULT: {fault}")
     say(f"{'nothing' if not faults else len(faults)} to complain of")
     return 1 if faults else 0
+
+
+def judge(run: RunDirectory, strict: bool) -> list[str]:
+    """What is wrong with a run; ``strict``: its delays must hold even if its gate calls it invalid."""
+    outcome = run.outcome() or {"outcome": "missing", "reason": "there is no outcome.json"}
+    say(f"{run.root}: the gate's verdict: {outcome['outcome']}" + (f": {outcome['reason'] or ''}").rstrip(": "))
+    if outcome["outcome"] not in ("ok", "invalid") or (outcome["outcome"] == "invalid" and not outcome["reason"]):
+        return [f"the run is {outcome['outcome']}: {outcome['reason']}"]
+    datapath = (run.log / "datapath").read_text().partition(":")[0]
+    say(f"datapath {datapath}, kernel {run.manifest()['environment']['kernel']}")
+    wrong = [] if datapath == "system@ovs-system" else [f"the datapath is {datapath}, not the kernel's"]
+    return [*wrong, *methods(run), *survival(run), *delays(run, strict or outcome["outcome"] == "ok")]
 
 
 def methods(run: RunDirectory) -> Iterator[str]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the user `vagrant` does in the machine: provisions it twice, as `vagrant provision` would, then runs scenario
-# two-mr natively. What is to be judged outside is left in results/vm/.
+# What the user `vagrant` does in the machine when it is up for the first time: provisions it twice, as `vagrant provision`
+# would, then runs scenario two-mr natively. What is to be judged outside is left in results/vm/.
 set -euo pipefail
 cd /vagrant
 
@@ -25,5 +25,5 @@ step 'make run RUNTIME=native'
 status=0
 make run RUNTIME=native RESULTS=results/vm/native || status=$?
 step "make run ended with status $status"
-# 1: it ran, and something does not hold, which is judged outside.
+# make says 2 where a run does not hold, which is judged outside.
 [ "$status" -le 2 ]
