@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dmmlab.experiments import clockwatch, isolation, oracle
 from dmmlab.experiments.layout import network_plan
@@ -122,6 +124,21 @@ def test_vagrantfile_is_valid(tmp_path: Path) -> None:
     environment = {**os.environ, "VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
     checked = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not installed")
+def test_the_workflow_is_clean() -> None:
+    checked = subprocess.run(["actionlint"], cwd=PROJECT, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_what_the_workflow_runs_is_there() -> None:
+    text = (PROJECT / ".github/workflows/ci.yml").read_text()
+    jobs = yaml.safe_load(text)["jobs"]
+    assert {"test", "native", "container", "vm"} <= set(jobs)
+    named = set(re.findall(r"(?:guest|tests|\.ci)/[a-z]+(?:\.sh)?(?= |$)", text, re.MULTILINE))
+    assert {"guest/provision.sh", "tests/native.sh", ".ci/run"} <= named
+    assert all((PROJECT / name).exists() for name in named - {"tests/vm"}), named
 
 
 # -- live ----------------------------------------------------------------------------------------------------------
