@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
+from matplotlib.ticker import NullLocator
+
 from dmmlab.experiments import stats, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, seconds, session, tour, uniform
@@ -188,13 +190,20 @@ def plot(rows: list[Row], about: About) -> Drawing:
           "bytes for a session")  # fmt: skip
     for method, look in style.METHODS.items():
         mine = [row for row in rows if row["panel"] == "ratio" and row["name"] == method and row["bytes"] > 0]
-        style.line(right, look, [(row["ratio"], row["bytes"]) for row in mine])
+        if mine:
+            style.line(right, look, [(row["ratio"], row["bytes"]) for row in mine])
     style.closed_form(right, [(r["ratio"], r["expected"]) for r in rows if r["expected"]], "by the means")
     right.set_xscale("log")
     right.set_yscale("log")
+    most = max((row["bytes"] for row in rows if row["panel"] == "ratio"), default=1000.0)
+    right.set_ylim(60, 1.3 * most)
+    right.set_yticks([value for value in (100, 200, 500, 1000, 2000, 5000) if value <= most])
+    right.yaxis.set_minor_locator(NullLocator())
+    for axis in (right.xaxis, right.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
     right.set_xlabel("sessions per move")
     right.set_ylabel("bytes for a session, its share of moves included", fontsize=7.5)
-    right.legend(loc="upper right", fontsize=6.5)
+    right.legend(loc="lower left", fontsize=6.5)
     labels = {method: look.label for method, look in style.METHODS.items()}
     crossed = [
         f"{labels[one]} is cheaper than {labels[two]} below {ratio:.2g} sessions a move and dearer above"
