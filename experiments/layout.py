@@ -167,4 +167,5 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: OneSession, start_ns:
         interval_ns=round((session.entry.interval or 0.0) * 1e9),
         size=session.entry.size,
         seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
+        select=session.entry.select,
     )

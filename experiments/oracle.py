@@ -159,6 +159,8 @@ class Oracle:
         if found is None or at_router is None:
             return None
         lookup_s, anchor = found
+        if session.entry.select != "latest":
+            lookup_s, anchor = self._selected(session, lookup_s, at_router)
         if session.method == "central":
             server_mn = host_to_mn_s(scenario, SERVER, node, at_router, at_router)
             one_way = None if server_mn is None else hosts_s(scenario, cn, SERVER) + server_mn
@@ -173,6 +175,20 @@ class Oracle:
         if any(session.at_s < move.at <= over_s for move in scenario.moves_of(node)):
             return None
         return Expectation(lookup_s, connect_s, anchor)
+
+    def _selected(self, session: OneSession, lookup_s: float, at_router: str) -> tuple[float, str]:
+        """The best of all addresses that the node has by then; measuring them first takes the longest round trip.
+
+        The node keeps every address that it ever had and names them all to the server.
+        """
+        node, cn = session.entry.to, session.entry.from_
+        ways = {}
+        for move in self._scenario.moves_of(node):
+            way = host_to_mn_s(self._scenario, cn, node, move.to, at_router)
+            if move.at <= session.at_s and way is not None:
+                ways[move.to] = way
+        measured_s = 2 * max(ways.values()) if session.entry.select == "lowest-rtt" else 0.0
+        return lookup_s + measured_s, min(ways, key=lambda anchor: ways[anchor])
 
     def _redirected_s(self, node: str, at_s: float) -> float:
         """When the redirect of the last move before ``at_s`` is in force: first frame, packet-in, flow-mods."""

@@ -225,7 +225,9 @@ def _session(raw: Raw, session: OneSession, expected: oracle.Expectation | None)
     """One row: what the session was, what it took, and what it should have taken."""
     entry, flow = session.entry, raw.flows.get(session.number, Flow())
     lookups = raw.find(entry.from_, "lookup_ended", session=session.name)
-    address = next((row["addresses"][0] for row in reversed(lookups) if row["addresses"]), "")
+    chosen = [row["address"] for row in raw.find(entry.from_, "address_chosen", session=session.name)]
+    found = [row["addresses"][0] for row in lookups if row["addresses"]]
+    address = (chosen or found or [""])[-1]
     row: dict[str, object] = {
         "session": session.name,
         "method": session.method,
@@ -290,7 +292,8 @@ def _path(raw: Raw, session: OneSession, address: str, since_ns: int) -> str:
         return "relay" if address == str(raw.plan.host(SERVER).address.ip) else "none"
     routers = {router.access_mac: router.name for router in raw.plan.mobile_routers}
     for packet in raw.at_mn[session.entry.to]:
-        if packet.time_ns >= since_ns and packet.source_port == FIRST_LOCAL_PORT + session.number:
+        ours = packet.source_port == FIRST_LOCAL_PORT + session.number and packet.destination == address
+        if ours and packet.time_ns >= since_ns:
             serving = _serving_at(raw, session.entry.to, packet.time_ns)
             return "direct" if routers.get(packet.from_mac) == serving else "redirect"
     return "none"

@@ -20,6 +20,7 @@ from dmmlab.experiments.units import Duration, Rate, Share, Size
 
 Method = Literal["fixed", "ddns", "p2p", "central", "combined"]
 Transport = Literal["udp", "tcp"]
+Select = Literal["latest", "lowest-rtt", "race"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
@@ -100,6 +101,7 @@ class Session(_Model):
     method: Annotated[tuple[Method, ...], BeforeValidator(_as_tuple)] = ("fixed",)
     transport: Annotated[tuple[Transport, ...], BeforeValidator(_as_tuple)] = ("udp",)
     anchor: str | None = None  # `fixed` only: the MR whose address the correspondent knows (the first one)
+    select: Select = "latest"  # which of several addresses that a lookup gave: the newest, the best measured, a race
     interval: Duration | None = None
     duration: Duration | None = None
     size: Size | None = None
@@ -120,6 +122,8 @@ class Session(_Model):
             raise ValueError("repeat needs every, the time between two sessions")
         if self.anchor is not None and self.method != ("fixed",):
             raise ValueError("anchor goes with method: fixed only")
+        if self.select != "latest" and (set(self.transport) != {"udp"} or not set(self.method) <= {"p2p", "combined"}):
+            raise ValueError(f"select: {self.select} needs transport: udp, and method p2p or combined, which give all")
         return self
 
 

@@ -16,7 +16,8 @@ import hashlib
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dmmlab.nodes import clock
@@ -25,6 +26,7 @@ from dmmlab.nodes.methods import Found, Method, methods_for
 from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
 from dmmlab.nodes.probe import Probe
 from dmmlab.nodes.registration.accounts import client_for
+from dmmlab.nodes.selection import Race, datagrams_to, nearest_first
 
 _CHUNK = 1 << 16
 _ANSWER_S = 5.0  # how long answers are waited for after the last probe
@@ -45,9 +47,10 @@ class Session:
             found = await self._lookup(attempt)
             if found.outcome != "ok":
                 continue
-            address = found.addresses[attempt % len(found.addresses)]
+            first = attempt % len(found.addresses)
+            addresses = (*found.addresses[first:], *found.addresses[:first])
             try:
-                if await self._open(address, found.port):
+                if await self._open(addresses, found.port):
                     self._note("session_ended")
                     return
             except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -60,6 +63,8 @@ class Session:
     async def _lookup(self, attempt: int) -> Found:
         self._note("lookup_started", attempt=attempt)
         found = await self._method.lookup(self._order, self._local)
+        if self._order.select == "lowest-rtt" and found.outcome == "ok":
+            found = replace(found, addresses=await nearest_first(found.addresses, found.port, self._told.retry_s))
         self._note(
             "lookup_ended",
             attempt=attempt,
@@ -71,13 +76,15 @@ class Session:
         )
         return found
 
-    async def _open(self, address: str, port: int) -> bool:
-        """Opens the session there and carries it to its end; False if nobody answered."""
+    async def _open(self, addresses: Sequence[str], port: int) -> bool:
+        """Opens the session and carries it to its end; False if nobody answered."""
         if self._order.size is not None:
-            return await self._bulk(address, port, self._order.size)
+            return await self._bulk(addresses[0], port, self._order.size)
         if self._order.transport == "tcp":
-            return await self._stream(address, port)
-        return await self._datagrams(address, port)
+            return await self._stream(addresses[0], port)
+        if self._order.select == "race":
+            return await self._datagrams(addresses, port)
+        return await self._datagrams(addresses[:1], port)
 
     def _note(self, event: str, **fields: object) -> None:
         self._log.emit(event, session=self._order.session, **fields)
@@ -93,42 +100,34 @@ class Session:
             yield probe
 
     # -- UDP ----------------------------------------------------------------------------------------------------
-    async def _datagrams(self, address: str, port: int) -> bool:
+    async def _datagrams(self, addresses: Sequence[str], port: int) -> bool:
+        """A session with whichever of ``addresses`` answers the first probe first; all of them get that one."""
         loop = asyncio.get_running_loop()
-        first, last = asyncio.Event(), asyncio.Event()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
-            there.setblocking(False)
-            there.bind(("", self._order.local_port))
-            await loop.sock_connect(there, (address, port))
-            loop.add_reader(there, self._take_answers, there, first, last)
-            sending = asyncio.create_task(self._send_datagrams(there))
+        race = Race(last=self._order.count - 1)
+        with contextlib.ExitStack() as stack:
+            for address in addresses:
+                there = stack.enter_context(datagrams_to(address, port, self._order.local_port))
+                loop.add_reader(there, race.take_answers, there, address)
+                stack.callback(loop.remove_reader, there)
+                race.runners.append(there)
+            sending = asyncio.create_task(self._send_datagrams(race))
+            stack.callback(sending.cancel)
             try:
-                try:
-                    await asyncio.wait_for(first.wait(), self._told.retry_s)
-                except TimeoutError:
-                    if self._order.method != "fixed":
-                        return False
-                await sending
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(last.wait(), _ANSWER_S)
-            finally:
-                sending.cancel()
-                loop.remove_reader(there)
-        return first.is_set()
+                await asyncio.wait_for(race.decided.wait(), self._told.retry_s)
+            except TimeoutError:
+                if self._order.method != "fixed":
+                    return False
+            self._note("address_chosen", address=race.winner or addresses[0])
+            await sending
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(race.finished.wait(), _ANSWER_S)
+        return race.decided.is_set()
 
-    async def _send_datagrams(self, there: socket.socket) -> None:
+    async def _send_datagrams(self, race: Race) -> None:
         async for probe in self._probes():
-            with contextlib.suppress(OSError):  # an earlier probe was refused, or no route: the next may pass
-                there.send(probe)
-
-    def _take_answers(self, there: socket.socket, first: asyncio.Event, last: asyncio.Event) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                with contextlib.suppress(ConnectionError):
-                    answer = Probe(there.recv(65535))
-                    first.set()
-                    if answer.sequence == self._order.count - 1:
-                        last.set()
+            for there in race.runners:
+                with contextlib.suppress(OSError):  # an earlier probe was refused, or no route: the next may pass
+                    there.send(probe)
 
     # -- TCP ----------------------------------------------------------------------------------------------------
     async def _connect(self, address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

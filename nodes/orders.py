@@ -46,7 +46,8 @@ class Order:
     """One session: its number in the run, its name, when it starts (ns since the epoch), how, with whom, and what.
 
     ``target`` is the mobile node's ID (an FQDN), ``address`` the one address that method `fixed` knows. ``count``
-    probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``.
+    probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``. Of several addresses that a
+    lookup gave, ``select`` takes the latest, the one with the lowest RTT as measured now, or whichever answers first.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Order:
     interval_ns: int
     size: int | None
     seed: int
+    select: str = "latest"
 
     @property
     def local_port(self) -> int:

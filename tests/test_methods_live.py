@@ -125,3 +125,25 @@ def test_a_bulk_transfer_by_every_method_arrives_whole_across_a_move(run: Run) -
     checked = [event for event in done.timeline() if event["event"] == "bulk_checked"]
     assert len(checked) == len(METHODS)
     assert all(event["intact"] is True and event["time_s"] > 10.1 for event in checked)
+
+
+def test_of_several_addresses_the_best_is_found_by_racing_or_by_measuring(run: Run) -> None:
+    """MR2 far from the core: the older address, by the redirect, is the nearer one."""
+    far = links()
+    for link in far:
+        if link["between"] == ["MR2", "CORE"]:
+            link["delay"] = "15ms"
+    every = {"method": "p2p", "interval": "100ms", "duration": "2s"}
+    done = run(
+        links=far,
+        sessions=[session(name, "15s", select=name, **every) for name in ("latest", "race")]
+        + [session("measured", "15s", select="lowest-rtt", **every)],
+    )
+    rows = {row["session"]: row for row in read_csv(done.sessions)}
+    assert {name: row["anchor"] for name, row in rows.items()} == {"latest": "MR2", "race": "MR1", "measured": "MR1"}
+    for row in rows.values():
+        assert float(row["setup_ms"]) == pytest.approx(float(row["expected_setup_ms"]), abs=0.2), row
+    for name, rtt_ms in (("latest", 54), ("race", 42), ("measured", 42)):
+        trips = [float(row["rtt_ms"]) for row in read_csv(done.probes) if row["session"] == name]
+        assert len(trips) == 20
+        assert all(trip == pytest.approx(rtt_ms, abs=0.05) for trip in trips), name

@@ -93,6 +93,24 @@ def test_the_correspondents_own_cache(mode: str, lookups: list[int]) -> None:
     assert [round(one.lookup_s * 1e3) for one in found if one is not None] == lookups
 
 
+@pytest.mark.parametrize(
+    ("select", "lookup_ms", "connect_ms", "anchor"),
+    [("latest", 50, 54, "MR2"), ("race", 50, 42, "MR1"), ("lowest-rtt", 50 + 54, 42, "MR1")],
+)
+def test_several_addresses_when_the_new_router_is_far(
+    select: str, lookup_ms: float, connect_ms: float, anchor: str
+) -> None:
+    """MR2 is 15 ms from the core: 27 ms to the node by its newest address, 21 by the older one and the redirect."""
+    links = load("two-mr").model_dump(mode="json", by_alias=True)["links"]
+    for link in links:
+        if link["between"] == ["MR2", "CORE"]:
+            link["delay"] = "15ms"
+    expected = expect(AFTER, "p2p", links=links, session={"select": select})
+    assert expected is not None
+    assert (round(expected.lookup_s * 1e3, 6), round(expected.connect_s * 1e3, 6)) == (lookup_ms, connect_ms)
+    assert expected.anchor == anchor
+
+
 def test_position_and_the_shortest_way_between_mobile_routers() -> None:
     scenario = load("two-mr")
     assert [serving(scenario, "MN1", at) for at in (0.0, 9.999, 10.0, 10.049, 10.05)] == [
