@@ -28,6 +28,7 @@ _EACH = 30
 _BAND_MS = 0.2
 _SEED = 13
 POLICIES = ("latest", "anchor", "cached", "lowest RTT", "race")
+_SELECTS = {"latest": "latest", "lowest RTT": "lowest-rtt", "race": "race"}  # those that ask the server, by its key
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -38,7 +39,7 @@ def _geometry(load: Load, between_ms: float) -> Scenario:
     """One mobile node for each new router's distance from the core: it goes from MR1 by MR2 to that router.
 
     The correspondent asks for it once while it is at MR2, and keeps the answer for ever; at the last router it opens
-    sessions on each of the three addresses, by what it remembers, and by asking again.
+    sessions by each policy: on its first address, on what it remembers, and by asking the server for all of them.
     """
     base = load("two-mr", {})
     routers, nodes = numbered("MR", len(_BACKHAULS_MS) + 2), numbered("MN", len(_BACKHAULS_MS))
@@ -54,9 +55,9 @@ def _geometry(load: Load, between_ms: float) -> Scenario:
         at_s = 15 + 0.1 * place
         sessions.append(session(f"F{place}", 8 + 0.1 * place, node, method="ddns"))  # what will be remembered
         sessions.append(session(f"C{place}", at_s, node, method="ddns", **many))
-        for name, anchor in (("A", "MR1"), ("B", "MR2"), ("L", router)):
-            sessions.append(session(f"{name}{place}", at_s + 0.8, node, anchor=anchor, **many))
-        sessions.append(session(f"P{place}", at_s + 1.4, node, method="p2p", **many))
+        sessions.append(session(f"A{place}", at_s + 0.4, node, anchor="MR1", **many))
+        for name, select in (("P", "latest"), ("R", "race"), ("Q", "lowest-rtt")):
+            sessions.append(session(f"{name}{place}", at_s + 0.8, node, method="p2p", select=select, **many))
     return build(
         load, f"f13-between-{between_ms:g}ms", mobile_routers=routers, links=links(base, changes), movement=movement,
         ddns={"ttl": "5s", "cn_cache": "forever"}, sessions=sessions, duration=f"{20 + 2 * _EACH:g}s", seed=_SEED,
@@ -79,29 +80,15 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
 
 def _policies(run: Seen, node: str, found: list[SeenSession]) -> list[Row]:
     routers = [move.to for move in run.scenario.moves_of(node)][-3:]
-    connects = [
-        [one.ms("connect_ms") or 0.0 for one in found if one.one.method == "fixed" and one.row["anchor"] == router]
-        for router in routers
-    ]
-    asked = [one for one in found if one.one.method == "p2p"]
-    cached = [one for one in found if one.one.method == "ddns" and _remembered(run, one)]
-    if not (all(connects) and asked and cached):
-        return []
-    lookups = [one.ms("lookup_ms") or 0.0 for one in asked]
-    tries = list(zip(lookups, zip(*connects, strict=True), strict=False))
-    setups = {
-        "latest": [one.ms("setup_ms") or 0.0 for one in asked],
-        "anchor": connects[0],
-        "cached": [one.ms("setup_ms") or 0.0 for one in cached],
-        # All addresses are tried at once; a race takes the first answer, a careful choice waits for all.
-        "race": [lookup + min(ways) for lookup, ways in tries],
-        "lowest RTT": [lookup + max(ways) + min(ways) for lookup, ways in tries],
+    by_policy = {
+        "anchor": [one for one in found if one.one.method == "fixed" and one.row["anchor"] == routers[0]],
+        "cached": [one for one in found if one.one.method == "ddns" and _remembered(run, one)],
     }
-    first, _, latest = (stats.median(values) for values in connects)
-    best = min(stats.median(values) for values in connects)
-    rtts = {"latest": latest, "anchor": first, "race": best, "lowest RTT": best}
-    rtts["cached"] = stats.median([one.ms("connect_ms") or 0.0 for one in cached])
-    return [_row(run, node, routers, policy, setups[policy], rtts[policy]) for policy in POLICIES]
+    for policy, select in _SELECTS.items():
+        by_policy[policy] = [one for one in found if one.one.method == "p2p" and one.one.entry.select == select]
+    if not all(by_policy.values()):
+        return []
+    return [_row(run, node, routers, policy, by_policy[policy]) for policy in POLICIES]
 
 
 def _remembered(run: Seen, one: SeenSession) -> bool:
@@ -109,8 +96,10 @@ def _remembered(run: Seen, one: SeenSession) -> bool:
     return any(event["cached"] for event in run.lookups.get(one.one.name, ())[:1])
 
 
-def _row(run: Seen, node: str, routers: Sequence[str], policy: str, setups: list[float], rtt_ms: float) -> Row:
-    summary, cn, new = stats.summary(setups), run.scenario.sessions[0].from_, routers[-1]
+def _row(run: Seen, node: str, routers: Sequence[str], policy: str, found: list[SeenSession]) -> Row:
+    summary = stats.summary([one.ms("setup_ms") or 0.0 for one in found])
+    rtt_ms = stats.median([one.ms("connect_ms") or 0.0 for one in found])  # of one request and its answer over UDP
+    cn, new = run.scenario.sessions[0].from_, routers[-1]
     ways = [2e3 * (oracle.host_to_mn_s(run.scenario, cn, node, anchor, new) or 0.0) for anchor in routers]
     lookup = 2e3 * oracle.hosts_s(run.scenario, cn, "SERVER")
     due = {
@@ -186,8 +175,8 @@ def plot(rows: list[Row], about: About) -> Drawing:
         f"axis, {middle:g} ms from the first (left, centre), half of it from the second. Left: round trip of the "
         "session that each policy ends up with. Centre: its set-up delay; `latest`, `lowest RTT` and `race` ask "
         "the registration server first, `anchor` and `cached` know an address and ask nobody. A race takes "
-        "whichever address answers first, `lowest RTT` waits for all answers and then opens; both are put "
-        "together from the measured parts. Right: the address with the lowest round trip; on the line the new "
+        "whichever address answers first, `lowest RTT` waits for all answers and then opens. "
+        "Right: the address with the lowest round trip; on the line the new "
         "router is as far from the core as the second router and the way from there together. The latest address "
         f"wins at {winners.count('latest')} points, an older one at "
         f"{len(winners) - winners.count('latest') - winners.count('equal')}. Medians of n = {least} sessions, "
