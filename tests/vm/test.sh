@@ -5,7 +5,7 @@
 #
 # An emulated processor is some ten times too slow for its clock, and how much depends on what else this machine does: the
 # run's own gate finds it invalid then. So without KVM the machine is booted once more, with one CPU and a clock that
-# counts instructions (QEMU's -icount: 10^9 of them are a second), and does the run again: there delays must hold.
+# counts instructions while it is busy (QEMU's -icount: 10^9 of them are a second), and every method is tried in turn.
 #
 #   tests/vm/test.sh [OUT]      default results/vm; needs root (debootstrap), qemu-system-x86, debootstrap
 #
@@ -64,7 +64,7 @@ boot() {
     shift
     say "booting with $*"
     qemu-system-x86_64 -machine q35 -accel "$@" "${common[@]}" -m 4096 -initrd "$machine/initrd.img" \
-        -append "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet tsc=reliable dmmlab=$what" \
+        -append "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet dmmlab=$what" \
         -serial "file:$share/results/vm/$what.console" \
         -drive "file=$work/disk.raw,format=raw,if=virtio,cache=unsafe" \
         -netdev user,id=net -device virtio-net-pci,netdev=net -device virtio-rng-pci \
