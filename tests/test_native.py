@@ -85,6 +85,18 @@ def test_a_user_runs_by_sudo_and_root_does_not(monkeypatch: pytest.MonkeyPatch) 
     assert isolation.as_root(["true"]) == ["sudo", "--non-interactive", "--", "true"]
 
 
+def test_what_sudo_started_ends_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "as_root", lambda command: [*command])
+    process = isolation.popen(["sh", "-c", "while echo x; do sleep 0.1; done"], stdout=subprocess.PIPE)
+
+    def not_ours() -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(process, "kill", not_ours)
+    isolation.end(process)
+    assert process.returncode != 0
+
+
 def test_the_datapath_is_the_kernels_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     there = doctor.Check("openvswitch", True, "in this kernel")
     missing = doctor.Check("openvswitch", False, "not in kernel 6.1", "apt-get install linux-image-amd64")
