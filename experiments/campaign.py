@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from dmmlab.experiments import isolation
-from dmmlab.experiments.figures import FIGURES, FigureKind, digest
+from dmmlab.experiments.figures import FIGURES, FigureKind, digest, digest_of
 from dmmlab.experiments.figures.base import Load
 from dmmlab.experiments.run import Clock, Progress, Runtime, run_scenario
 from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError, write_json
@@ -122,7 +122,7 @@ def complete(folder: Path, wanted: str, runtime: Runtime, clock: Clock) -> bool:
     return (
         outcome is not None
         and outcome["outcome"] != "failed"
-        and digest(manifest["scenario"]) == wanted
+        and digest_of(run) == wanted
         and (manifest["runtime"], manifest["clock"]) == (runtime, clock)
         and made_by.get("program") == program()
     )

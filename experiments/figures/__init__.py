@@ -18,7 +18,17 @@ from dmmlab.experiments.figures import (
     stretch,
     survival,
 )
-from dmmlab.experiments.figures.base import About, Drawing, FigureError, FigureKind, digest, finished, read, write
+from dmmlab.experiments.figures.base import (
+    About,
+    Drawing,
+    FigureError,
+    FigureKind,
+    digest,
+    digest_of,
+    finished,
+    read,
+    write,
+)
 
 _MODULES = (
     *(continuity, setup, rtt, server_distance, stretch, staleness, survival),
@@ -26,4 +36,15 @@ _MODULES = (
 )
 FIGURES: dict[str, FigureKind] = {module.FIGURE.id: module.FIGURE for module in _MODULES}
 
-__all__ = ["FIGURES", "About", "Drawing", "FigureError", "FigureKind", "digest", "finished", "read", "write"]
+__all__ = [
+    "FIGURES",
+    "About",
+    "Drawing",
+    "FigureError",
+    "FigureKind",
+    "digest",
+    "digest_of",
+    "finished",
+    "read",
+    "write",
+]

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 
 from dmmlab.experiments import style
 from dmmlab.experiments.rundir import RunDirectory, read_csv, write_csv
-from dmmlab.experiments.scenario import Scenario, load
+from dmmlab.experiments.scenario import Scenario, ScenarioError, load, parse
 
 Row = dict[str, Any]
 Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced
@@ -122,18 +123,31 @@ class FigureKind:
     def choose(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[RunDirectory]:
         """The runs that were made for this figure; all of them, if none was. By name: their order says nothing."""
         own = {digest(scenario) for scenario in self.scenarios(loader)}
-        manifests = {run.root: run.manifest() for run in runs}
-        chosen = [run for run in runs if digest(manifests[run.root]["scenario"]) in own]
-        return sorted(
-            chosen or runs, key=lambda run: (manifests[run.root]["name"], manifests[run.root]["seed"], run.root)
-        )
+        chosen = [run for run in runs if digest_of(run) in own] or runs
+        told = {run.root: run.manifest() for run in chosen}
+        return sorted(chosen, key=lambda run: (told[run.root]["name"], told[run.root]["seed"], run.root))
 
 
-def digest(scenario: Scenario | Mapping[str, Any]) -> str:
-    """What a run's result follows from, in 16 hex digits: the whole resolved scenario but its name."""
-    content = scenario.model_dump(mode="json", by_alias=True) if isinstance(scenario, Scenario) else dict(scenario)
-    content.pop("name", None)
+def digest(scenario: Scenario) -> str:
+    """What a run's result follows from, in 16 hex digits: all that the scenario says but its name.
+
+    What it leaves at its default counts for nothing, so that a key which a later version adds changes no digest.
+    """
+    content = scenario.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"name"})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest_of(run: RunDirectory) -> str | None:
+    """The digest of the scenario that ``run`` was made of; None if it is no scenario of this version."""
+    return _digest_in(run.run_json, run.run_json.stat().st_mtime_ns)
+
+
+@cache
+def _digest_in(run_json: Path, _written_ns: int) -> str | None:
+    try:
+        return digest(parse(json.loads(run_json.read_text())["scenario"], str(run_json)))
+    except ScenarioError:
+        return None
 
 
 def finished(folders: Sequence[Path]) -> list[RunDirectory]:
