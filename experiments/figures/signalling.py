@@ -22,7 +22,7 @@ _RESIDENCE_S, _MOVES = 20.0, 20
 _SEED = 9
 _KEEPS = {"fixed": (), "ddns": ("dns-update",), "p2p": ("registration",), "central": ("registration",),
           "combined": ("registration",)}  # fmt: skip
-_MESSAGES = {"fixed": (0, 0), "ddns": (4, 8), "p2p": (2, 2), "central": (4, 6), "combined": (4, 4)}  # of a session
+_MESSAGES = {"fixed": (0, 0), "ddns": (4, 8), "p2p": (2, 2), "central": (4, 8), "combined": (4, 4)}  # of a session
 
 
 _LEGS = "legs"
@@ -245,6 +245,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim="P2P costs 2 messages a session, combined 4, server central 4 to 6, DDNS 4 to 8; bytes at each "
+    claim="P2P costs 2 messages a session, combined 4, server central 4 to 8, DDNS 4 to 8; bytes at each "
     "ratio are within 10 % of the means (not by DDNS, whose cache depends on the ratio)",
 )
