@@ -5,7 +5,7 @@
 #
 # An emulated processor is some ten times too slow for its clock, and how much depends on what else this machine does: the
 # run's own gate finds it invalid then. So without KVM the machine is booted once more, with one CPU and a clock that
-# counts instructions while it is busy (QEMU's -icount: 10^9 of them are a second), and every method is tried in turn.
+# counts instructions while it is busy (QEMU's -icount: 10^9 of them a second), and every method is tried in turn.
 #
 #   tests/vm/test.sh [OUT]      default results/vm; needs root (debootstrap), qemu-system-x86, debootstrap
 #

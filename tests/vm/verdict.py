@@ -7,6 +7,7 @@ against it. Everything else must hold either way.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from dmmlab.experiments.rundir import RunDirectory, read_csv
 from dmmlab.experiments.scenario import METHODS
 
 ALLOWED_MS = 3.0
+COUNTED_MS = 5.0  # with 10^9 instructions a second, programs take up to 4 ms of a set-up (central, ddns)
 AGAIN_S = 120  # for provisioning a second time; emulated, each process that it starts takes a tenth of a second
 TOGETHER = 50  # probes in a row at the end of P1, all answered
 
@@ -28,17 +30,17 @@ def main() -> int:
     faults = [] if times["again_s"] <= AGAIN_S else [f"provisioning again took {times['again_s']} s"]
     if (said := (out / "again.log").read_text().strip()) != "":
         faults.append(f"provisioning again did something: {said.splitlines()[0]}")
-    faults += judge(RunDirectory(out / "native" / "two-mr"))
+    faults += judge(RunDirectory(out / "native" / "two-mr"), ALLOWED_MS)
     if (out / "counted").exists():
-        faults += judge(RunDirectory(out / "counted" / "one-by-one"))
+        faults += judge(RunDirectory(out / "counted" / "one-by-one"), COUNTED_MS)
     for fault in faults:
         say(f"FAULT: {fault}")
     say(f"{'nothing' if not faults else len(faults)} to complain of")
     return 1 if faults else 0
 
 
-def judge(run: RunDirectory) -> list[str]:
-    """What is wrong with a run."""
+def judge(run: RunDirectory, allowed_ms: float) -> list[str]:
+    """What is wrong with a run; if its gate believes it, its medians must be within ``allowed_ms`` of what is expected."""
     outcome = run.outcome() or {"outcome": "missing", "reason": "there is no outcome.json"}
     say(f"{run.root}: the gate's verdict: {outcome['outcome']}" + (f": {outcome['reason'] or ''}").rstrip(": "))
     if outcome["outcome"] not in ("ok", "invalid") or (outcome["outcome"] == "invalid" and not outcome["reason"]):
@@ -46,7 +48,7 @@ def judge(run: RunDirectory) -> list[str]:
     datapath = (run.log / "datapath").read_text().partition(":")[0]
     say(f"datapath {datapath}, kernel {run.manifest()['environment']['kernel']}")
     wrong = [] if datapath == "system@ovs-system" else [f"the datapath is {datapath}, not the kernel's"]
-    return [*wrong, *methods(run), *survival(run), *delays(run, strict=outcome["outcome"] == "ok")]
+    return [*wrong, *methods(run), *survival(run), *delays(run, allowed_ms if outcome["outcome"] == "ok" else math.inf)]
 
 
 def methods(run: RunDirectory) -> Iterator[str]:
@@ -69,7 +71,7 @@ def survival(run: RunDirectory) -> Iterator[str]:
         yield f"P1 did not survive the move: {lost} of its last {len(last)} probes lost"
 
 
-def delays(run: RunDirectory, strict: bool) -> Iterator[str]:
+def delays(run: RunDirectory, allowed_ms: float) -> Iterator[str]:
     """The median of measured minus expected, per method and place, over UDP and TCP."""
     off: dict[tuple[str, str], list[float]] = {}
     for row in read_csv(run.sessions):
@@ -78,8 +80,8 @@ def delays(run: RunDirectory, strict: bool) -> Iterator[str]:
             off.setdefault(key, []).append(float(row["setup_ms"]) - float(row["expected_setup_ms"]))
     for (method, serving), values in sorted(off.items()):
         say(f"{method:9} {serving}: set-up {median(values):+7.3f} ms off its closed form (median of {len(values)})")
-        if strict and abs(median(values)) > ALLOWED_MS:
-            yield f"{method} at {serving}: the median is {median(values):+.3f} ms off; {ALLOWED_MS:g} are allowed"
+        if abs(median(values)) > allowed_ms:
+            yield f"{method} at {serving}: the median is {median(values):+.3f} ms off; {allowed_ms:g} are allowed"
 
 
 def say(line: str) -> None:
