@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def judge(run: RunDirectory, allowed_ms: float) -> list[str]:
-    """What is wrong with a run; if its gate believes it, its medians must be within ``allowed_ms`` of what is expected."""
+    """What is wrong with a run; if its gate believes it, medians off by more than ``allowed_ms`` are, too."""
     outcome = run.outcome() or {"outcome": "missing", "reason": "there is no outcome.json"}
     say(f"{run.root}: the gate's verdict: {outcome['outcome']}" + (f": {outcome['reason'] or ''}").rstrip(": "))
     if outcome["outcome"] not in ("ok", "invalid") or (outcome["outcome"] == "invalid" and not outcome["reason"]):
