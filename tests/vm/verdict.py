@@ -69,7 +69,7 @@ def methods(run: RunDirectory, believed: bool) -> Iterator[str]:
 
 
 def survival(run: RunDirectory, believed: bool) -> Iterator[str]:
-    """P1 began before the move, on the first address, and is answered to its end; nearly, if the run is not believed."""
+    """P1 began before the move, on the first address, and is answered to its end; or nearly, if not believed."""
     last = [row for row in read_csv(run.probes) if row["session"] == "P1" and row["sent_s"]][-TOGETHER:]
     lost = sum(not row["received_s"] for row in last)
     say(f"P1: {TOGETHER - lost} of its last {TOGETHER} probes answered")
