@@ -180,8 +180,8 @@ def test_what_chance_decides_may_differ_within_its_bounds_and_no_further() -> No
     rest = dict.fromkeys(("control_ms", "detach_s", "lost", "expected_gap_ms", "expected_redirect_ms"), 5.0)
     still = {"run": "a", "number": 1, "jitter_ms": 0.0, **times, **rest}
     shaken = {**still, "jitter_ms": 1.0}
-    assert compare.figure(kind, [{**still, "redirect_ms": 50.05}], [still]) == []
-    assert compare.figure(kind, [{**still, "redirect_ms": 50.2}], [still])
+    assert compare.figure(kind, [{**still, "redirect_ms": 50.4}], [still]) == []
+    assert compare.figure(kind, [{**still, "redirect_ms": 50.6}], [still])
     assert compare.figure(kind, [{**shaken, "redirect_ms": 55.0, "register_ms": 600.0}], [shaken]) == []
     assert compare.figure(kind, [{**shaken, "redirect_ms": 65.0}], [shaken])
-    assert compare.figure(kind, [{**shaken, "address_ms": 50.2}], [shaken])
+    assert compare.figure(kind, [{**shaken, "address_ms": 50.6}], [shaken])

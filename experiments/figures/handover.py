@@ -35,6 +35,7 @@ _FILLS = {
     "address": ("#E69F00", "\\\\\\"),
     "register": ("#009E73", "xxx"),
 }
+_PARTS = ("gap_ms", "redirect_ms", "resume_ms", "total_ms", "address_ms", "register_ms")  # compared to that, too
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -198,6 +199,6 @@ FIGURE = FigureKind(
     check=check,
     claim=f"every redirect lies within {_BAND_MS} ms and three times the jitter of the closed form, every gap within "
     f"{_BAND_MS} ms; the components add up; latency grows with the control delay",
-    tolerance={"detach_s": 1e-4},
+    tolerance={"detach_s": 1e-3, **dict.fromkeys(_PARTS, _BAND_MS)},
     slack=_chance,
 )
