@@ -170,7 +170,7 @@ def _stacks(axis: Any, rows: list[Row], controls: Sequence[float]) -> None:
     axis.set_ylabel("one-way delay to the controller")
     axis.set_xlabel("time since the radio link went (ms)")
     axis.grid(axis="y", visible=False)
-    axis.set_ylim(-0.6, len(controls) + 2.0)
+    axis.set_ylim(-0.6, 1.55 * len(controls))
     axis.legend(loc="upper left", fontsize=7)
 
 
