@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from scapy.utils import RawPcapReader
+
+from dmmlab.experiments.captured import address_text, mac_text
 
 _PCAP_HEADER_BYTES = 24
 _ETHERNET_BYTES = 14
@@ -38,16 +38,6 @@ class Packet:
     length: int
     payload: bytes
     payload_bytes: int
-
-
-@cache
-def _mac(raw: bytes) -> str:
-    return raw.hex(":")
-
-
-@cache
-def _address(raw: bytes) -> str:
-    return str(ipaddress.IPv4Address(raw))
 
 
 def read(pcap: Path) -> Iterator[Packet]:
@@ -79,9 +69,9 @@ def _packet(time_ns: int, frame: bytes) -> Packet | None:
         return None
     return Packet(
         time_ns=time_ns,
-        from_mac=_mac(frame[6:12]),
-        source=_address(frame[start + 12 : start + 16]),
-        destination=_address(frame[start + 16 : start + 20]),
+        from_mac=mac_text(frame[6:12]),
+        source=address_text(frame[start + 12 : start + 16]),
+        destination=address_text(frame[start + 16 : start + 20]),
         protocol=protocol,
         source_port=source_port,
         destination_port=destination_port,
