@@ -28,6 +28,7 @@ local TYPES = {
   [17] = "REFUSED",
   [18] = "DECLINED",
   [19] = "LEG_HELLO",
+  [20] = "SESSION_ENDED",
 }
 
 local MODES = {

@@ -122,7 +122,7 @@ def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -
 
 def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
     """Prints what came out of a run; False if it did not hold."""
-    from dmmlab.experiments import ladders
+    from dmmlab.experiments.figures import ladders
 
     outcome = run.outcome() or {"outcome": "failed", "reason": "there is no outcome.json"}
     if outcome["outcome"] == "failed":
@@ -203,8 +203,8 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; the run has no outcome and counts as unfinished", INTERRUPTED, debug)
     except Exception as error:
+        from dmmlab.experiments.campaigns.reproduce import ReproduceError
         from dmmlab.experiments.figures import FigureError
-        from dmmlab.experiments.reproduce import ReproduceError
 
         status = BAD_INPUT if isinstance(error, FigureError | ReproduceError | OSError) else DID_NOT_HOLD
         _fail(f"{type(error).__name__}: {error}" if status == DID_NOT_HOLD else str(error), status, debug)

@@ -36,8 +36,8 @@ def reproduce(
 
     What was complete in the folder is not run again. Exit status 1 if a figure does not hold.
     """
-    from dmmlab.experiments import campaign
-    from dmmlab.experiments import reproduce as reproducing
+    from dmmlab.experiments.campaigns import campaign
+    from dmmlab.experiments.campaigns import reproduce as reproducing
 
     reproducing.choose(ids)
     files = dict(_pair(one) for one in instead)
@@ -71,7 +71,7 @@ def _pair(text: str) -> tuple[str, Path]:
 @click.argument("reference", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def compare(mine: Path, reference: Path) -> None:
     """Compare two runs, two campaigns or two folders of figures, point by point; exit status 1 if they differ."""
-    from dmmlab.experiments.compare import CompareError, folders
+    from dmmlab.experiments.campaigns.compare import CompareError, folders
 
     try:
         found = folders(mine, reference)

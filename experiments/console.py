@@ -18,7 +18,7 @@ from dmmlab.experiments.rundir import HANDOVERS
 from dmmlab.experiments.scenario import METHODS, Scenario, sessions_of
 
 if TYPE_CHECKING:
-    from dmmlab.experiments.campaign import Step
+    from dmmlab.experiments.campaigns.campaign import Step
 
 METHOD = {
     "fixed": "no mechanism: it knows one address",

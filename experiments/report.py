@@ -17,7 +17,8 @@ from typing import Any
 import jinja2
 import yaml
 
-from dmmlab.experiments import ladders, report_timeline, report_topology, style
+from dmmlab.experiments import report_timeline, report_topology
+from dmmlab.experiments.figures import ladders, style
 from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError, read_csv
 from dmmlab.experiments.scenario import OneSession, Scenario, parse, sessions_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dmmlab.experiments.causes import movement_name
+from dmmlab.experiments.analysis.causes import movement_name
 from dmmlab.experiments.rundir import RunDirectory, read_csv
 from dmmlab.experiments.scenario import Movement, Scenario, sessions_of
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dmmlab.experiments import environment, isolation, records
+from dmmlab.experiments import environment, isolation
+from dmmlab.experiments.analysis import records
 from dmmlab.experiments.layout import identities
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario

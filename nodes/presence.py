@@ -87,7 +87,7 @@ class Registrar:
     async def at(cls, account: Account, told: MobileNodeFile, log: EventLog) -> Registrar:
         """A registrar that can be asked."""
         made = cls(account.lifetime_s, log)
-        made._client = await client_for(account, told.discover, told.resolver, log, made._answer)
+        made._client = await client_for(account, told.discover, told.resolver, log, made._answer, made._relayed.discard)
         for service, port in SERVICES.items():
             made._terminals[service] = LegTerminal(made._client, ("127.0.0.1", port))
             await made._terminals[service].start()

@@ -13,7 +13,7 @@ from recorded_run import START_NS, Recorded, scenario
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, Raw
 
-from dmmlab.experiments import causes, signalling
+from dmmlab.experiments.analysis import causes, signalling
 from dmmlab.experiments.layout import node_id
 from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
 from dmmlab.nodes.orders import PROBE_BYTES

@@ -8,8 +8,8 @@ from pathlib import Path
 import figures_fake
 import pytest
 
-from dmmlab.experiments import campaign
-from dmmlab.experiments.campaign import MADE_BY, Planned, complete
+from dmmlab.experiments.campaigns import campaign
+from dmmlab.experiments.campaigns.campaign import MADE_BY, Planned, complete
 from dmmlab.experiments.figures import FIGURES, digest
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import load, parse

@@ -8,8 +8,7 @@ from pathlib import Path
 import figures_fake
 import pytest
 
-from dmmlab.experiments import style
-from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, finished, read, write
+from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, finished, read, style, write
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario, load
 

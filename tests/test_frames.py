@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import dmmlab.experiments
-from dmmlab.experiments import validity
+from dmmlab.experiments.analysis import validity
 from dmmlab.experiments.rundir import RunDirectoryError, read_csv, write_csv
 from dmmlab.experiments.scenario import load
 

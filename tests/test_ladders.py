@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from recorded_story import CN, MN, Story
 
-from dmmlab.experiments import ladders
-from dmmlab.experiments.ladders import CONTROL, USER, Ladder
+from dmmlab.experiments.figures import ladders
+from dmmlab.experiments.figures.ladders import CONTROL, USER, Ladder
 from dmmlab.experiments.rundir import SESSIONS, RunDirectory, read_csv, write_csv
 from dmmlab.guest.cache import GuestKernel
 from dmmlab.nodes.registration.wire import Message, MessageType, Mode, Transport

@@ -11,8 +11,8 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 from scapy.utils import RawPcapWriter
 
-from dmmlab.experiments import packets
-from dmmlab.experiments.records import Flow
+from dmmlab.experiments.analysis import packets
+from dmmlab.experiments.analysis.records import Flow
 from dmmlab.experiments.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.nodes.orders import ECHO_PORT, FIRST_LOCAL_PORT, PROBE_BYTES
 from dmmlab.nodes.probe import Probe

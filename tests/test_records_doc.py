@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmmlab.experiments import ladders
+from dmmlab.experiments.figures import ladders
 from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING
 
 TEXT = (Path(__file__).parent.parent / "docs" / "records.md").read_text()

@@ -19,7 +19,7 @@ from dmmlab.nodes.registration.bindings import (
     RelayReleased,
     RelayWanted,
 )
-from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, Status
+from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded, Status
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.wire import (
     ATTRIBUTES,
@@ -64,6 +64,7 @@ class Node:
     mute: bool = False
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     incoming: list[IncomingRequest] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
 
 
 class World:
@@ -121,6 +122,9 @@ class World:
                 assert event.ticket not in node.outcomes
                 node.outcomes[event.ticket] = event.outcome
                 continue
+            if isinstance(event, SessionEnded):
+                node.ended.append(event.session)
+                continue
             node.incoming.append(event)
             if node.declines is not None:
                 node.core.answer(event.number, Message(MessageType.DECLINED, 0, reason=node.declines))
@@ -171,8 +175,8 @@ def register(host: str = "10.1.0.2", port: int = 7000, lifetime_s: float = 600.0
     return Message(MessageType.REGISTER, 0, addresses=(host,), port=port, lifetime_ms=lifetime_ms, **more)  # type: ignore[arg-type]
 
 
-def request(mode: Mode, target: str = "mn1", **more: object) -> Message:
-    return Message(MessageType.SERVICE_REQUEST, 0, target=target, mode=mode, transport=Transport.UDP, **more)  # type: ignore[arg-type]
+def request(mode: Mode, target: str = "mn1", transport: Transport = Transport.UDP, **more: object) -> Message:
+    return Message(MessageType.SERVICE_REQUEST, 0, target=target, mode=mode, transport=transport, **more)  # type: ignore[arg-type]
 
 
 def registered_world(**options: object) -> tuple[World, Node, Node]:
@@ -239,6 +243,33 @@ def test_a_second_leg_leaves_the_registration_alone_and_retires_the_first_by_tim
     assert world.relay_events[-1] == LegRetired(session or 0, ("10.1.0.2", 7000))
     assert world.ask(cn, Message(MessageType.SESSION_CLOSE, 0, session=session)).ok
     assert world.relay_events[-1] == RelayReleased(session or 0)
+
+
+def test_the_mn_is_told_once_that_its_datagram_session_is_over_unless_it_ended_it_itself() -> None:
+    world, mn, cn = registered_world()
+    closed_by_cn = world.ask(cn, request(Mode.CENTRAL)).session
+    world.sent.clear()
+    assert world.ask(cn, Message(MessageType.SESSION_CLOSE, 0, session=closed_by_cn)).ok
+    assert sorted(flow(world)) == [
+        ("cn3", "server", "SESSION_CLOSE"),
+        ("server", "cn3", "SESSION_CLOSED"),
+        ("server", "mn1", "SESSION_ENDED"),
+    ]
+    told = next(message for _, peer, message in world.sent if peer == mn.peer)
+    mn.core.receive(encode(told, KEYS["mn1"]), world.now)  # a replay says nothing new
+    for node, transport in ((mn, Transport.UDP), (cn, Transport.TCP)):  # a stream's end tells by itself
+        session = world.ask(cn, request(Mode.CENTRAL, transport=transport)).session
+        assert world.ask(node, Message(MessageType.SESSION_CLOSE, 0, session=session)).ok
+    world.settle()
+    assert mn.ended == [closed_by_cn] and cn.ended == []
+
+
+def test_nobody_else_can_end_a_session_in_the_servers_name() -> None:
+    world, mn, _ = registered_world()
+    forged = Message(MessageType.SESSION_ENDED, 2**40, node="mn1", session=5)
+    mn.core.receive(encode(forged, KEYS["mn2"]), world.now)
+    world.settle()
+    assert mn.ended == []
 
 
 def test_going_back_to_an_old_leg_keeps_it() -> None:

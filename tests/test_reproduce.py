@@ -11,7 +11,7 @@ import figures_fake
 import pytest
 import yaml
 
-from dmmlab.experiments import campaign, compare, reproduce
+from dmmlab.experiments.campaigns import campaign, compare, reproduce
 from dmmlab.experiments.figures import FIGURES, read
 from dmmlab.experiments.scenario import load
 

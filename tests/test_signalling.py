@@ -13,7 +13,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
-from dmmlab.experiments import captured, signalling
+from dmmlab.experiments.analysis import captured, signalling
 from dmmlab.experiments.layout import node_id
 from dmmlab.nodes.registration import wire
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Transport
@@ -138,10 +138,12 @@ def test_requests_of_three_modes_at_once_are_told_apart_on_every_hop(recorded: R
             recorded.registration(3.0472, 0.022, "MN1@MR1", "SERVER", agreed)
     closing = Message(MessageType.SESSION_CLOSE, 60, node=CN, session=78)
     recorded.registration(4.0, 0.025, "CN3", "SERVER", closing)
+    ended = Message(MessageType.SESSION_ENDED, 950, node=MN, session=78)
+    recorded.registration(4.026, 0.022, "SERVER", "MN1@MR1", ended)
     found = causes(rows_of(recorded), "registration")
     assert ("SERVICE_REQUEST p2p", "R.p2p") in found and ("INCOMING_REQUEST combined", "R.combined") in found
-    assert found[-1] == ("SESSION_CLOSE", "R.central")
-    for mode, messages in (("p2p", 2), ("central", 5), ("combined", 4)):
+    assert found[-2:] == [("SESSION_CLOSE", "R.central"), ("SESSION_ENDED", "R.central")]
+    for mode, messages in (("p2p", 2), ("central", 6), ("combined", 4)):
         assert sum(cause == f"R.{mode}" for _, cause in found) == messages
 
 

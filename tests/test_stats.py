@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from dmmlab.experiments import stats
+from dmmlab.experiments.analysis import stats
 
 
 def test_quantiles_interpolate_between_order_statistics() -> None:

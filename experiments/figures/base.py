@@ -20,7 +20,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from dmmlab.experiments import style
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario import Scenario, ScenarioError, load, parse
 

@@ -6,7 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments import oracle
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
@@ -20,7 +23,6 @@ from dmmlab.experiments.figures.sweep import (
 )
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _BACKHAULS_MS = (2, 5, 8, 12, 16, 24, 40)  # of the new router
 _BETWEEN_MS = (2, 8, 32)  # first to new router

@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments import oracle
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, RADIO, Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _CN_MS = (0.1, 1, 3, 10, 30, 100, 250)
 _RADIO_MS = (0.5, 2, 20)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from dmmlab.experiments import stats, style
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, links, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, DDNS, METHODS, RESOLVER, SERVER, Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _LOSSES = (0, 5, 10, 15, 20, 25, 30)
 _EACH = 100

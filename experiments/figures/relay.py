@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from dmmlab.experiments import captured, oracle, stats, style
+from dmmlab.experiments import oracle
+from dmmlab.experiments.analysis import captured, stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, session
 from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, SERVER, Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _STEPS = (1, 2, 4, 8, 16, 24, 32, 36)
 _STEP_S, _PAUSE_S = 10.0, 5.0

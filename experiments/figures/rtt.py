@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments import oracle
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureError, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import METHODS, SERVER, Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _SETTLES_S = 1.5  # after a move: redirect, registration and the relay's new leg are in place
 _BAND_MS = 0.2

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
-from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments import oracle
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, band, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, delays, links, numbered, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, METHODS, RADIO, SERVER, Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, band, seen
 
 _SERVER_MS = (1, 5, 10, 20, 40, 80)
 _ENDS_MS = (1, 5, 10, 20, 40, 80)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from dmmlab.experiments import oracle, stats, style
+from dmmlab.experiments import oracle
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, band, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     build,
@@ -21,7 +24,6 @@ from dmmlab.experiments.figures.sweep import (
 )
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, band, seen
 
 _DISTANCES_MS = (1, 2, 4, 8, 16, 32, 64)
 _CORRESPONDENTS_MS = {"CN1": 2.0, "CN2": 10.0, "CN3": 50.0}

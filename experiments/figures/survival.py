@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from dmmlab.experiments import stats, style
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
+from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
@@ -23,7 +25,6 @@ from dmmlab.experiments.figures.sweep import (
 )
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
-from dmmlab.experiments.seen import Seen, SeenSession, seen
 
 _RING, _RESIDENCE_S, _DURATION_S = 8, 20.0, 600.0
 _LENGTHS_S = (5, 10, 20, 40, 60, 80)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dmmlab.nodes.ddns.lookup import LookupClient
 from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.orders import Account
-from dmmlab.nodes.registration.client import OnRequest, RegistrationClient
+from dmmlab.nodes.registration.client import OnEnded, OnRequest, RegistrationClient
 
 DNS_PORT = 53
 SERVICE = "dmm-registration"  # in the SRV owner name under which the server is found: _dmm-registration._udp.ZONE
 
 
 async def client_for(
-    account: Account, zone: str | None, resolver: str | None, log: EventLog, on_request: OnRequest | None = None
+    account: Account,
+    zone: str | None,
+    resolver: str | None,
+    log: EventLog,
+    on_request: OnRequest | None = None,
+    on_ended: OnEnded = lambda session: None,
 ) -> RegistrationClient:
     """A client for ``account``; with ``zone`` and ``resolver`` the server is looked up by its SRV record first
     (RFC 2782), and where that fails the configured one is used."""
@@ -23,4 +28,6 @@ async def client_for(
             server = (found.addresses[0], found.port)
         log.emit("server_discovered", status=found.status, address=server[0], port=server[1])
     key = bytes.fromhex(account.key)
-    return RegistrationClient(account.node, key, server, control=account.control, on_request=on_request)
+    return RegistrationClient(
+        account.node, key, server, control=account.control, on_request=on_request, on_ended=on_ended
+    )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from dmmlab.nodes.registration.bindings import Backoff
-from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome
+from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded
 from dmmlab.nodes.registration.links import Link, TcpLink, UdpLink
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport
 
@@ -35,13 +35,15 @@ class Agreement:
 
 
 OnRequest = Callable[[IncomingRequest], Agreement | Reason]
+OnEnded = Callable[[int], None]
 
 
 class RegistrationClient:
     """One node's dealings with the registration server; to be made inside a running event loop.
 
     ``on_request`` decides about requests that CNs make through the server (combined and central mode); without it the
-    node agrees, with the addresses and port it last registered or offered. ``control`` is "udp" or "tcp".
+    node agrees, with the addresses and port it last registered or offered. ``on_ended`` hears of relayed sessions over
+    UDP that are over. ``control`` is "udp" or "tcp".
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class RegistrationClient:
         *,
         control: str = "udp",
         on_request: OnRequest | None = None,
+        on_ended: OnEnded = lambda session: None,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         first_sequence: int | None = None,
     ) -> None:
         self.core = ClientCore(node, key, time.time_ns() if first_sequence is None else first_sequence, backoff)
-        self._server, self._control, self._on_request = server, control, on_request or self._agree
+        self._server, self._control = server, control
+        self._on_request, self._on_ended = on_request or self._agree, on_ended
         self._loop = asyncio.get_running_loop()
         self._links: list[Link] = []
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
@@ -229,6 +233,8 @@ class RegistrationClient:
                 future = self._waiting.get(event.ticket)
                 if future is not None and not future.done():
                     future.set_result(event.outcome)
+            elif isinstance(event, SessionEnded):
+                self._on_ended(event.session)
             else:
                 self._answer(event)
         for data in self.core.datagrams_to_send():

@@ -82,6 +82,13 @@ class IncomingRequest:
     relay: tuple[str, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The server relays this session over UDP no longer: it takes no more legs."""
+
+    session: int
+
+
 @dataclass(slots=True)
 class _Running:
     ticket: int
@@ -110,7 +117,7 @@ class ClientCore:
         self._window = Window()
         self._answers: dict[int, bytes] = {}
         self._outbox: list[bytes] = []
-        self._events: deque[Completed | IncomingRequest] = deque()
+        self._events: deque[Completed | IncomingRequest | SessionEnded] = deque()
 
     def start(self, message: Message, now: float) -> int:
         """Send a request and return its ticket; a new registration replaces the one that still runs.
@@ -160,6 +167,9 @@ class ClientCore:
                 running.hint = message.reason
         elif message.type is MessageType.INCOMING_REQUEST:
             self._incoming(message)
+        elif message.type is MessageType.SESSION_ENDED:
+            if self._window.accept(message.sequence) and message.session is not None:
+                self._events.append(SessionEnded(message.session))
         elif running is not None and message.type is MessageType.REFUSED:
             self._refused(running, message, now)
         elif running is not None and message.type == running.message.type + 1:
@@ -225,7 +235,7 @@ class ClientCore:
         outbox, self._outbox = self._outbox, []
         return outbox
 
-    def next_event(self) -> Completed | IncomingRequest | None:
+    def next_event(self) -> Completed | IncomingRequest | SessionEnded | None:
         """Return the next thing that happened, or None."""
         return self._events.popleft() if self._events else None
 

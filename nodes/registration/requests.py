@@ -16,7 +16,7 @@ from dmmlab.nodes.registration.bindings import (
     Session,
     spell,
 )
-from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, encode
+from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport, encode
 
 if TYPE_CHECKING:
     from dmmlab.nodes.registration.server_core import ServerCore
@@ -242,15 +242,28 @@ class Requests:
         """End a session at the wish of either side."""
         session = self._session_of(record, message, source, now)
         if session is not None:
-            self.release(session.number, now, "closed")
+            self.release(session.number, now, "closed", closer=record.name)
             closed = Message(MessageType.SESSION_CLOSED, 0, session=session.number)
             self._core.answer(record, message.sequence, source, now, closed)
 
-    def release(self, number: int, now: float, why: str) -> None:
-        """Forget the session and have its relay closed."""
-        if self.sessions.pop(number, None) is not None:
+    def release(self, number: int, now: float, why: str, closer: str = "") -> None:
+        """Forget the session, have its relay closed, and tell the MN unless it is the ``closer``."""
+        if (session := self.sessions.pop(number, None)) is not None:
             self._core.events.append(RelayReleased(number))
             self._core.note(now, "relay_closed", session=number, reason=why)
+            if closer != session.target and session.legs and session.transport is Transport.UDP:
+                self._tell_ended(session)
+
+    def _tell_ended(self, session: Session) -> None:
+        """The MN opens no more legs for it. Nothing answers this: where it is lost, the next leg is refused.
+
+        A stream's end tells it by itself; a datagram socket has none.
+        """
+        binding = self._core.records[session.target].binding
+        if binding is not None:
+            self._sequence += 1
+            ended = Message(MessageType.SESSION_ENDED, self._sequence, node=session.target, session=session.number)
+            self._core.send(encode(ended, self._core.keys[session.target]), binding.control)
 
     def _retire(self, session: Session, address: tuple[str, int], now: float, why: str) -> None:
         if address in session.legs[:-1]:

@@ -46,7 +46,7 @@ class WireError(ValueError):
 
 
 class MessageType(IntEnum):
-    """What a message is; a request's answer is the number after it."""
+    """What a message is; a request's answer is the number after it. ``SESSION_ENDED`` is told, not asked."""
 
     REGISTER = 1
     REGISTERED = 2
@@ -67,6 +67,7 @@ class MessageType(IntEnum):
     REFUSED = 17
     DECLINED = 18
     LEG_HELLO = 19
+    SESSION_ENDED = 20
 
 
 class Mode(IntEnum):
@@ -235,6 +236,7 @@ REQUIRED: dict[MessageType, tuple[str, ...]] = {
     MessageType.REFUSED: ("node", "reason"),
     MessageType.DECLINED: ("node", "reason"),
     MessageType.LEG_HELLO: ("node", "session", "offset"),
+    MessageType.SESSION_ENDED: ("node", "session"),
 }
 _TYPES = {int(kind): kind for kind in MessageType}
 

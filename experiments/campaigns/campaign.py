@@ -27,12 +27,11 @@ MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figu
 _FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
 _DRAWING = (
     "figures",
-    "style.py",
-    "stats.py",
-    "reproduce.py",
-    "compare.py",
-    "frames.py",
-    "seen.py",
+    "campaigns",
+    "scenarios",
+    "analysis/stats.py",
+    "analysis/frames.py",
+    "analysis/seen.py",
     "report",
     "cli",
     "console",
@@ -98,11 +97,11 @@ def plan(kinds: Iterable[FigureKind] = tuple(FIGURES.values()), loader: Load = l
 @cache
 def program() -> str:
     """A digest of the sources that records follow from; what only draws is left out."""
-    root, content = Path(__file__).resolve().parent.parent, hashlib.sha256()
+    root, content = Path(__file__).resolve().parent.parent.parent, hashlib.sha256()
     for folder in _FOLDERS:
         for file in sorted((root / folder).rglob("*")):
             name = str(file.relative_to(root))
-            drawing = any(name.startswith(f"experiments/{word}") for word in (*_DRAWING, "campaign.py", "scenarios"))
+            drawing = any(name.startswith(f"experiments/{word}") for word in _DRAWING)
             if file.suffix in (".py", ".config", ".sh", ".j2", ".in") and file.is_file() and not drawing:
                 content.update(name.encode() + b"\0" + file.read_bytes())
     return content.hexdigest()[:16]

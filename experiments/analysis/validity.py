@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dmmlab.experiments import oracle, stats
+from dmmlab.experiments import oracle
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, RADIO
-from dmmlab.experiments.seen import Seen, SeenSession
 
 _PARTS = ("start", "middle", "end")
 _LEAST_PROBES = 5  # in a part, for a judgement of it

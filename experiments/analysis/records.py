@@ -11,9 +11,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from dmmlab.experiments import clockwatch, oracle, packets, signalling, validity
+from dmmlab.experiments import clockwatch, oracle
+from dmmlab.experiments.analysis import packets, signalling, validity
 from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
 from dmmlab.experiments.scenario import SERVER, Movement, OneSession, Scenario, parse, sessions_of
@@ -81,12 +83,15 @@ class Raw:
     def since_start(self, time_ns: int) -> float:
         return round((time_ns - self.start_ns) / 1e9, 9)
 
+    @cached_property
+    def _by_kind(self) -> dict[tuple[str, str], list[Event]]:
+        kinds = defaultdict(list)
+        for row in self.events:
+            kinds[row["source"], row["event"]].append(row)
+        return kinds
+
     def find(self, source: str, event: str, **fields: object) -> list[Event]:
-        return [
-            row
-            for row in self.events
-            if row["source"] == source and row["event"] == event and fields.items() <= row.items()
-        ]
+        return [row for row in self._by_kind.get((source, event), ()) if fields.items() <= row.items()]
 
 
 def reduce(run: RunDirectory) -> None:

@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dmmlab.experiments import campaign, compare
-from dmmlab.experiments.campaign import Planned, Result, Step
+from dmmlab.experiments.campaigns import campaign, compare
+from dmmlab.experiments.campaigns.campaign import Planned, Result, Step
 from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, write
 from dmmlab.experiments.figures.base import Load
 from dmmlab.experiments.run import Clock, Runtime
 from dmmlab.experiments.rundir import RunDirectory, write_json
 from dmmlab.experiments.scenario import Scenario, load
 
-REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
+REFERENCE = Path(__file__).resolve().parent.parent.parent / "results" / "reference"
 MANIFEST = "manifest.json"
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from dmmlab.experiments import captured, messages
+from dmmlab.experiments.analysis import captured, messages
+from dmmlab.experiments.analysis.messages import Arp, Dhcp, Dns, Message
+from dmmlab.experiments.analysis.openflow import OpenFlow
 from dmmlab.experiments.layout import network_plan, node_id
-from dmmlab.experiments.messages import Arp, Dhcp, Dns, Message
-from dmmlab.experiments.openflow import OpenFlow
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CONTROLLER, RESOLVER, Movement, OneSession, Scenario, parse, sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT
@@ -121,6 +121,8 @@ class RegistrationRule:
         if said.type in _ASKED:
             if key not in self._requests:
                 self._requests[key] = self._request(message, said)
+        elif said.type is MessageType.SESSION_ENDED:
+            return self._relayed.get(said.session or 0, UNKNOWN)
         elif said.type is MessageType.REGISTERED:
             self._registered[said.node] = self._wanted.get((said.node, said.sequence), ())
         return self._requests.get(key, UNKNOWN)

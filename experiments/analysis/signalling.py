@@ -30,7 +30,7 @@ What a request is for, when many things go on at once:
 
 from __future__ import annotations
 
-from dmmlab.experiments.causes import (
+from dmmlab.experiments.analysis.causes import (
     START_UP,
     UNKNOWN,
     ArpRule,
@@ -42,7 +42,7 @@ from dmmlab.experiments.causes import (
     Said,
     UpdateRule,
 )
-from dmmlab.experiments.messages import Message
+from dmmlab.experiments.analysis.messages import Message
 from dmmlab.experiments.rundir import RunDirectory
 
 

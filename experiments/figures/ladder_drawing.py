@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from dmmlab.experiments import style
-from dmmlab.experiments.ladders import METHODS, START, USER, Ladder, Section, Step
+from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures.ladders import METHODS, START, USER, Ladder, Section, Step
 
 _WIDTH_IN, _ROW_IN, _HEAD_IN = 6.3, 0.30, 0.36
 _SLANT = 0.22  # of a row: an arrow falls on its way, as time passes

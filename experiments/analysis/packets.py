@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scapy.utils import RawPcapReader
 
-from dmmlab.experiments.captured import address_text, mac_text
+from dmmlab.experiments.analysis.captured import address_text, mac_text
 
 _PCAP_HEADER_BYTES = 24
 _ETHERNET_BYTES = 14

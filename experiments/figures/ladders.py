@@ -24,10 +24,10 @@ import dns.message
 import dns.rdatatype
 import dns.update
 
-from dmmlab.experiments import captured, signalling
-from dmmlab.experiments.causes import START_UP, Said, movement_name
+from dmmlab.experiments.analysis import captured, signalling
+from dmmlab.experiments.analysis.causes import START_UP, Said, movement_name
+from dmmlab.experiments.analysis.messages import Dhcp, Dns, Message, Names
 from dmmlab.experiments.layout import node_id
-from dmmlab.experiments.messages import Dhcp, Dns, Message, Names
 from dmmlab.experiments.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario import DDNS, RESOLVER, SERVER, Movement, OneSession, sessions_of
 from dmmlab.nodes.probe import MAGIC
@@ -106,7 +106,7 @@ class Ladder:
 
 def write(run: RunDirectory, out: Path) -> list[Path]:
     """Draws the ladder of each method that has a session in ``run`` into folder ``out``; returns the PNGs' paths."""
-    from dmmlab.experiments.ladder_drawing import draw
+    from dmmlab.experiments.figures.ladder_drawing import draw
 
     out.mkdir(parents=True, exist_ok=True)
     drawn = []

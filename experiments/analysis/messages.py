@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import dns.rcode
 import dns.rdatatype
 
-from dmmlab.experiments import captured, openflow
-from dmmlab.experiments.captured import Cutter, Frame, Stream
-from dmmlab.experiments.openflow import OpenFlow
+from dmmlab.experiments.analysis import captured, openflow
+from dmmlab.experiments.analysis.captured import Cutter, Frame, Stream
+from dmmlab.experiments.analysis.openflow import OpenFlow
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import SERVER
 from dmmlab.nodes.registration import wire
