@@ -48,7 +48,8 @@ from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
 _READY_S = 60.0  # a daemon that is not ready by then is not coming
 _LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which falls on a full second
-_GRACE_S = 2.0  # after the scenario's end, for what is still under way
+_VIRTUAL = os.environ.get("DMMLAB_GUEST") == "virtual"  # all hosts share one processor, which costs no time
+_GRACE_S = 1.0 + capture.LATENCY_S  # after the scenario's end, for what is still under way and not yet written
 
 
 class LabError(Exception):
@@ -75,10 +76,18 @@ class Lab:
                 host, list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=errors
             )
 
-    def fork(self, name: str, host: str, main: Callable[[list[str]], int | None], argv: Sequence[str]) -> None:
+    def fork(
+        self,
+        name: str,
+        host: str,
+        main: Callable[[list[str]], int | None],
+        argv: Sequence[str],
+        end_point: bool = False,
+    ) -> None:
         """Runs a node's ``main`` on ``host`` in a fork of this process, which has imported what nodes need.
 
-        Importing Scapy takes a second in the guest, once for each process that does it.
+        Importing Scapy takes a second in the guest, once for each process that does it. An ``end_point`` of sessions
+        does not wait for what other hosts have to do at the same instant.
         """
         namespace = os.open(f"/proc/{self.network.pid(host)}/ns/net", os.O_RDONLY)
         if pid := os.fork():
@@ -88,6 +97,8 @@ class Lab:
         status = 1
         try:
             enter(namespace)
+            if end_point and _VIRTUAL:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
             output = os.open(self.run.log / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             for number in (1, 2):
                 os.dup2(output, number)
@@ -194,7 +205,7 @@ class Lab:
             with inside(self.network.pid(host)):
                 if not daemon.ready():
                     raise LabError(f"{daemon.argv[0]} does not answer; {self._last_words(host)}")
-        if os.environ.get("DMMLAB_GUEST") == "virtual":
+        if _VIRTUAL:
             _let_others_first(self._daemons[DDNS].pid, "isc-timer")
 
     def start_registration_server(self) -> None:
@@ -214,7 +225,8 @@ class Lab:
         ends.append((CONTROLLER, self.plan.control.interface))
         for name, interface in ends:
             snap_bytes = capture.WHOLE if name == CONTROLLER else capture.HEADS
-            self.start(f"tcpdump-{name}", name, capture.argv(interface, snap_bytes), self.run.pcap(name))
+            argv = capture.argv(interface, snap_bytes, at_once=_VIRTUAL)
+            self.start(f"tcpdump-{name}", name, argv, self.run.pcap(name))
         for name, _ in ends:
             self.await_output(f"tcpdump-{name}", "listening on")
 
@@ -230,7 +242,7 @@ class Lab:
                 told.write(file)
                 agent += ["--told", str(file)]
             self.fork(node.name, node.name, mobile_node.main, agent)
-            self.fork(f"{node.name}-service", node.name, service.main, common)
+            self.fork(f"{node.name}-service", node.name, service.main, common, end_point=True)
         for node in self.plan.mobile_nodes:
             self.await_event(node.name, "ready", "service_ready")
 
@@ -241,7 +253,8 @@ class Lab:
             told = self._folder / f"{name}.told.json"
             correspondent_file(self.scenario, self.plan, name, start_ns).write(told)
             argv = ["--name", name, "--address", str(self.plan.host(name).address.ip), "--told", str(told)]
-            self.fork(name, name, correspondent.main, [*argv, "--events", str(self.run.events_of(name))])
+            argv += ["--events", str(self.run.events_of(name))]
+            self.fork(name, name, correspondent.main, argv, end_point=True)
         for name in active:
             self.await_event(name, "ready")
 

@@ -125,7 +125,13 @@ def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int,
     lines, errors = _Lines(progress.line), bytearray()
     try:
         status = execute(
-            _command(run), writable=[run.root], cwd=Path("/"), clock=clock, stdout=lines.feed, stderr=errors.extend
+            _command(run),
+            writable=[run.root],
+            cwd=Path("/"),
+            clock=clock,
+            stdout=lines.feed,
+            stderr=errors.extend,
+            seed=int(run.manifest()["seed"]),
         )
     except GuestError as error:
         return 1, str(error)

@@ -1,6 +1,7 @@
 """Where built kernels lie, and which of them to boot.
 
-$XDG_CACHE_HOME/dmmlab/guest/<version>-<config hash>/linux        the kernel, an ordinary program
+$XDG_CACHE_HOME/dmmlab/guest/<version>-<recipe hash>/linux        the kernel, an ordinary program
+                                                     entropy.so   what it draws at random, from a seed
                                                      build.json   what it is, and that it passed the self-test
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from dmmlab.guest.errors import NoKernelError
 
 CONFIG_NAME = "kernel.config"
+ENTROPY_NAME = "entropy.c"
 STOCK_KERNEL = Path("/usr/bin/linux.uml")
 STOCK_MODULES = Path("/usr/lib/uml/modules")
 CLOCKS = ("virtual", "real")
@@ -32,6 +34,11 @@ class GuestKernel:
     version: str
     virtual_time: bool
     modules: Path | None = None
+
+    @property
+    def entropy(self) -> Path:
+        """The library that gives it entropy from a seed; there with every kernel that has virtual time."""
+        return self.path.parent / "entropy.so"
 
     def clocks(self) -> tuple[str, ...]:
         """The clocks this kernel can run."""
@@ -60,9 +67,19 @@ def config_hash(text: str | None = None) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def entropy_source() -> Path:
+    """The source of the library that goes with the kernel."""
+    return Path(str(resources.files("dmmlab.guest").joinpath(ENTROPY_NAME)))
+
+
+def recipe_hash() -> str:
+    """SHA-256 (hex) of all that a kernel in the cache is made from, but the kernel's source."""
+    return hashlib.sha256(config_hash().encode() + entropy_source().read_bytes()).hexdigest()
+
+
 def kernel_directory(version: str) -> Path:
-    """Where the kernel of that version, built with the shipped configuration, lies or would lie."""
-    return kernels_root() / f"{version}-{config_hash()[:12]}"
+    """Where the kernel of that version, built as this project builds it, lies or would lie."""
+    return kernels_root() / f"{version}-{recipe_hash()[:12]}"
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -81,7 +98,7 @@ def read_build(directory: Path) -> dict[str, Any] | None:
 
 def cached_kernels() -> Iterator[GuestKernel]:
     """Kernels in the cache that fit the shipped configuration and passed the self-test, newest first."""
-    suffix = f"-{config_hash()[:12]}"
+    suffix = f"-{recipe_hash()[:12]}"
     root = kernels_root()
     directories = [d for d in root.iterdir() if d.name.endswith(suffix)] if root.is_dir() else []
     for directory in sorted(directories, key=lambda d: version_key(d.name.removesuffix(suffix)), reverse=True):

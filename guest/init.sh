@@ -32,6 +32,9 @@ load_modules() { # only for a kernel that has them: Debian's stock one
     done
 }
 
+cd -P "$dmmlab_job" || exit 1
+dmmlab_job=$PWD # /proc will be the guest's own
+cd /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 # shellcheck source=/dev/null

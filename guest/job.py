@@ -21,6 +21,8 @@ UPTIME_S = 15
 # The least that will do, for a kernel that can only wait for it: with Open vSwitch, and without.
 LEAST_UPTIME_S = {True: 11, False: 1}
 UMID = "guest"
+# The job directory, to the kernel and, as long as it sees the host's /proc, to init.
+HERE = "/proc/self/cwd"
 HOME = "/run/home"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -52,6 +54,7 @@ class Job:
     services: bool = False
     memory_mb: int = 1024
     terminal: Terminal | None = None
+    seed: int = 0
 
 
 def under(path: Path, parents: Iterable[str]) -> bool:
@@ -160,8 +163,20 @@ def write_job(job: Job, kernel: GuestKernel, directory: Path) -> None:
     (directory / "uml").mkdir()
 
 
-def command_line(job: Job, kernel: GuestKernel, directory: Path, terminal_fd: int | None = None) -> list[str]:
-    """The kernel's argv. The console is its own stdin and stdout; an interactive session gets /dev/tty1."""
+def kernel_environment(job: Job, kernel: GuestKernel, memory_directory: str) -> dict[str, str]:
+    """The environment of the kernel's own process: in virtual time it draws from the job's seed."""
+    base = {"PATH": "/usr/bin:/bin", "TMPDIR": memory_directory}
+    if job.clock == "virtual":
+        base |= {"LD_PRELOAD": str(kernel.entropy), "DMMLAB_ENTROPY_SEED": str(job.seed % 2**64)}
+    return base
+
+
+def command_line(job: Job, kernel: GuestKernel, terminal_fd: int | None = None) -> list[str]:
+    """The kernel's argv, to be started in the job directory.
+
+    That directory's name is not in it, for all that stands here goes into the kernel's random numbers. The console is
+    its own stdin and stdout; an interactive session gets /dev/tty1.
+    """
     line = [str(kernel.path), f"mem={job.memory_mb}M"]
     if kernel.virtual_time:
         line.append("seccomp=on")
@@ -171,5 +186,5 @@ def command_line(job: Job, kernel: GuestKernel, directory: Path, terminal_fd: in
     line += ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"]
     line.append("devtmpfs.mount=0")  # a kernel that mounts /dev by itself hides the job directory from init
     line += ["con=null", "ssl=null", "con0=fd:0,fd:1", f"con1={channel}"]
-    line += [f"uml_dir={directory / 'uml'}", f"umid={UMID}"]
-    return [*line, f"init={directory / 'init.sh'}", f"dmmlab_job={directory}"]
+    line += [f"uml_dir={HERE}/uml", f"umid={UMID}"]
+    return [*line, f"init={HERE}/init.sh", f"dmmlab_job={HERE}"]

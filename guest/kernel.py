@@ -28,6 +28,7 @@ from dmmlab.guest.cache import (
     cached_kernels,
     config_hash,
     config_text,
+    entropy_source,
     kernel_directory,
     kernels_root,
     version_key,
@@ -164,8 +165,9 @@ def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
     staging = scratch / "finished"
     staging.mkdir()
     _run(["strip", "-o", str(staging / "linux"), str(objects / "linux")], scratch)
-    report.phase(f"testing Linux {version}")
     kernel = GuestKernel(staging / "linux", version, virtual_time=True)
+    _run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(kernel.entropy), str(entropy_source())], scratch)
+    report.phase(f"testing Linux {version}")
     result = selftest.run(kernel)
     if not result["passed"]:
         raise KernelRejectedError(f"fails the self-test: {result['reason']}")

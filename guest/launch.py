@@ -29,7 +29,7 @@ from typing import IO, Any
 
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import GuestError
-from dmmlab.guest.job import UMID, Job, command_line, write_job
+from dmmlab.guest.job import UMID, Job, command_line, kernel_environment, write_job
 from dmmlab.guest.mconsole import request
 
 TIMED_OUT = 124  # as timeout(1)
@@ -54,14 +54,16 @@ def execute(
     stdout: Sink | None = None,
     stderr: Sink | None = None,
     kernel: GuestKernel | None = None,
+    seed: int = 0,
 ) -> int:
     """Run `argv` as root in a guest of its own and return its exit status (128 + n if signal n ended it).
 
     The host's files are read-only inside, except the directories in `writable`, which must exist. `time_limit_s` is
     wall time; when it is over everything is killed and 124 returned. `services` starts Open vSwitch first. `env` is
     added to a fixed environment; nothing is inherited. Output goes to this process's own stdout and stderr while it is
-    produced, or to the given binary file or callable. Raises NoKernelError if there is no kernel for `clock`, and
-    GuestError if the guest ended without the command's exit status.
+    produced, or to the given binary file or callable. In virtual time all that is random inside follows from `seed`.
+    Raises NoKernelError if there is no kernel for `clock`, and GuestError if the guest ended without the command's exit
+    status.
     """
     job = Job(
         argv=tuple(argv),
@@ -71,6 +73,7 @@ def execute(
         env=dict(env or {}),
         services=services,
         memory_mb=memory_mb,
+        seed=seed,
     )
     if os.environ.get("DMMLAB_GUEST"):
         raise GuestError("this is the guest already: run the command as it is")
@@ -152,13 +155,13 @@ def boot(
     """
     with (directory / "console").open("wb") as console:
         process = subprocess.Popen(
-            command_line(job, kernel, directory, terminal_fd),
+            command_line(job, kernel, terminal_fd),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
             pass_fds=() if terminal_fd is None else (terminal_fd,),
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin", "TMPDIR": memory_directory(job.memory_mb)},
+            cwd=directory,
+            env=kernel_environment(job, kernel, memory_directory(job.memory_mb)),
             start_new_session=True,  # Ctrl-C at the terminal is ours to pass on
             preexec_fn=die_with_parent,
         )

@@ -1,4 +1,5 @@
-"""Is a freshly built kernel fit to measure with? Two boots in virtual time must show exact delays, twice the same."""
+"""Is a freshly built kernel fit to measure with? Two boots in virtual time must show exact delays, and be the same to
+the last random number."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ ip -n far link set far0 up
 tc qdisc add dev near0 root netem delay {DELAY_MS:g}ms && echo netem present
 grep -q ' ovs_dp_cmd_new$' /proc/kallsyms && echo openvswitch present
 ping -n -c 6 -i 0.2 192.0.2.2
-date +epoch=%s
+date +epoch=%s.%N
+od -An -N16 -tx1 /dev/urandom
 """
 
 
@@ -80,11 +82,13 @@ def judge(outputs: list[str]) -> str | None:
             return "no echo came back"
         if abs(min(later) - DELAY_MS) > TOLERANCE_MS:
             return f"{DELAY_MS:g} ms of netem measured as {min(later):g} ms"
-        epoch = re.search(r"epoch=(\d+)", output)
+        epoch = re.search(r"epoch=(\d+)\.", output)
         begin = EPOCH_NS // 10**9 + UPTIME_S
         if not epoch or not begin <= int(epoch[1]) <= begin + 10:
             return "virtual time does not begin at the set epoch"
     differences = [abs(a - b) for a, b in zip(*map(round_trips_ms, outputs), strict=False)]
     if max(differences) > TOLERANCE_MS:
         return f"two boots differ by {max(differences):g} ms"
+    if outputs[0] != outputs[1]:
+        return "two boots with one seed draw different random numbers"
     return None

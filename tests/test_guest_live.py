@@ -207,6 +207,23 @@ def test_delay_is_exact_and_boots_agree(live_kernel: GuestKernel) -> None:
     assert verdict["boots_agree"] and min(verdict["rtt_ms"][1:]) == pytest.approx(30.0, abs=0.01)
 
 
+def test_what_is_random_follows_from_the_seed() -> None:
+    """What the kernel draws, a program, and a port: the same in each boot, and not with another seed."""
+    script = (
+        "import os, random, socket, uuid; s = socket.socket(); s.bind(('', 0)); "
+        "print(os.urandom(8).hex(), random.random(), uuid.uuid4(), hash('a'), s.getsockname()[1])"
+    )
+    one, again, other = (run(sys.executable, "-c", script, seed=seed)[1] for seed in (1, 1, 2))
+    assert one == again
+    assert all(a != b for a, b in zip(one.split(), other.split(), strict=True))
+    assert len(one.split()) == 5
+
+
+def test_in_real_time_nobody_can_guess() -> None:
+    one, other = (run("od", "-An", "-N16", "-tx1", "/dev/urandom", clock="real")[1] for _ in range(2))
+    assert one != other and len(one.split()) == len(other.split()) == 16
+
+
 def test_a_hundred_virtual_seconds_take_no_time() -> None:
     before = time.monotonic()
     _, out, _ = run("sh", "-c", "date +%s; sleep 100; date +%s")

@@ -159,6 +159,14 @@ def test_comments_and_order_do_not_make_another_kernel() -> None:
     assert cache.config_hash("CONFIG_A=y\n") != cache.config_hash("CONFIG_A=m\n")
 
 
+def test_another_library_for_entropy_makes_another_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cache.recipe_hash()
+    other = tmp_path / "entropy.c"
+    other.write_text(cache.entropy_source().read_text() + "/* changed */\n")
+    monkeypatch.setattr(cache, "entropy_source", lambda: other)
+    assert cache.recipe_hash() != before
+
+
 def _cached(version: str, passed: bool) -> None:
     directory = cache.kernel_directory(version)
     directory.mkdir(parents=True)
@@ -186,7 +194,7 @@ def test_newest_kernel_that_passed_its_test_is_used(tmp_path: Path, monkeypatch:
 
 def _selftest_output(*rtt_ms: float, features: str = "netem present\nopenvswitch present\n") -> str:
     echoes = "".join(f"64 bytes from 192.0.2.2: icmp_seq={n} ttl=64 time={v:g} ms\n" for n, v in enumerate(rtt_ms, 1))
-    return f"{features}{echoes}epoch={job.EPOCH_NS // 10**9 + job.UPTIME_S + 1}\n"
+    return f"{features}{echoes}epoch={job.EPOCH_NS // 10**9 + job.UPTIME_S + 1}.000000001\n 8f a6\n"
 
 
 def test_selftest_accepts_exact_delays_only() -> None:
@@ -195,18 +203,25 @@ def test_selftest_accepts_exact_delays_only() -> None:
     assert "31.5 ms" in str(selftest.judge([good, _selftest_output(60, 31.5, 31.6)]))
     assert "differ" in str(selftest.judge([good, _selftest_output(60, 30.0, 33)]))
     assert "openvswitch" in str(selftest.judge([_selftest_output(60, 30, features="netem present\n")] * 2))
+    assert "random" in str(selftest.judge([good, good.replace("8f a6", "8f a7")]))
     assert "epoch" in str(selftest.judge([good.replace("epoch=", "epoch=9")] * 2))
 
 
 # --- description of a boot ---------------------------------------------------------------------------------
 
 
-def test_command_line_of_both_clocks(tmp_path: Path) -> None:
-    virtual = job.command_line(job.Job(["true"], Path("/"), memory_mb=256), BUILT, tmp_path)
+def test_command_line_of_both_clocks() -> None:
+    virtual = job.command_line(job.Job(["true"], Path("/"), memory_mb=256), BUILT)
     assert "mem=256M" in virtual and "ro" in virtual and "time-travel=inf-cpu" in virtual and "seccomp=on" in virtual
-    assert f"time-travel-start={job.EPOCH_NS}" in virtual and f"dmmlab_job={tmp_path}" in virtual
-    real = job.command_line(job.Job(["true"], Path("/"), clock="real"), STOCK, tmp_path)
+    assert f"time-travel-start={job.EPOCH_NS}" in virtual and f"dmmlab_job={job.HERE}" in virtual
+    real = job.command_line(job.Job(["true"], Path("/"), clock="real"), STOCK)
     assert not any(word.startswith(("time-travel", "seccomp")) for word in real)
+
+
+def test_entropy_is_seeded_in_virtual_time_and_the_hosts_in_real_time() -> None:
+    seeded = job.kernel_environment(job.Job(["true"], Path("/"), seed=7), BUILT, "/tmp")
+    assert seeded["LD_PRELOAD"] == "/cache/entropy.so" and seeded["DMMLAB_ENTROPY_SEED"] == "7"
+    assert set(job.kernel_environment(job.Job(["true"], Path("/"), clock="real"), STOCK, "/tmp")) == {"PATH", "TMPDIR"}
 
 
 def _mounts(what: job.Job) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,8 @@ def points(
     reference: Sequence[Mapping[str, Any]],
     key: Sequence[str],
     allowed: Mapping[str, float],
-    slack: Callable[[dict[str, Any]], Mapping[str, float]] = lambda row: {},
 ) -> list[Difference]:
-    """Rows matched by ``key``, and the columns in ``allowed`` that differ by more than that; the largest first.
-
-    ``slack`` gives, of a row of the reference, the columns that may differ by more.
-    """
+    """Rows matched by ``key``, and the columns in ``allowed`` that differ by more than that; the largest first."""
     ours, theirs = ({tuple(row[name] for name in key): row for row in rows} for rows in (mine, reference))
     found = []
     for at in dict.fromkeys((*theirs, *ours)):
@@ -68,10 +64,9 @@ def points(
         if at not in ours or at not in theirs:
             found.append(Difference(point, "", *(("there", None) if at in ours else (None, "there"))))
             continue
-        wide = {**allowed, **slack(dict(theirs[at]))}
         found += [
             Difference(point, column, ours[at][column], theirs[at][column])
-            for column, tolerance in wide.items()
+            for column, tolerance in allowed.items()
             if not _same(ours[at][column], theirs[at][column], tolerance)
         ]
     return sorted(found, key=lambda one: -one.size)
@@ -89,7 +84,7 @@ def figure(
 ) -> list[Difference]:
     """A figure's rows in virtual time: exact, within what the figure allows."""
     allowed = {column: kind.allowed(column) for column in kind.columns if column not in kind.key}
-    return points(mine, reference, kind.key, allowed, kind.slack)
+    return points(mine, reference, kind.key, allowed)
 
 
 def by_intervals(

@@ -74,8 +74,7 @@ class FigureKind:
     """One figure. ``key`` are the columns that name a point; the others are compared with the reference.
 
     ``tolerance`` says by how much a column may differ from the reference, in its own unit; a column that is not named
-    there may differ by `EXACT_MS` if its name ends in ``_ms``, and not at all otherwise. ``slack`` says which columns
-    of a row may differ by more than that, because chance decides them anew in each run.
+    there may differ by `EXACT_MS` if its name says that it is a time (``_ms``, ``_s``), and not at all otherwise.
     """
 
     id: str
@@ -89,14 +88,14 @@ class FigureKind:
     check: Callable[[list[Row]], list[str]]
     claim: str  # what `check` checks, in words
     tolerance: Mapping[str, float] = field(default_factory=dict)
-    slack: Callable[[Row], Mapping[str, float]] = lambda row: {}
 
     @property
     def stem(self) -> str:
         return f"{self.id}-{self.name}"
 
     def allowed(self, column: str) -> float:
-        return self.tolerance.get(column, EXACT_MS if column.endswith("_ms") else 0.0)
+        by_unit = {"ms": EXACT_MS, "s": EXACT_MS / 1e3}
+        return self.tolerance.get(column, by_unit.get(column.rpartition("_")[2], 0.0))
 
     def rows(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[Row]:
         """The figure's points. Raises FigureError if the runs do not have them."""

@@ -122,5 +122,4 @@ FIGURE = FigureKind(
     plot=plot,
     check=check,
     claim="with the redirect, only probes of the gap and before its confirmation are lost; without, all after the move",
-    tolerance={"sent_s": 1e-4, "detach_s": 1e-4, "attach_s": 1e-4, "redirect_s": 1e-4},
 )

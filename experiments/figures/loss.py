@@ -26,11 +26,7 @@ def scenarios(load: Load) -> list[Scenario]:
 
 
 def _lossy(load: Load, loss: float) -> Scenario:
-    """The links of the three servers lose packets, each way; those of the user plane lose none.
-
-    Nobody refreshes a registration meanwhile: that would come at a time counted from before the scenario's start, and
-    one packet more or less decides differently over all that follow.
-    """
+    """The links of the three servers lose packets, each way; those of the user plane lose none."""
     base = load("two-mr", {})
     changes = {(host, CORE): {"loss": f"{loss:g}%"} for host in _SIGNALLING}
     sessions = [
@@ -40,7 +36,7 @@ def _lossy(load: Load, loss: float) -> Scenario:
     movement = [{"at": "0s", "node": "MN1", "to": "MR1"}]
     return build(
         load, f"f11-loss-{loss:g}", links=links(base, changes), movement=movement, sessions=sessions,
-        ddns={"ttl": "1s"}, registration={"lifetime": "2h"}, duration=f"{30 + _EACH * _CYCLE_S:g}s", seed=_SEED,
+        ddns={"ttl": "1s"}, duration=f"{30 + _EACH * _CYCLE_S:g}s", seed=_SEED,
     )  # fmt: skip
 
 

@@ -142,5 +142,4 @@ FIGURE = FigureKind(
     check=check,
     claim=f"outside the {_SETTLES_S} s after a move no probe is lost and round trips are within {_BAND_MS} ms of the "
     "closed form",
-    tolerance={"sent_s": 5e-4},
 )
