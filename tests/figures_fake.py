@@ -125,7 +125,7 @@ def _handovers(scenario: Scenario, off_ms: float) -> Iterator[Row]:
 
 
 def _signalling(scenario: Scenario) -> Iterator[Row]:
-    counts: Mapping[str, int] = {"ddns": 4, "p2p": 2, "central": 4, "combined": 4}
+    counts: Mapping[str, int] = {"ddns": 4, "p2p": 2, "central": 7, "combined": 4}
     for node in scenario.mobile_nodes:
         for move in scenario.moves_of(node):
             for protocol in ("openflow", "dhcp", "dns-update", "registration"):

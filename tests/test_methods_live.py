@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -42,22 +43,33 @@ def test_what_dies_without_the_redirect_and_what_does_not(run: Run) -> None:
 
 
 def test_thirty_percent_of_the_signalling_lost(run: Run) -> None:
-    """Every session ends with an outcome, most of them well, and the server has one binding for each node."""
+    """Every session ends with an outcome, and the server has one binding for each node.
+
+    A lookup fails when each of its 7 attempts does (1 % by P2P), a session when three in a row do: not here.
+    By server central, the one probe of a session crosses the server's lossy link four times each round trip: with three
+    attempts 1 - (1 - 0.7^4)^3 = 56 % succeed, 11.2 of 20 with a standard deviation of 2.2, and four of those either way
+    are allowed.
+    """
     lossy = {"loss": "30%"}
     done = run(
         links=links(SERVER=lossy, DDNS=lossy, RESOLVER=lossy),
-        sessions=[session("L", "3s", method=METHODS, repeat=20, every="200ms")],
-        duration="60s",
+        sessions=[
+            session("L", "12s", method=METHODS, repeat=20, every="200ms")
+        ],  # registered by then, whatever is lost
+        duration="70s",
         movement=[{"at": "0s", "node": "MN1", "to": "MR1"}],
     )
     rows = read_csv(done.sessions)
     assert len(rows) == 100
-    assert {row["outcome"] for row in rows} <= {"ok", "retried", "timeout", "refused"}
-    assert sum(row["outcome"] in ("ok", "retried") for row in rows) >= 80
+    worked = Counter(row["method"] for row in rows if row["outcome"] in ("ok", "retried"))
+    assert {method: worked[method] for method in METHODS if method != "central"} == dict.fromkeys(
+        ("fixed", "ddns", "p2p", "combined"), 20
+    )
+    assert 3 <= worked["central"] <= 19
+    assert {row["outcome"] for row in rows} == {"ok", "retried", "timeout"}
     ended = {event["session"] for event in done.timeline() if event["event"] in ("session_ended", "session_failed")}
     assert ended == {row["session"] for row in rows}
     registered = [e for e in done.timeline() if e["source"] == "server" and e["event"] == "registered"]
-    assert registered
     bindings = {(event["node"], tuple(event["addresses"])) for event in registered}
     assert sorted(node.split(".")[0] for node, _ in bindings) == ["cn3", "mn1"]  # each node has one, however often sent
 

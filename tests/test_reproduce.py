@@ -172,16 +172,3 @@ def test_the_committed_reference_is_of_the_scenarios_as_they_are_now() -> None:
     manifest = reproduce.reference_manifest()
     assert {run["digest"] for run in manifest["runs"]} == {one.digest for one in campaign.plan()}
     assert sum(path.stat().st_size for path in reproduce.REFERENCE.rglob("*")) < 5_000_000
-
-
-def test_what_chance_decides_may_differ_within_its_bounds_and_no_further() -> None:
-    kind = FIGURES["F8"]
-    times = dict.fromkeys(("redirect_ms", "resume_ms", "total_ms", "register_ms", "gap_ms", "address_ms"), 50.0)
-    rest = dict.fromkeys(("control_ms", "detach_s", "lost", "expected_gap_ms", "expected_redirect_ms"), 5.0)
-    still = {"run": "a", "number": 1, "jitter_ms": 0.0, **times, **rest}
-    shaken = {**still, "jitter_ms": 1.0}
-    assert compare.figure(kind, [{**still, "redirect_ms": 50.4}], [still]) == []
-    assert compare.figure(kind, [{**still, "redirect_ms": 50.6}], [still])
-    assert compare.figure(kind, [{**shaken, "redirect_ms": 55.0, "register_ms": 600.0}], [shaken]) == []
-    assert compare.figure(kind, [{**shaken, "redirect_ms": 65.0}], [shaken])
-    assert compare.figure(kind, [{**shaken, "address_ms": 50.6}], [shaken])
