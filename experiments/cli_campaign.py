@@ -70,11 +70,17 @@ def _pair(text: str) -> tuple[str, Path]:
 @click.argument("mine", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("reference", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def compare(mine: Path, reference: Path) -> None:
-    """Compare two runs, two campaigns or two folders of figures, point by point; exit status 1 if they differ."""
+    """Compare two runs, two folders of runs or two of figures, point by point; exit status 1 if they differ.
+
+    Where one side was measured in real time, figures are compared by their confidence intervals, and a table says how
+    far each method is off its closed form, and what part of that the paths explain.
+    """
+    from dmmlab.experiments.campaigns import explain
     from dmmlab.experiments.campaigns.compare import CompareError, folders
 
+    timed = [run for folder in (mine, reference) for run in explain.real_time(folder)]
     try:
-        found = folders(mine, reference)
+        found = folders(mine, reference, exact=not timed)
     except CompareError as error:
         raise click.UsageError(str(error)) from None
     for name, differences in found:
@@ -83,4 +89,6 @@ def compare(mine: Path, reference: Path) -> None:
             click.echo(f"{name}: differs {differences[0]}{more}")
         else:
             click.echo(f"{name}: the same")
+    if timed:
+        console.gaps(explain.gaps(timed), explain.clock(timed))
     sys.exit(1 if any(differences for _, differences in found) else 0)

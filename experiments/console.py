@@ -8,6 +8,7 @@ from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,6 +20,7 @@ from dmmlab.experiments.scenario import METHODS, Scenario, sessions_of
 
 if TYPE_CHECKING:
     from dmmlab.experiments.campaigns.campaign import Step
+    from dmmlab.experiments.campaigns.explain import Clock, Gap
 
 METHOD = {
     "fixed": "no mechanism: it knows one address",
@@ -80,6 +82,24 @@ def plan(scenario: Scenario) -> None:
             )
         )
     table("Sessions", ("name", "at", "parties", "method", "transport", "expected set-up"), rows)
+
+
+def gaps(found: Sequence[Gap], clock: Clock | None) -> None:
+    """What lies between real time and the closed forms, by method; and how the machine kept time."""
+    rows = [
+        (
+            *(one.method, one.transport, str(one.n), f"{one.expected:.3f}"),
+            *(f"{one.difference:+.3f}", f"{one.low:+.3f} to {one.high:+.3f}"),
+            *("" if part is None else f"{part:+.3f}" for part in (one.paths, one.programs)),
+        )
+        for one in found
+    ]
+    heads = ("method", "transport", "n", "closed form ms", "off by ms", "95 % interval", "paths", "programs")
+    table("Real time against the closed forms: set-up, medians", heads, rows)
+    if clock is not None:
+        click.echo(
+            f"timers {clock.late_ms:.3f} ms late (p95 of a typical second), {clock.steal:.1%} of the time stolen"
+        )
 
 
 def _extra(jitter: float, loss: float, rate: float | None) -> str:

@@ -6,6 +6,7 @@ import compileall
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from dmmlab.experiments.scenario import Scenario
 from dmmlab.guest import doctor, terminal
 from dmmlab.guest.cache import find_kernel
 from dmmlab.guest.errors import GuestError
-from dmmlab.guest.launch import execute
+from dmmlab.guest.launch import execute, job_directory
 
 Runtime = Literal["guest", "native"]
 Clock = Literal["virtual", "real"]
@@ -140,7 +141,21 @@ def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int,
 
 
 def _natively(run: RunDirectory, progress: Progress) -> tuple[int, str]:
+    """In memory, and copied when it is over: in real time, writing to a slow or synced folder is measured, too."""
     _compile()
+    with job_directory() as folder:
+        work = RunDirectory(folder)
+        shutil.copy(run.run_json, work.run_json)
+        work.log.mkdir()
+        work.capture.mkdir()
+        try:
+            return _by_the_runner(work, progress)
+        finally:
+            for mine, out in ((work.log, run.log), (work.capture, run.capture)):
+                shutil.copytree(mine, out, dirs_exist_ok=True)
+
+
+def _by_the_runner(run: RunDirectory, progress: Progress) -> tuple[int, str]:
     with (run.log / "runner.log").open("w+") as errors:
         process = isolation.popen(_command(run), stdout=subprocess.PIPE, stderr=errors)
         try:

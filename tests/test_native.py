@@ -10,13 +10,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import figures_fake
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from dmmlab.experiments import clockwatch, isolation, oracle
+from dmmlab.experiments import cli, clockwatch, isolation, oracle
+from dmmlab.experiments.campaigns import explain
 from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.run import Progress, prepare, run_scenario
-from dmmlab.experiments.rundir import RunDirectory, read_csv
+from dmmlab.experiments.rundir import SESSIONS, RunDirectory, read_csv, write_csv, write_json
 from dmmlab.experiments.scenario import load
 from dmmlab.guest import doctor
 from dmmlab.guest.cache import GuestKernel
@@ -76,6 +79,46 @@ def test_paths_are_those_of_the_scenario() -> None:
     assert after["CN3-MN1@MR2"].address == str(plan.mobile_node("MN1").addresses["MR2"])
     assert after["CN3-MN1@MR2"].expected_ms == pytest.approx(34)
     assert oracle.serving(scenario, "MN1", scenario.duration) == "MR2"
+
+
+def in_real_time(folder: Path, off_ms: float, *paths: tuple[str, float]) -> RunDirectory:
+    """A run of two-mr whose sessions take ``off_ms`` longer than they must, and whose paths were measured."""
+    run = figures_fake.make(load("two-mr"), folder, off_ms=off_ms)
+    write_json(run.run_json, {**run.manifest(), "clock": "real"})
+    echoes = [{"event": "path", "when": "after", "path": name, "expected_ms": 20.0, "rtt_ms": 20.0 + off}
+              for name, off in paths]  # fmt: skip
+    with run.events.open("a") as file:
+        for event in (*echoes, *[second(late_p95_ms=0.25)] * 3):
+            file.write(json.dumps({"source": clockwatch.SOURCE, "time_s": 0.0, **event}) + "\n")
+    return run
+
+
+def test_the_difference_is_shared_between_paths_and_programs(tmp_path: Path) -> None:
+    paths = [("CN3-CORE", 0.1), ("SERVER-CORE", 0.2), ("SERVER-MN1@MR2", 0.4)]
+    run = in_real_time(tmp_path, 3.0, *paths, *((f"CN{number}-MN1@MR2", 0.8) for number in (1, 2, 3)))
+    found = {(gap.method, gap.transport): gap for gap in explain.gaps([run])}
+    assert {method for method, _ in found} == {"fixed", "ddns", "p2p", "central", "combined"}
+    assert found["fixed", "udp"].paths == pytest.approx(0.8) and found["fixed", "tcp"].paths == pytest.approx(1.6)
+    assert found["p2p", "udp"].paths == pytest.approx(0.3 + 0.8)
+    assert found["combined", "udp"].paths == pytest.approx(0.3 + 0.4 + 0.8)
+    assert found["central", "udp"].paths == pytest.approx(2 * (0.3 + 0.4))
+    assert found["central", "tcp"].paths == pytest.approx(3 * (0.3 + 0.4))
+    p2p = found["p2p", "udp"]
+    assert p2p.programs is not None and p2p.programs + 1.1 == pytest.approx(p2p.difference)
+    assert found["ddns", "udp"].paths is None  # the resolver's path was not measured: nothing is made up
+    assert explain.clock([run]) == explain.Clock(0.25, 0.0)
+
+
+def test_real_against_virtual_is_compared_by_what_is_no_time(tmp_path: Path) -> None:
+    real, virtual = in_real_time(tmp_path / "real", 2.0), figures_fake.make(load("two-mr"), tmp_path / "virtual")
+    done = CliRunner().invoke(cli.cli, ["compare", str(real.root), str(virtual.root)])
+    assert done.exit_code == 0, done.output
+    assert "sessions.csv: the same" in done.output and "timers 0.250 ms late" in done.output
+    rows = [{**row, "outcome": "timeout"} if row["session"] == "P1" else row for row in read_csv(real.sessions)]
+    write_csv(real.sessions, SESSIONS, rows)
+    done = CliRunner().invoke(cli.cli, ["compare", str(real.root), str(virtual.root)])
+    assert done.exit_code == 1
+    assert "outcome is timeout instead of ok at session=P1" in done.output
 
 
 def test_a_user_runs_by_sudo_and_root_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

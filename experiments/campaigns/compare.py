@@ -106,13 +106,14 @@ def by_intervals(
 
 
 # -- folders -------------------------------------------------------------------------------------------------------
-def folders(mine: Path, reference: Path) -> list[tuple[str, list[Difference]]]:
+def folders(mine: Path, reference: Path, exact: bool = True) -> list[tuple[str, list[Difference]]]:
     """What differs, by file: of two run directories, of two folders of runs, or of two folders of figures.
 
-    Raises CompareError where the two are not of one kind.
+    Where it cannot be ``exact``, because one of them was made in real time, figures are compared by their intervals,
+    and of runs what is no time: outcomes, paths, addresses. Raises CompareError where the two are not of one kind.
     """
     if (mine / "run.json").is_file() and (reference / "run.json").is_file():
-        return list(_runs(mine, reference))
+        return list(_runs(mine, reference, exact))
     ours, theirs = _parts(mine), _parts(reference)
     if not ours or not theirs:
         empty = mine if not ours else reference
@@ -123,9 +124,10 @@ def folders(mine: Path, reference: Path) -> list[tuple[str, list[Difference]]]:
             found.append((name, [Difference(name, "", *(("there", None) if name in ours else (None, "there")))]))
         elif name.endswith(".csv"):
             kind = FIGURES[name.split("-")[0]]
-            found.append((name, figure(kind, read(kind, mine / name), read(kind, reference / name))))
+            method = figure if exact else by_intervals
+            found.append((name, method(kind, read(kind, mine / name), read(kind, reference / name))))
         else:
-            found += [(f"{name}/{file}", these) for file, these in _runs(mine / name, reference / name)]
+            found += [(f"{name}/{file}", these) for file, these in _runs(mine / name, reference / name, exact)]
     return found
 
 
@@ -135,12 +137,16 @@ def _parts(folder: Path) -> set[str]:
     return runs | {path.name for path in folder.glob("F*-*.csv") if path.name.split("-")[0] in FIGURES}
 
 
-def _runs(mine: Path, reference: Path) -> Iterator[tuple[str, list[Difference]]]:
+def _runs(mine: Path, reference: Path, exact: bool) -> Iterator[tuple[str, list[Difference]]]:
     for name, (key, allowed) in _RECORDS.items():
+        if not exact and name != "sessions.csv":
+            continue
         ours, theirs = (_records(RunDirectory(folder).root / name, key) for folder in (mine, reference))
         columns = dict.fromkeys(column for row in (*ours, *theirs) for column in row if column not in key)
         tolerances = {column: allowed / 1e3 if name != "handovers.csv" and column.endswith("_s") else allowed
                       for column in columns}  # fmt: skip
+        if not exact:
+            tolerances |= {column: float("inf") for column in columns if column.endswith(("_s", "_ms"))}
         yield name, points(ours, theirs, key, tolerances)
 
 

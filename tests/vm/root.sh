@@ -33,7 +33,6 @@ fill() {
     local root=$1 mirror=$2
     debootstrap --variant=minbase --include="$INCLUDE" "$SUITE" "$root" "$mirror" >&2
     sources | sort -u >"$root/etc/apt/sources.list"
-    [ -s "$root/etc/apt/sources.list" ] || printf 'deb %s %s main\n' "$mirror" "$SUITE" >"$root/etc/apt/sources.list"
     apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90acquire"
     pip_configuration >"$root/etc/pip.conf"
     cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
@@ -65,7 +64,7 @@ UNIT
 }
 
 mirror=$(sources | awk '$3 == "'$SUITE'" { print $2; exit }')
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || { say "this machine's apt has no source of $SUITE main to make a disk from"; exit 2; }
 key=$(cat "${BASH_SOURCE[0]}" "$HERE/first.sh" <(sources) <(pip_configuration) | sha256sum | cut -c1-12)
 folder=$CACHE/$SUITE-$key
 if ! [ -e "$folder/complete" ]; then

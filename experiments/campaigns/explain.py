@@ -1,0 +1,136 @@
+"""What lies between a run in real time and the closed form: the paths, or the programs at their ends.
+
+`clockwatch` measures each path by echoes, which no program of ours takes part in. What a path takes beyond what is
+configured, summed along a method's round trips (docs/methods.md), is the network's part of the difference; the rest is
+what clients, servers and mobile node computed and waited for a processor.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmmlab.experiments import clockwatch, oracle
+from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.analysis.seen import Seen, SeenSession
+from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.scenario import CORE, DDNS, METHODS, RESOLVER, SERVER
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Of a method's sessions over one transport, medians in ms: measured minus closed form, and the paths' part of it.
+
+    ``low`` and ``high`` bound the difference with 95 % confidence. ``paths`` is None where a path was not measured.
+    """
+
+    method: str
+    transport: str
+    n: int
+    expected: float
+    difference: float
+    low: float
+    high: float
+    paths: float | None
+
+    @property
+    def programs(self) -> float | None:
+        return None if self.paths is None else self.difference - self.paths
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a machine kept time, over several runs: medians of the seconds' p95 lateness (ms) and of the stolen share."""
+
+    late_ms: float
+    steal: float
+
+
+def real_time(folder: Path) -> list[RunDirectory]:
+    """The runs in real time that belong to ``folder``: itself, those in it, those that its figures are drawn from."""
+    found = []
+    for place in (folder, *sorted(folder.glob("*/")), *sorted(folder.parent.glob("runs/*/"))):
+        try:
+            if RunDirectory(place).manifest()["clock"] == "real":
+                found.append(RunDirectory(place))
+        except (OSError, RunDirectoryError):
+            continue
+    return found
+
+
+def gaps(runs: Iterable[RunDirectory]) -> list[Gap]:
+    """One for each method and transport, over all sessions of ``runs`` that have a closed form and worked at once."""
+    found: dict[tuple[str, str], list[tuple[float, float, float | None]]] = defaultdict(list)
+    for run in runs:
+        looked_at, excess = Seen(run), _excess_ms(run)
+        for one in looked_at.sessions:
+            expected, measured = one.ms("expected_setup_ms"), one.ms("setup_ms")
+            if one.row["outcome"] == "ok" and expected is not None and measured is not None:
+                paths = _along(looked_at, one, excess)
+                found[one.one.method, one.one.transport].append((expected, measured - expected, paths))
+    return [
+        _gap(method, transport, found[method, transport])
+        for method in METHODS
+        for transport in ("udp", "tcp")
+        if found[method, transport]
+    ]
+
+
+def _gap(method: str, transport: str, values: Sequence[tuple[float, float, float | None]]) -> Gap:
+    off = stats.summary([difference for _, difference, _ in values])
+    paths = [part for *_, part in values if part is not None]
+    expected = stats.median([value for value, *_ in values])
+    part = stats.median(paths) if len(paths) == len(values) else None
+    return Gap(method, transport, len(values), expected, off.median, off.low, off.high, part)
+
+
+def clock(runs: Iterable[RunDirectory]) -> Clock | None:
+    """How the machine kept time; None if nobody watched."""
+    seconds = [
+        event
+        for run in runs
+        for event in run.timeline()
+        if event["source"] == clockwatch.SOURCE and event["event"] == "second"
+    ]
+    if not seconds:
+        return None
+    late, steal = ([float(second[key]) for second in seconds] for key in ("late_p95_ms", "steal"))
+    return Clock(stats.median(late), stats.median(steal))
+
+
+def _excess_ms(run: RunDirectory) -> dict[str, float]:
+    """Of each path that was measured: round trip minus what is configured, the mean of before and after."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for event in run.timeline():
+        if event["source"] == clockwatch.SOURCE and event["event"] == "path" and event["rtt_ms"] is not None:
+            found[event["path"].partition("@")[0]].append(event["rtt_ms"] - event["expected_ms"])
+    return {path: stats.mean(values) for path, values in found.items()}
+
+
+def _along(run: Seen, one: SeenSession, excess: dict[str, float]) -> float | None:
+    """The excess of all round trips that the session's closed form is made of."""
+    cn, node, method = one.one.entry.from_, one.one.entry.to, one.one.method
+    asked = (cn, SERVER), (SERVER, node)
+    lookup: tuple[tuple[str, str], ...] = ()
+    if method in ("central", "combined"):
+        lookup = asked
+    elif method == "p2p":
+        lookup = asked[:1]
+    elif method == "ddns":
+        lookup = ((cn, RESOLVER),)
+        expected = run.oracle.of(one.one)
+        if expected is not None and expected.lookup_s > 2 * oracle.hosts_s(run.scenario, cn, RESOLVER) + 1e-9:
+            lookup = (*lookup, (RESOLVER, DDNS))
+    connect = asked if method == "central" else ((cn, node),)
+    trips = (*lookup, *connect * (1 if one.one.transport == "udp" else 2))
+    parts = [_trip(a, b, node, excess) for a, b in trips]
+    return None if None in parts else sum(part for part in parts if part is not None)
+
+
+def _trip(one: str, other: str, node: str, excess: dict[str, float]) -> float | None:
+    if other == node:
+        return excess.get(f"{one}-{node}")
+    ends = [excess.get(f"{host}-{CORE}") for host in (one, other)]
+    return None if None in ends else sum(part for part in ends if part is not None)
