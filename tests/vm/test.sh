@@ -92,7 +92,7 @@ boot() {
 status=0
 boot up "${accelerator[@]}" -smp 2 || status=$?
 if [ "$status" = 0 ] && [ "${accelerator[0]}" != kvm ]; then
-    boot counted 'tcg,thread=single' -icount shift=0,sleep=on -cpu max -smp 1 || status=$?
+    boot counted 'tcg,thread=single' -icount shift=0,sleep=off -cpu max -smp 1 || status=$?
 fi
 rm -rf "$OUT"
 mkdir -p "$OUT"
