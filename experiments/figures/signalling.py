@@ -207,17 +207,18 @@ def plot(rows: list[Row], about: About) -> Drawing:
     right.legend(loc="lower left", fontsize=6.5)
     labels = {method: look.label for method, look in style.METHODS.items()}
     crossed = [
-        f"{labels[one]} is cheaper than {labels[two]} below {ratio:.2g} sessions a move and dearer above"
+        f"{labels[one]} is cheaper than {labels[two]} below {ratio:.2g} sessions a move, dearer above"
         for ratio, one, two in crossings(rows)
     ]
-    n_moves, n_sessions = max((r["n"] for r in moves), default=0), [r["n"] for r in own]
+    n_moves, n_sessions = max((r["n"] for r in moves), default=0), sorted({r["n"] for r in own})
     caption = (
         "Signalling, from captures. Left: for one move, by protocol (bytes; the numbers are messages); DHCP, ARP "
         "and OpenFlow are there whatever the method, DNS updates and registrations because both kinds of server "
         "are kept informed. Middle: for one session, by method; server central's legs, opened at moves, are its "
         "sessions'. Right: per session, with the moves' share in what keeps the method's server informed, against "
-        f"sessions per move. {'; '.join(crossed) or 'No two methods cross'}. Means with 95 % confidence intervals "
-        f"(bootstrap); n = {n_moves} moves, {min(n_sessions, default=0)} to {max(n_sessions, default=0)} sessions. "
+        f"sessions per move: {'; '.join(crossed) or 'no two methods cross'}. Means with 95 % confidence intervals "
+        f"(bootstrap); n = {n_moves} moves, {' to '.join(map(str, n_sessions[:1] + n_sessions[1:][-1:]))} sessions "
+        "of each method. "
         f"{about}"
     )
     return Drawing(figure, caption)
