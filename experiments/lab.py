@@ -160,6 +160,8 @@ class Lab:
         for daemon in self._daemons.values():
             daemon.wait(timeout=10)
         self._daemons.clear()
+        for file in self.run.log.iterdir():  # some daemons keep theirs to themselves; the run is its user's
+            file.chmod(0o644)
 
     # -- the parts of a run -------------------------------------------------------------------------------------
     def start_controller(self) -> None:

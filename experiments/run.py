@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import contextlib
 import json
 import os
 import platform
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ Clock = Literal["virtual", "real"]
 FORMAT = 1  # of run.json and the tables
 FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
 INTERRUPTED = 130
+_INSIDE = "/run/dmmlab/run"  # the run directory, to the guest: nothing in a run may follow from where it lies
 
 
 @dataclass
@@ -81,7 +83,7 @@ def prepare(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> Ru
 
 def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
     """The running scenario at the Mininet prompt, on this process's terminal; returns the exit status."""
-    command = [*_command(prepare(scenario, out, runtime, clock)), "--shell"]
+    command = [*_command(prepare(scenario, out, runtime, clock).root.resolve()), "--shell"]
     _compile()
     if runtime == "native":
         return subprocess.run(isolation.as_root(command)).returncode
@@ -96,7 +98,9 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
     progress.enter("start")
     run = prepare(scenario, out, runtime, clock)
     began = time.monotonic()
-    status, said = _in_guest(run, clock, progress) if runtime == "guest" else _natively(run, progress)
+    _compile()
+    with _in_memory(run) as work:
+        status, said = _in_guest(work, clock, progress) if runtime == "guest" else _natively(work, progress)
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     progress.enter("records")
@@ -116,18 +120,17 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
     return run
 
 
-def _command(run: RunDirectory) -> list[str]:
-    return isolation.argv([sys.executable, "-m", "dmmlab.experiments.lab", str(run.root.resolve())])
+def _command(root: Path | str) -> list[str]:
+    return isolation.argv([sys.executable, "-m", "dmmlab.experiments.lab", str(root)])
 
 
 def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int, str]:
-    _compile()
     progress.enter("boot")
     lines, errors = _Lines(progress.line), bytearray()
     try:
         status = execute(
-            _command(run),
-            writable=[run.root],
+            _command(_INSIDE),
+            places={_INSIDE: run.root},
             cwd=Path("/"),
             clock=clock,
             stdout=lines.feed,
@@ -141,23 +144,8 @@ def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int,
 
 
 def _natively(run: RunDirectory, progress: Progress) -> tuple[int, str]:
-    """In memory, and copied when it is over: in real time, writing to a slow or synced folder is measured, too."""
-    _compile()
-    with job_directory() as folder:
-        work = RunDirectory(folder)
-        shutil.copy(run.run_json, work.run_json)
-        work.log.mkdir()
-        work.capture.mkdir()
-        try:
-            return _by_the_runner(work, progress)
-        finally:
-            for mine, out in ((work.log, run.log), (work.capture, run.capture)):
-                shutil.copytree(mine, out, dirs_exist_ok=True)
-
-
-def _by_the_runner(run: RunDirectory, progress: Progress) -> tuple[int, str]:
     with (run.log / "runner.log").open("w+") as errors:
-        process = isolation.popen(_command(run), stdout=subprocess.PIPE, stderr=errors)
+        process = isolation.popen(_command(run.root), stdout=subprocess.PIPE, stderr=errors)
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -168,6 +156,31 @@ def _by_the_runner(run: RunDirectory, progress: Progress) -> tuple[int, str]:
             raise
         errors.seek(0)
         return status, errors.read()
+
+
+@contextlib.contextmanager
+def _in_memory(run: RunDirectory) -> Iterator[RunDirectory]:
+    """A folder for the runner, whose logs and captures are copied into ``run`` in the end.
+
+    In real time, writing to a slow or synced folder would be measured, too; in virtual time, how far from the root the
+    folder lies: every step of a path costs the guest some clock reads.
+    """
+    with job_directory() as folder:
+        work = RunDirectory(folder)
+        shutil.copy(run.run_json, work.run_json)
+        work.log.mkdir()
+        work.capture.mkdir()
+        try:
+            yield work
+        finally:
+            for mine, out in ((work.log, run.log), (work.capture, run.capture)):
+                shutil.copytree(mine, out, dirs_exist_ok=True, copy_function=_copy)
+
+
+def _copy(source: str, target: str) -> None:
+    """Leaves out what only root may read: a runner that was killed could not hand it over (`Lab.stop`)."""
+    if os.access(source, os.R_OK):
+        shutil.copyfile(source, target)
 
 
 class _Lines:

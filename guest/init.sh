@@ -43,7 +43,7 @@ mount -t tmpfs tmpfs /run
 # Writable layers over the host's /tmp and /var/tmp.
 mkdir -p /run/dmmlab/upper/tmp /run/dmmlab/upper/var/tmp /run/dmmlab/work/tmp /run/dmmlab/work/var/tmp
 chmod 1777 /run/dmmlab/upper/tmp /run/dmmlab/upper/var/tmp
-mount -a -T "$dmmlab_job/fstab" || fail "the guest cannot mount what the command needs"
+mount -n -c -a -T "$dmmlab_job/fstab" || fail "the guest cannot mount what the command needs"
 umount -l /run/dmmlab/files /run/dmmlab/streams /run/dmmlab/lower
 
 echo dmmlab >/proc/sys/kernel/hostname

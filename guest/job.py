@@ -44,12 +44,17 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Job:
-    """What to run inside and what it may see; paths are absolute and free of symbolic links."""
+    """What to run inside and what it may see; paths are absolute and free of symbolic links.
+
+    ``places`` are host directories, writable as well, by the paths that they have inside. With them the job must not
+    depend on where anything lies: every mount takes some clock reads, so only those are made that all machines need.
+    """
 
     argv: Sequence[str]
     cwd: Path
     clock: str = "virtual"
     writable: Sequence[Path] = ()
+    places: Mapping[str, Path] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     services: bool = False
     memory_mb: int = 1024
@@ -65,11 +70,13 @@ def under(path: Path, parents: Iterable[str]) -> bool:
 def visible_paths(job: Job) -> list[Path]:
     """Host directories the session needs although something of the guest's is mounted above them; read-only.
 
-    In a layered directory they would be seen anyway, but what is written to them would be lost without a word.
+    In a layered directory they would be seen anyway, but what is written to them would be lost without a word: they are
+    mounted to say so, except for a job that has its places.
     """
+    hidden = OWN if job.places else (*OWN, *LAYERED)
     project = Path(str(resources.files("dmmlab.guest"))).resolve().parent
     candidates = [job.cwd, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), project]
-    return sorted({path for path in candidates if under(path, (*OWN, *LAYERED)) and str(path) not in LAYERED})
+    return sorted({path for path in candidates if under(path, hidden) and str(path) not in LAYERED})
 
 
 def _octal(path: str) -> str:
@@ -100,10 +107,11 @@ def fstab(job: Job, job_directory: Path) -> str:
             layers = f"lowerdir=/run/dmmlab/lower{path},upperdir=/run/dmmlab/upper{path},workdir=/run/dmmlab/work{path}"
             rows.append(("overlay", path, "overlay", layers))
     rows += [("tmpfs", path, "tmpfs", "defaults") for path in EMPTY if Path(path).is_dir()]
-    binds = [("lower", path, "bind,ro") for path in visible_paths(job)]
-    binds += [("files", path, "bind") for path in sorted(job.writable)]
-    binds.append(("streams", job_directory, "bind"))
-    rows += [(f"/run/dmmlab/{tree}{path}", str(path), "none", f"{how},x-mount.mkdir") for tree, path, how in binds]
+    binds = [("lower", path, str(path), "bind,ro") for path in visible_paths(job)]
+    binds += [("files", path, str(path), "bind") for path in sorted(job.writable)]
+    binds += [("files", path, place, "bind") for place, path in sorted(job.places.items())]
+    binds.append(("streams", job_directory, str(job_directory), "bind"))
+    rows += [(f"/run/dmmlab/{tree}{path}", place, "none", f"{how},x-mount.mkdir") for tree, path, place, how in binds]
     return "".join(" ".join([*map(_octal, row), "0 0\n"]) for row in rows)
 
 

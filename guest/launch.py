@@ -44,6 +44,7 @@ def execute(
     argv: Sequence[str],
     *,
     writable: Sequence[Path] = (),
+    places: Mapping[str, Path] | None = None,
     clock: str = "virtual",
     time_limit_s: float | None = None,
     cwd: Path | None = None,
@@ -58,7 +59,8 @@ def execute(
 ) -> int:
     """Run `argv` as root in a guest of its own and return its exit status (128 + n if signal n ended it).
 
-    The host's files are read-only inside, except the directories in `writable`, which must exist. `time_limit_s` is
+    The host's files are read-only inside, except the directories in `writable`, which must exist, and those in
+    `places`, which have other paths there: a run that must not depend on where its files lie. `time_limit_s` is
     wall time; when it is over everything is killed and 124 returned. `services` starts Open vSwitch first. `env` is
     added to a fixed environment; nothing is inherited. Output goes to this process's own stdout and stderr while it is
     produced, or to the given binary file or callable. In virtual time all that is random inside follows from `seed`.
@@ -70,6 +72,7 @@ def execute(
         cwd=(cwd or Path.cwd()).resolve(),
         clock=clock,
         writable=tuple(existing_directory(path) for path in writable),
+        places={place: existing_directory(path) for place, path in (places or {}).items()},
         env=dict(env or {}),
         services=services,
         memory_mb=memory_mb,
