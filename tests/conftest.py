@@ -30,9 +30,9 @@ def live_kernel() -> GuestKernel:
 def run(live_kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunDirectory]:
     """Runs a shipped scenario, with some of its keys replaced, in virtual time; fails if the run is not ok."""
 
-    def start(source: str = "two-mr", **overrides: Any) -> RunDirectory:
-        folder = tmp_path_factory.mktemp("run")
-        done = run_scenario(load(source, overrides), folder, "guest", "virtual", Progress())
+    def start(source: str = "two-mr", folder: str = "", **overrides: Any) -> RunDirectory:
+        out = tmp_path_factory.mktemp("run") / folder
+        done = run_scenario(load(source, overrides), out, "guest", "virtual", Progress())
         outcome = done.outcome()
         assert outcome is not None
         assert outcome["outcome"] == "ok", outcome["reason"]

@@ -243,6 +243,15 @@ def test_a_working_directory_under_a_scratch_mount_stays_visible_and_read_only()
     assert [row[2] for row in _mounts(job.Job(["true"], Path("/tmp"))) if row[1] == "/tmp"] == ["overlay"]
 
 
+def test_a_place_has_its_own_path_inside_and_nothing_else_is_mounted_for_such_a_job() -> None:
+    job_with = job.Job(["true"], Path("/tmp/checkout"), places={"/run/dmmlab/run": Path("/home/me/results/run 1")})
+    rows = [row for row in _mounts(job_with) if row[3].startswith("bind")]
+    assert [(row[0], row[1]) for row in rows] == [
+        (r"/run/dmmlab/files/home/me/results/run\0401", "/run/dmmlab/run"),
+        ("/run/dmmlab/streams/dev/shm/job", "/dev/shm/job"),
+    ]
+
+
 def test_session_quotes_the_command_and_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "leaks")
     text = job.session(job.Job(["echo", "a b", "$HOME;'"], Path("/x y"), env={"MODE": "1 2"}))

@@ -99,8 +99,8 @@ def busy() -> Iterator[None]:
 
 
 def test_a_busy_machine_measures_the_same(moved: RunDirectory, run: Run, busy: None) -> None:
-    """Byte for byte: all that was captured, all that was noted, and every table."""
-    again = run(sessions=[P1, P2])
+    """Byte for byte, and wherever the results lie: all that was captured, all that was noted, and every table."""
+    again = run(folder="several/steps/further/down", sessions=[P1, P2])
     mine, others = (
         {str(file.relative_to(one.root)): file for file in one.root.rglob("*") if file.is_file()}
         for one in (moved, again)
