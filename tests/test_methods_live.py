@@ -45,7 +45,8 @@ def test_what_dies_without_the_redirect_and_what_does_not(run: Run) -> None:
 def test_thirty_percent_of_the_signalling_lost(run: Run) -> None:
     """Every session ends with an outcome, and the server has one binding for each node.
 
-    A lookup fails when each of its 7 attempts does (1 % by P2P), a session when three in a row do: not here.
+    A lookup at the registration server fails when each of its 7 attempts does (1 % by P2P), a session when three in a
+    row do: not here. Not so by DDNS: a resolver that has asked in vain too often takes the server for dead.
     By server central, the one probe of a session crosses the server's lossy link four times each round trip: with three
     attempts 1 - (1 - 0.7^4)^3 = 56 % succeed, 11.2 of 20 with a standard deviation of 2.2, and four of those either way
     are allowed.
@@ -62,11 +63,9 @@ def test_thirty_percent_of_the_signalling_lost(run: Run) -> None:
     rows = read_csv(done.sessions)
     assert len(rows) == 100
     worked = Counter(row["method"] for row in rows if row["outcome"] in ("ok", "retried"))
-    assert {method: worked[method] for method in METHODS if method != "central"} == dict.fromkeys(
-        ("fixed", "ddns", "p2p", "combined"), 20
-    )
+    assert [worked[method] for method in ("fixed", "p2p", "combined")] == [20, 20, 20]
     assert 3 <= worked["central"] <= 19
-    assert {row["outcome"] for row in rows} == {"ok", "retried", "timeout"}
+    assert {row["outcome"] for row in rows} <= {"ok", "retried", "timeout", "refused"}
     ended = {event["session"] for event in done.timeline() if event["event"] in ("session_ended", "session_failed")}
     assert ended == {row["session"] for row in rows}
     registered = [e for e in done.timeline() if e["source"] == "server" and e["event"] == "registered"]
