@@ -161,10 +161,18 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
+def _alive(pid: int) -> bool:
+    """Whether it runs. Who has ended but has a parent that does not ask (a container's first process) does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def assert_gone(pids: list[int], within_s: float = 5) -> None:
     """The kernel's helpers notice its death on their own, so they get a moment."""
     deadline = time.monotonic() + within_s
-    while (left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+    while (left := [pid for pid in pids if _alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
 
