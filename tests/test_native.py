@@ -109,6 +109,13 @@ def test_the_difference_is_shared_between_paths_and_programs(tmp_path: Path) -> 
     assert explain.clock([run]) == explain.Clock(0.25, 0.0)
 
 
+def test_the_runs_behind_figures_are_found_and_no_others_behind_a_run(tmp_path: Path) -> None:
+    other, run = in_real_time(tmp_path / "runs" / "a", 1.0), in_real_time(tmp_path / "mine", 1.0)
+    (tmp_path / "figures").mkdir()
+    assert [one.root for one in explain.real_time(run.root)] == [run.root]
+    assert [one.root for one in explain.real_time(tmp_path / "figures")] == [other.root]
+
+
 def test_real_against_virtual_is_compared_by_what_is_no_time(tmp_path: Path) -> None:
     real, virtual = in_real_time(tmp_path / "real", 2.0), figures_fake.make(load("two-mr"), tmp_path / "virtual")
     done = CliRunner().invoke(cli.cli, ["compare", str(real.root), str(virtual.root)])

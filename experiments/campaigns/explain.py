@@ -50,8 +50,9 @@ class Clock:
 
 def real_time(folder: Path) -> list[RunDirectory]:
     """The runs in real time that belong to ``folder``: itself, those in it, those that its figures are drawn from."""
+    several = (*sorted(folder.glob("*/")), *sorted(folder.parent.glob("runs/*/")))
     found = []
-    for place in (folder, *sorted(folder.glob("*/")), *sorted(folder.parent.glob("runs/*/"))):
+    for place in (folder,) if (folder / "run.json").is_file() else several:
         try:
             if RunDirectory(place).manifest()["clock"] == "real":
                 found.append(RunDirectory(place))
