@@ -35,9 +35,11 @@ def reproduce(
 ) -> None:
     """Run what stands behind the figures, redraw them, and say which hold.
 
-    What was complete in the folder is not run again. Exit status 1 if a figure does not hold.
+    What was complete in the folder is not run again. Exit status 1 if a figure does not hold. In real time, it says how
+    far each figure is off the reference and each method off its closed form, and what part of that the paths explain.
     """
-    from dmmlab.experiments.campaigns import campaign
+    from dmmlab.experiments.campaigns import campaign, explain
+    from dmmlab.experiments.campaigns import compare as comparing
     from dmmlab.experiments.campaigns import reproduce as reproducing
 
     reproducing.choose(ids)
@@ -51,6 +53,9 @@ def reproduce(
         verdicts = reproducing.write_reference(kinds, campaign.plan(kinds), result, reproducing.REFERENCE)
     for verdict in verdicts:
         click.echo(str(verdict))
+    if chosen[1] == "real":
+        console.shifts(comparing.shifts(out / "figures", reproducing.REFERENCE))
+        console.gaps(explain.gaps(result.runs), explain.clock(result.runs))
     for name, reason in result.invalid:
         click.echo(f"run {name} enters no figure: {reason}", err=True)
     click.echo(
@@ -77,11 +82,11 @@ def _pair(text: str) -> tuple[str, Path]:
 def compare(mine: Path, reference: Path) -> None:
     """Compare two runs, two folders of runs or two of figures, point by point; exit status 1 if they differ.
 
-    Where one side was measured in real time, figures are compared by their confidence intervals, and a table says how
-    far each method is off its closed form, and what part of that the paths explain.
+    Where one side was measured in real time, figures are compared by their confidence intervals; tables say how far
+    each figure is off, and how far each method is off its closed form, and what part of that the paths explain.
     """
     from dmmlab.experiments.campaigns import explain
-    from dmmlab.experiments.campaigns.compare import CompareError, folders
+    from dmmlab.experiments.campaigns.compare import CompareError, folders, shifts
 
     timed = [run for folder in (mine, reference) for run in explain.real_time(folder)]
     try:
@@ -95,5 +100,6 @@ def compare(mine: Path, reference: Path) -> None:
         else:
             click.echo(f"{name}: the same")
     if timed:
+        console.shifts(shifts(mine, reference))
         console.gaps(explain.gaps(timed), explain.clock(timed))
     sys.exit(1 if any(differences for _, differences in found) else 0)

@@ -20,6 +20,7 @@ from dmmlab.experiments.scenario import METHODS, Scenario, sessions_of
 
 if TYPE_CHECKING:
     from dmmlab.experiments.campaigns.campaign import Step
+    from dmmlab.experiments.campaigns.compare import Shift
     from dmmlab.experiments.campaigns.explain import Clock, Gap
 
 METHOD = {
@@ -82,6 +83,17 @@ def plan(scenario: Scenario) -> None:
             )
         )
     table("Sessions", ("name", "at", "parties", "method", "transport", "expected set-up"), rows)
+
+
+def shifts(found: Sequence[Shift]) -> None:
+    """How far real time moved each figure."""
+    rows = [
+        (one.figure, one.subject, str(one.points), *(f"{off:+.3f}" for off in (one.median, one.lowest, one.highest)))
+        for one in found
+    ]
+    if rows:
+        heads = ("figure", "subject", "points", "median", "lowest", "highest")
+        table("Real time against the reference: difference, in the subject's unit", heads, rows)
 
 
 def gaps(found: Sequence[Gap], clock: Clock | None) -> None:

@@ -86,7 +86,9 @@ def test_a_point_has_one_row_with_the_columns_that_were_declared(kind: FigureKin
 def test_a_millisecond_off_the_closed_form_is_found(name: str, make: Make, tmp_path: Path) -> None:
     kind = FIGURES[name]
     png = write(kind, make(kind, 1.0), tmp_path)
-    assert kind.check(read(kind, png.with_suffix(".csv")))
+    rows = read(kind, png.with_suffix(".csv"))
+    assert kind.check(rows)
+    assert kind.check(rows, 1.1) == [], "a machine in real time may be so far off"
 
 
 def test_f1_sees_a_probe_that_should_not_have_been_lost_and_one_that_should(make: Make) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import FIGURES, FigureKind, read
 from dmmlab.experiments.rundir import RunDirectory, read_csv
 
 ALLOWED_MS = 0.1  # of a time, between two runs of one scenario in virtual time
-INTERVALS = ("low", "high")  # words in the names of columns that bound a measured one
 _RECORDS = {  # of a run directory: what names a row, and by how much its columns may differ
     "sessions.csv": (("session",), ALLOWED_MS),
     "probes.csv": (("session", "seq"), ALLOWED_MS),
@@ -90,8 +90,8 @@ def figure(
 def by_intervals(
     kind: FigureKind, mine: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]]
 ) -> list[Difference]:
-    """A figure's rows in real time: points whose 95 % intervals do not meet. A figure without intervals has none to
-    compare: its points must be the same ones, and `check` says the rest."""
+    """A figure's rows in real time: points whose 95 % intervals are further apart than the figure allows there. A
+    figure without intervals has none to compare: its points must be the same ones, and `check` says the rest."""
     lows = [column for column in kind.columns if "low" in column.split("_") and not column.startswith("off_")]
     bounds = [(low, low.replace("low", "high")) for low in lows]
     ours, theirs = ({tuple(row[name] for name in kind.key): row for row in rows} for rows in (mine, reference))
@@ -99,9 +99,38 @@ def by_intervals(
     for at in (at for at in ours if at in theirs):
         point = ", ".join(f"{name}={value}" for name, value in zip(kind.key, at, strict=True) if value is not None)
         for low, high in bounds:
-            a, b = ours[at], theirs[at]
-            if None not in (a[low], a[high], b[low], b[high]) and (a[low] > b[high] or a[high] < b[low]):
+            a, b, allowed = ours[at], theirs[at], kind.allowed_in_real_time(theirs[at], low) + 1e-9
+            if None in (a[low], a[high], b[low], b[high]):
+                continue
+            if a[low] > b[high] + allowed or a[high] < b[low] - allowed:
                 found.append(Difference(point, low, a[low], b[low]))
+    return sorted(found, key=lambda one: -one.size)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far a figure's subject is off the reference, over its ``points``: mine minus reference, in its own unit."""
+
+    figure: str
+    subject: str
+    points: int
+    median: float
+    lowest: float
+    highest: float
+
+
+def shifts(mine: Path, reference: Path) -> list[Shift]:
+    """One for each figure that both folders have."""
+    found = []
+    for kind in FIGURES.values():
+        files = [folder / f"{kind.stem}.csv" for folder in (mine, reference)]
+        if not all(file.is_file() for file in files):
+            continue
+        ours, theirs = ({tuple(row[name] for name in kind.key): row[kind.subject] for row in read(kind, file)}
+                        for file in files)  # fmt: skip
+        off = [ours[at] - theirs[at] for at in ours if None not in (ours[at], theirs.get(at))]
+        if off:
+            found.append(Shift(kind.stem, kind.subject, len(off), stats.median(off), min(off), max(off)))
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from dmmlab.experiments.campaigns import campaign, compare
 from dmmlab.experiments.campaigns.campaign import Planned, Result, Step
 from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, write
-from dmmlab.experiments.figures.base import Load
+from dmmlab.experiments.figures.base import REAL_MS, Load
 from dmmlab.experiments.run import Clock, Runtime
 from dmmlab.experiments.rundir import RunDirectory, write_json
 from dmmlab.experiments.scenario import Scenario, load
@@ -100,7 +100,7 @@ def judge(
     except FigureError as error:
         return Verdict(kind, (str(error),), (), 0, None)
     rows = read(kind, png.with_suffix(".csv"))
-    failed = list(kind.check(rows))
+    failed = list(kind.check(rows, 0.0 if clock == "virtual" else REAL_MS))
     failed += [f"run {name} is not valid: {why}" for name, why in result.invalid if _made_for(kind, name, scenarios)]
     theirs = reference / f"{kind.stem}.csv"
     if not theirs.is_file():

@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
+from dmmlab.experiments import clockwatch
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario import Scenario, ScenarioError, load, parse
@@ -27,6 +28,7 @@ from dmmlab.experiments.scenario import Scenario, ScenarioError, load, parse
 Row = dict[str, Any]
 Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced
 EXACT_MS = 0.1  # what two campaigns in virtual time may differ by
+REAL_MS = clockwatch.LIMITS.path_ms  # and two in real time: on a machine that is believed, any path may be that far off
 
 
 class FigureError(Exception):
@@ -69,12 +71,21 @@ class Drawing:
     caption: str
 
 
+class Check(Protocol):
+    """What does not hold, a sentence each; ``more_ms`` widens bands around delays, for runs in real time."""
+
+    def __call__(self, rows: list[Row], more_ms: float = ..., /) -> list[str]: ...
+
+
 @dataclass(frozen=True)
 class FigureKind:
-    """One figure. ``key`` are the columns that name a point; the others are compared with the reference.
+    """One figure. ``key`` are the columns that name a point, ``subject`` is what it is about; all but the key are
+    compared with the reference.
 
     ``tolerance`` says by how much a column may differ from the reference, in its own unit; a column that is not named
     there may differ by `EXACT_MS` if its name says that it is a time (``_ms``, ``_s``), and not at all otherwise.
+    ``real`` says of a row how far apart its intervals may be in real time; without it, those of a time `REAL_MS`, and
+    others not at all.
     """
 
     id: str
@@ -83,19 +94,23 @@ class FigureKind:
     scenarios: Callable[[Load], Sequence[Scenario]]
     columns: Sequence[str]
     key: Sequence[str]
+    subject: str
     measure: Callable[[Sequence[RunDirectory]], list[Row]]
     plot: Callable[[list[Row], About], Drawing]
-    check: Callable[[list[Row]], list[str]]
+    check: Check
     claim: str  # what `check` checks, in words
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    real: Callable[[Mapping[str, Any]], float] | None = None
 
     @property
     def stem(self) -> str:
         return f"{self.id}-{self.name}"
 
     def allowed(self, column: str) -> float:
-        by_unit = {"ms": EXACT_MS, "s": EXACT_MS / 1e3}
-        return self.tolerance.get(column, by_unit.get(column.rpartition("_")[2], 0.0))
+        return self.tolerance.get(column, _if_time(column, EXACT_MS))
+
+    def allowed_in_real_time(self, row: Mapping[str, Any], low: str) -> float:
+        return self.real(row) if self.real else _if_time(low, REAL_MS)
 
     def rows(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[Row]:
         """The figure's points. Raises FigureError if the runs do not have them."""
@@ -125,6 +140,10 @@ class FigureKind:
         chosen = [run for run in runs if digest_of(run) in own] or runs
         told = {run.root: run.manifest() for run in chosen}
         return sorted(chosen, key=lambda run: (told[run.root]["name"], told[run.root]["seed"], run.root))
+
+
+def _if_time(column: str, allowed_ms: float) -> float:
+    return {"ms": allowed_ms, "s": allowed_ms / 1e3}.get(column.rpartition("_")[2], 0.0)
 
 
 def digest(scenario: Scenario) -> str:

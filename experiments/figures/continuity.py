@@ -55,7 +55,7 @@ def _probes(run: RunDirectory, session: str, move: dict[str, str], redirect: boo
     ]
 
 
-def check(rows: list[Row]) -> list[str]:
+def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
     found = []
     for redirect in (True, False):
         probes = [row for row in rows if row["redirect"] == redirect]
@@ -118,6 +118,7 @@ FIGURE = FigureKind(
     scenarios=scenarios,
     columns=("redirect", "session", "seq", "sent_s", "rtt_ms", "detach_s", "attach_s", "redirect_s"),
     key=("redirect", "session", "seq"),
+    subject="rtt_ms",
     measure=measure,
     plot=plot,
     check=check,

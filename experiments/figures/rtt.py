@@ -71,8 +71,8 @@ def _expected(run: Seen, one: SeenSession, at_s: float) -> Row:
     return {"expected_ms": None if way is None else 2e3 * way, "direct_ms": None if direct is None else 2e3 * direct}
 
 
-def check(rows: list[Row]) -> list[str]:
-    found = []
+def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    found, allowed = [], _BAND_MS + more_ms
     for key in dict.fromkeys((row["opened"], row["method"]) for row in rows):
         mine = [row for row in rows if (row["opened"], row["method"]) == key and row["expected_ms"] is not None]
         lost = sum(row["rtt_ms"] is None for row in mine)
@@ -81,7 +81,7 @@ def check(rows: list[Row]) -> list[str]:
             found.append(f"{key[1]}, opened {key[0]}: {lost} of {len(mine)} probes lost outside the moves")
             continue
         low, high = stats.median_interval(off)
-        if low < -_BAND_MS or high > _BAND_MS or stats.quantile(off, 0.95) > _BAND_MS:
+        if low < -allowed or high > allowed or stats.quantile(off, 0.95) > allowed:
             found.append(f"{key[1]}, opened {key[0]}: off the closed form by {low:+.3f} to {high:+.3f} ms")
     return found
 
@@ -137,6 +137,7 @@ FIGURE = FigureKind(
     scenarios=scenarios,
     columns=("opened", "early", "method", "seq", "sent_s", "rtt_ms", "expected_ms", "direct_ms"),
     key=("opened", "method", "seq"),
+    subject="rtt_ms",
     measure=measure,
     plot=plot,
     check=check,

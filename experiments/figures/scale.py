@@ -104,7 +104,7 @@ def _redirected(run: Seen) -> int:
     return sum(len({move.to for move in run.scenario.moves_of(node)}) - 1 for node in run.scenario.mobile_nodes)
 
 
-def check(rows: list[Row]) -> list[str]:
+def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
     """State grows with the redirected addresses and with nothing else, by the same rules for each."""
     found = []
     by_nodes = [row for row in rows if row["mrs"] == _FIXED]
@@ -163,6 +163,7 @@ FIGURE = FigureKind(
         *("packet_ins_per_attachment", "flow_mods_per_move", "barriers_per_attachment", "updates_per_s"),
     ),
     key=("mns", "mrs"),
+    subject="entries_sum",
     measure=measure,
     plot=plot,
     check=check,

@@ -128,8 +128,8 @@ def _row(phase: str, case: str, transport: str, found: list[tuple[SeenSession, f
     }
 
 
-def check(rows: list[Row]) -> list[str]:
-    return band(rows, "off_low_ms", "off_high_ms", "due_ms", _BAND_MS, "phase case transport")
+def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    return band(rows, "off_low_ms", "off_high_ms", "due_ms", _BAND_MS + more_ms, "phase case transport")
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
@@ -193,6 +193,7 @@ FIGURE = FigureKind(
         *("low_ms", "high_ms", "p95_ms", "expected_ms", "off_low_ms", "off_high_ms", "due_ms", "path"),
     ),
     key=("phase", "case", "transport"),
+    subject="setup_ms",
     measure=measure,
     plot=plot,
     check=check,

@@ -164,7 +164,7 @@ def crossings(rows: list[Row]) -> list[tuple[float, str, str]]:
     return found
 
 
-def check(rows: list[Row]) -> list[str]:
+def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
     found = []
     for row in rows:
         if row["panel"] == "session" and not _within(row["messages"], _MESSAGES[row["name"]]):
@@ -244,6 +244,7 @@ FIGURE = FigureKind(
     scenarios=scenarios,
     columns=("panel", "name", "ratio", "n", "messages", "bytes", "low", "high", "expected"),
     key=("panel", "name", "ratio"),
+    subject="bytes",
     measure=measure,
     plot=plot,
     check=check,

@@ -116,7 +116,7 @@ def _first_anchor(run: Seen, one: SeenSession) -> str:
     return one.row["anchor"]
 
 
-def check(rows: list[Row]) -> list[str]:
+def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
     found = []
     for row in rows:
         point = f"{row['method']}, residence {row['residence_s']:g} s, redirect={row['redirect']}"
@@ -200,6 +200,7 @@ FIGURE = FigureKind(
         *("warm_cache", *(f"went_{fate}" for fate in FATES)),
     ),
     key=("method", "redirect", "residence_s"),
+    subject="stale",
     measure=measure,
     plot=plot,
     check=check,

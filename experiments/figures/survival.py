@@ -131,7 +131,7 @@ def _survived(run: Seen, one: SeenSession) -> bool:
     return all(rtt is not None and rtt <= _PATIENCE_MS for rtt in rtts)
 
 
-def check(rows: list[Row]) -> list[str]:
+def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
     found = []
     for row in rows:
         if not row["low"] <= row["expected"] <= row["high"]:
@@ -187,6 +187,7 @@ FIGURE = FigureKind(
     scenarios=scenarios,
     columns=("panel", "redirect", "transport", "x", "n", "share", "low", "high", "expected"),
     key=("panel", "redirect", "transport", "x"),
+    subject="share",
     measure=measure,
     plot=plot,
     check=check,
