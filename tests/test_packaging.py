@@ -1,4 +1,4 @@
-"""The wheel: everything is in it, and what it installs runs from another environment, anywhere."""
+"""The packages: everything is in it, and what it installs runs from another environment, anywhere."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def ran(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: a build leaves folders behind in its source."""
+    """Made of the sdist, which is made of a copy: a build leaves folders behind in its source."""
     folder = tmp_path_factory.mktemp("wheel")
     leave = shutil.ignore_patterns(".*", "results", "build", "dist", "*.egg-info", "__pycache__")
     shutil.copytree(PROJECT, folder / "source", ignore=leave)
-    ran(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, "./source", cwd=folder)
+    ran(sys.executable, "-m", "build", "--outdir", folder, "source", cwd=folder)
     (built,) = folder.glob("dmmlab-*.whl")
     return built
 
