@@ -51,7 +51,10 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "venv" / "bin" / "python"
     ran(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=folder)
     own = ran(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
-    (Path(own) / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    lender = Path(sysconfig.get_path("purelib"))
+    (Path(own) / "borrowed.pth").write_text(f"{lender}\n")
+    for file in lender.glob("distutils-precedence.pth"):  # setuptools' distutils, for Mininet on Python 3.12 and later
+        shutil.copy(file, own)
     return folder
 
 
