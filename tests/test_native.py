@@ -81,6 +81,23 @@ def test_paths_are_those_of_the_scenario() -> None:
     assert oracle.serving(scenario, "MN1", scenario.duration) == "MR2"
 
 
+def test_a_path_that_sends_slowly_or_jitters_is_expected_to() -> None:
+    base = load("two-mr")
+    links = [link.model_dump(by_alias=True) for link in base.links if not link.joins("SERVER", "CORE")]
+    slow = {"between": ["SERVER", "CORE"], "delay": "15ms", "rate": "200kbit", "jitter": "2ms"}
+    scenario = load("two-mr", {"links": [*links, slow]})
+    found = {each.name: each for each in clockwatch.paths(scenario, network_plan(scenario), -1.0)}
+    echo_ms = 8 * 50 / 200e3 * 1e3  # Ethernet, IPv4, ICMP, and eight bytes
+    assert found["SERVER-CORE"].expected_ms == pytest.approx(2 * (15 + echo_ms))
+    assert found["SERVER-CORE"].jitter_ms == pytest.approx(2 * 2)
+    assert (found["CN1-CORE"].expected_ms, found["CN1-CORE"].jitter_ms) == (pytest.approx(20), 0)
+
+
+def test_jitter_that_was_configured_is_no_fault_of_the_machine(tmp_path: Path) -> None:
+    assert judged(tmp_path, second(), {**path(36.5), "jitter_ms": 4.0}) == ""
+    assert "1 of 1 paths" in judged(tmp_path, second(), {**path(37.5), "jitter_ms": 4.0})
+
+
 def in_real_time(folder: Path, off_ms: float, *paths: tuple[str, float]) -> RunDirectory:
     """A run of two-mr whose sessions take ``off_ms`` longer than they must, and whose paths were measured."""
     run = figures_fake.make(load("two-mr"), folder, off_ms=off_ms)
