@@ -28,6 +28,7 @@ from dmmlab.nodes.events import EventLog
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan, Wire
 
 SOURCE = "clockwatch"
+CONTROL = "CONTROLLER-switches"  # the path that OpenFlow takes
 TICK_NS = 10_000_000
 _ECHOES, _TRIES, _EVERY_S, _PATIENCE_S = 5, 40, 0.03, 0.5  # where links lose, it takes more tries to get the echoes
 _ECHO_BYTES = 14 + 20 + 8 + 8  # Ethernet, IPv4 and ICMP headers, and the time it was sent
@@ -103,7 +104,7 @@ class Way:
 def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Way]:
     """Every path between end points that is there at ``at_s`` of the scenario's time (before it: no mobile node's)."""
     hosts = {host.name: host for host in plan.hosts}
-    yield Way.along("CONTROLLER-switches", CONTROLLER, str(plan.control.switch_address.ip), [plan.control.wire])
+    yield Way.along(CONTROL, CONTROLLER, str(plan.control.switch_address.ip), [plan.control.wire])
     for host in hosts.values():
         yield Way.along(f"{host.name}-{CORE}", host.name, str(host.gateway.ip), [host.wire])
         for router in plan.mobile_routers:

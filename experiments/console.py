@@ -107,7 +107,7 @@ def gaps(found: Sequence[Gap], clock: Clock | None) -> None:
         for one in found
     ]
     heads = ("method", "transport", "n", "closed form ms", "off by ms", "95 % interval", "paths", "programs")
-    table("Real time against the closed forms: set-up, medians", heads, rows)
+    table("Real time against the closed forms: set-up (and redirect after attachment), medians", heads, rows)
     if clock is not None:
         click.echo(
             f"timers {clock.late_ms:.3f} ms late (p95 of a typical second), {clock.steal:.1%} of the time stolen"

@@ -91,6 +91,12 @@ def test_a_millisecond_off_the_closed_form_is_found(name: str, make: Make, tmp_p
     assert kind.check(rows, 1.1) == [], "a machine in real time may be so far off"
 
 
+def test_f8_in_real_time_may_be_late_and_may_not_be_early(make: Make) -> None:
+    kind = FIGURES["F8"]
+    assert kind.check(kind.rows(make(kind, 20.0)), 3.0) == [], "what a controller computes has no closed form"
+    assert kind.check(kind.rows(make(kind, -1.0)), 3.0)
+
+
 def test_f1_sees_a_probe_that_should_not_have_been_lost_and_one_that_should(make: Make) -> None:
     kind = FIGURES["F1"]
     rows = kind.rows(make(kind, 0.0))

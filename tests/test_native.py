@@ -111,15 +111,17 @@ def in_real_time(folder: Path, off_ms: float, *paths: tuple[str, float]) -> RunD
 
 
 def test_the_difference_is_shared_between_paths_and_programs(tmp_path: Path) -> None:
-    paths = [("CN3-CORE", 0.1), ("SERVER-CORE", 0.2), ("SERVER-MN1@MR2", 0.4)]
+    paths = [("CN3-CORE", 0.1), ("SERVER-CORE", 0.2), ("SERVER-MN1@MR2", 0.4), (clockwatch.CONTROL, 0.2)]
     run = in_real_time(tmp_path, 3.0, *paths, *((f"CN{number}-MN1@MR2", 0.8) for number in (1, 2, 3)))
     found = {(gap.method, gap.transport): gap for gap in explain.gaps([run])}
-    assert {method for method, _ in found} == {"fixed", "ddns", "p2p", "central", "combined"}
+    assert {method for method, _ in found} == {"fixed", "ddns", "p2p", "central", "combined", "redirect"}
     assert found["fixed", "udp"].paths == pytest.approx(0.8) and found["fixed", "tcp"].paths == pytest.approx(1.6)
     assert found["p2p", "udp"].paths == pytest.approx(0.3 + 0.8)
     assert found["combined", "udp"].paths == pytest.approx(0.3 + 0.4 + 0.8)
     assert found["central", "udp"].paths == pytest.approx(2 * (0.3 + 0.4))
     assert found["central", "tcp"].paths == pytest.approx(3 * (0.3 + 0.4))
+    assert found[explain.REDIRECT].paths == pytest.approx(3 * 0.2 / 2), "there, back, and there again"
+    assert found[explain.REDIRECT].difference == pytest.approx(3.0)
     p2p = found["p2p", "udp"]
     assert p2p.programs is not None and p2p.programs + 1.1 == pytest.approx(p2p.difference)
     assert found["ddns", "udp"].paths is None  # the resolver's path was not measured: nothing is made up

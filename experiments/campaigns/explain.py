@@ -8,20 +8,26 @@ what clients, servers and mobile node computed and waited for a processor.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dmmlab.experiments import clockwatch, oracle
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.analysis.seen import Seen, SeenSession
+from dmmlab.experiments.clockwatch import CONTROL
+from dmmlab.experiments.figures import handover
 from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.scenario import CORE, DDNS, METHODS, RESOLVER, SERVER
+
+REDIRECT = ("redirect", "OpenFlow")
 
 
 @dataclass(frozen=True)
 class Gap:
     """Of a method's sessions over one transport, medians in ms: measured minus closed form, and the paths' part of it.
+
+    What takes how long is the set-up; for `REDIRECT`, the redirect of a node that has attached elsewhere.
 
     ``low`` and ``high`` bound the difference with 95 % confidence. ``paths`` is None where a path was not measured.
     """
@@ -62,7 +68,8 @@ def real_time(folder: Path) -> list[RunDirectory]:
 
 
 def gaps(runs: Iterable[RunDirectory]) -> list[Gap]:
-    """One for each method and transport, over all sessions of ``runs`` that have a closed form and worked at once."""
+    """One for each method and transport, over all sessions of ``runs`` that have a closed form and worked at once, and
+    one for the redirects of all handovers."""
     found: dict[tuple[str, str], list[tuple[float, float, float | None]]] = defaultdict(list)
     for run in runs:
         looked_at, excess = Seen(run), _excess_ms(run)
@@ -71,12 +78,17 @@ def gaps(runs: Iterable[RunDirectory]) -> list[Gap]:
             if one.row["outcome"] == "ok" and expected is not None and measured is not None:
                 paths = _along(looked_at, one, excess)
                 found[one.one.method, one.one.transport].append((expected, measured - expected, paths))
-    return [
-        _gap(method, transport, found[method, transport])
-        for method in METHODS
-        for transport in ("udp", "tcp")
-        if found[method, transport]
-    ]
+        found[REDIRECT] += list(_redirects(run, excess))
+    kinds = (*((method, transport) for method in METHODS for transport in ("udp", "tcp")), REDIRECT)
+    return [_gap(*kind, found[kind]) for kind in kinds if found[kind]]
+
+
+def _redirects(run: RunDirectory, excess: Mapping[str, float]) -> Iterator[tuple[float, float, float | None]]:
+    """Attached until the redirect is confirmed: it takes the way between controller and switches three times."""
+    trip = excess.get(CONTROL)
+    for row in handover.measure([run]):
+        expected = row["expected_redirect_ms"]
+        yield expected, row["redirect_ms"] - expected, None if trip is None else 1.5 * trip
 
 
 def _gap(method: str, transport: str, values: Sequence[tuple[float, float, float | None]]) -> Gap:

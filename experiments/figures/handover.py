@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -80,7 +81,7 @@ def _components(run: Seen, move: dict[str, Any], control_ms: float) -> Row:
     confirmed_s = max(attach_s, move["redirect_s"])
     resumed_s = max(confirmed_s, move["first_packet_s"])
     radio = run.scenario.link(RADIO, move["mn"])
-    configured = next(entry for entry in run.scenario.moves_of(move["mn"]) if abs(entry.at - (move["detach_s"])) < 0.01)
+    configured = min(run.scenario.moves_of(move["mn"])[1:], key=lambda entry: abs(entry.at - move["detach_s"]))
     registered_s = move["registered_s"]
     return {
         "control_ms": control_ms,
@@ -98,17 +99,21 @@ def _components(run: Seen, move: dict[str, Any], control_ms: float) -> Row:
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
-    """A redirect takes the way to the controller three times, each with its own jitter: that bounds every one."""
-    found = []
+    """A redirect takes the way to the controller three times, each with its own jitter: that bounds every one.
+
+    In real time what the controller and the node compute comes on top, and has no closed form: nothing may be early.
+    """
+    found, late_ms = [], _BAND_MS if not more_ms else math.inf
     for row in rows:
         point = f"{row['run']}, handover {row['number']}"
-        allowed = _BAND_MS + more_ms + 3 * row["jitter_ms"]
-        if abs(row["redirect_ms"] - row["expected_redirect_ms"]) > allowed:
-            found.append(
-                f"{point}: redirect after {row['redirect_ms']:.3f} ms, {row['expected_redirect_ms']:g} ± {allowed:g}"
-            )
-        if abs(row["gap_ms"] - row["expected_gap_ms"]) > _BAND_MS + more_ms:
+        jitter_ms = 3 * row["jitter_ms"]
+        if not -_BAND_MS <= row["gap_ms"] - row["expected_gap_ms"] <= late_ms:
             found.append(f"{point}: a gap of {row['gap_ms']:.3f} ms, {row['expected_gap_ms']:g} are due")
+        if not -_BAND_MS - jitter_ms <= row["redirect_ms"] - row["expected_redirect_ms"] <= late_ms + jitter_ms:
+            found.append(
+                f"{point}: redirect after {row['redirect_ms']:.3f} ms, {row['expected_redirect_ms']:g} are due, "
+                f"and {_BAND_MS + jitter_ms:g} allowed"
+            )
         if abs(row["gap_ms"] + row["redirect_ms"] + row["resume_ms"] - row["total_ms"]) > 1e-3:
             found.append(f"{point}: the components miss the total")
     controls = sorted({row["control_ms"] for row in rows})
