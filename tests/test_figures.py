@@ -82,6 +82,21 @@ def test_a_point_has_one_row_with_the_columns_that_were_declared(kind: FigureKin
     assert set(kind.key) <= set(kind.columns)
 
 
+@pytest.mark.parametrize("kind", FROM_TABLES, ids=lambda kind: kind.id)
+def test_a_part_of_its_runs_is_drawn_and_judged_or_said_to_be_too_little(
+    kind: FigureKind, make: Make, tmp_path: Path
+) -> None:
+    """The others may have been invalid."""
+    runs = make(kind, 0.0)
+    for run in runs[:: max(1, len(runs) // 4)]:
+        try:
+            png = write(kind, [run], tmp_path)
+        except FigureError as error:
+            assert "none of the 1 valid runs shows" in str(error)
+        else:
+            kind.check(read(kind, png.with_suffix(".csv")))
+
+
 @pytest.mark.parametrize("name", CLOSED_FORM)
 def test_a_millisecond_off_the_closed_form_is_found(name: str, make: Make, tmp_path: Path) -> None:
     kind = FIGURES[name]
