@@ -48,6 +48,9 @@ from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
 _READY_S = 60.0  # a daemon that is not ready by then is not coming
 _LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which falls on a full second
+_LOSSY_LEAD_S = (
+    30.0  # where links lose: a correspondent finds its server and tries for 10 s to register before the start
+)
 _VIRTUAL = os.environ.get("DMMLAB_GUEST") == "virtual"  # all hosts share one processor, which costs no time
 _GRACE_S = 1.0 + capture.LATENCY_S  # after the scenario's end, for what is still under way and not yet written
 
@@ -374,7 +377,8 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         if watched:
             lab.watch_clock()
         lab.start_mobile_nodes()
-        start_ns = math.ceil((time.time_ns() / 1e9) + _LEAD_S) * 10**9
+        lossy = uses_registration(scenario) and any(link.loss for link in scenario.links)
+        start_ns = math.ceil((time.time_ns() / 1e9) + (_LOSSY_LEAD_S if lossy else _LEAD_S)) * 10**9
         lab.start_correspondents(start_ns)
         if time.time_ns() > start_ns:
             raise LabError("the correspondents were not ready at the scenario's start: the machine is too busy")
