@@ -130,6 +130,8 @@ def test_the_difference_is_shared_between_paths_and_programs(tmp_path: Path) -> 
 
 def test_the_runs_behind_figures_are_found_and_no_others_behind_a_run(tmp_path: Path) -> None:
     other, run = in_real_time(tmp_path / "runs" / "a", 1.0), in_real_time(tmp_path / "mine", 1.0)
+    failed = in_real_time(tmp_path / "runs" / "b", 1.0)
+    failed.finish("failed", "the network never came up")
     (tmp_path / "figures").mkdir()
     assert [one.root for one in explain.real_time(run.root)] == [run.root]
     assert [one.root for one in explain.real_time(tmp_path / "figures")] == [other.root]

@@ -55,8 +55,13 @@ class Clock:
 
 
 def real_time(folder: Path) -> list[RunDirectory]:
-    """The runs in real time that belong to ``folder``: itself, those in it, those that its figures are drawn from."""
-    several = (*sorted(folder.glob("*/")), *sorted(folder.parent.glob("runs/*/")))
+    """The runs in real time that belong to ``folder``: itself, or the valid ones of those in it and of those that its
+    figures are drawn from."""
+    several = [
+        place
+        for place in (*sorted(folder.glob("*/")), *sorted(folder.parent.glob("runs/*/")))
+        if (RunDirectory(place).outcome() or {}).get("outcome") == "ok"
+    ]
     found = []
     for place in (folder,) if (folder / "run.json").is_file() else several:
         try:
