@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from dmmlab.controllers import eventlet_order
+
 NAMES = ("ryu", "os_ken")
 
 
@@ -72,6 +74,7 @@ def _make_way_for_ryu() -> None:
         wsgi = importlib.import_module("eventlet.wsgi")
     if not hasattr(wsgi, "ALREADY_HANDLED"):
         wsgi.ALREADY_HANDLED = object()  # type: ignore[attr-defined]
+    eventlet_order.put_in_order()
     sys.modules.setdefault("ryu.app.wsgi", types.ModuleType("ryu.app.wsgi"))
 
 

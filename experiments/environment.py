@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-PACKAGES = ("dmmlab", "mininet", "ryu", "os-ken", "scapy", "pyroute2", "dnspython", "matplotlib", "pandas")
+from dmmlab.guest.cache import GuestKernel, read_build
+
+PACKAGES = (
+    *("dmmlab", "mininet", "ryu", "os-ken", "eventlet", "greenlet", "scapy", "pyroute2", "dnspython"),
+    *("matplotlib", "pandas"),
+)
 PROGRAMS = {
     "ovs-vswitchd": ("ovs-vswitchd", "--version"),
     "dnsmasq": ("dnsmasq", "--version"),
@@ -16,19 +25,69 @@ PROGRAMS = {
     "unbound": ("unbound", "-V"),
     "tcpdump": ("tcpdump", "--version"),
     "ip": ("ip", "-V"),
+    "udhcpc": ("udhcpc", "--help"),
+    "libc": ("ldd", "--version"),
 }
+_NO_REASON = ("commit", "machine.cores", "machine.host_kernel", "machine.guest_processor")  # why records should differ
 
 
-def describe(kernel: str) -> dict[str, object]:
-    """The environment of a run that uses ``kernel``; what is not there is null."""
+def describe(kernel: GuestKernel | None, guest_processor: int | None = None) -> dict[str, object]:
+    """The environment of a run in a guest with ``kernel``, or in none; what is not there is null.
+
+    ``guest_processor`` is the one that the guest keeps to.
+    """
     return {
-        "kernel": kernel,
-        "machine": {"architecture": platform.machine(), "cores": os.cpu_count(), "host_kernel": platform.release()},
+        "kernel": kernel.version if kernel else platform.release(),
+        "guest": _guest(kernel) if kernel else None,
+        "machine": {
+            "architecture": platform.machine(),
+            "cores": os.cpu_count(),
+            "host_kernel": platform.release(),
+            **_processor(),
+            "guest_processor": guest_processor,
+        },
         "python": platform.python_version(),
         "packages": {name: _package(name) for name in PACKAGES},
         "programs": {name: _program(argv) for name, argv in PROGRAMS.items()},
         "commit": _commit(),
     }
+
+
+def differences(mine: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
+    """What records may follow from and two environments do not share, a clause each.
+
+    What only one of them names is left out: it is of another version.
+    """
+    ours, theirs = dict(_flat(mine)), dict(_flat(reference))
+    return [
+        f"{name}: {ours[name]} here, {theirs[name]} there"
+        for name in ours
+        if name in theirs and name not in _NO_REASON and ours[name] != theirs[name]
+    ]
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _guest(kernel: GuestKernel) -> dict[str, object]:
+    """What a guest's kernel was made from: its source, the configuration, the patch that makes its clock exact."""
+    build = read_build(kernel.path.parent) or {}
+    return {name: build.get(name) for name in ("source", "config_sha256", "patch_sha256", "compiler")}
+
+
+def _processor() -> dict[str, object]:
+    """The processor's model, and a digest of the features that programs choose their code by."""
+    try:
+        lines = dict(re.findall(r"^(.+?)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    except OSError:
+        lines = {}
+    flags = " ".join(sorted(lines.get("flags", "").split()))
+    return {"processor": lines.get("model name"), "features": hashlib.sha256(flags.encode()).hexdigest()[:16]}
 
 
 def _package(name: str) -> str | None:

@@ -37,7 +37,7 @@ from dmmlab.experiments.layout import (
 )
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import DDNS, RESOLVER, SERVER, Movement, Scenario, parse
-from dmmlab.nodes import capture, correspondent, dhcp, mobile_node, service
+from dmmlab.nodes import capture, clock, correspondent, dhcp, mobile_node, service
 from dmmlab.nodes.ddns.daemons import Named, Unbound
 from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.registration import server
@@ -52,6 +52,7 @@ _LOSSY_LEAD_S = (
     30.0  # where links lose: a correspondent finds its server and tries for 10 s to register before the start
 )
 _VIRTUAL = os.environ.get("DMMLAB_GUEST") == "virtual"  # all hosts share one processor, which costs no time
+_EXACT_CLOCK = Path("/sys/kernel/exact_clock")  # of the guest's kernel: whether a task's work has moved virtual time
 _GRACE_S = 1.0 + capture.LATENCY_S  # after the scenario's end, for what is still under way and not yet written
 
 
@@ -393,12 +394,14 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         if watched:
             lab.measure_paths("after", scenario.duration)
         lab.dump_flows()
+        if _EXACT_CLOCK.is_dir():
+            say(exact_clock={file.name: int(file.read_text()) for file in sorted(_EXACT_CLOCK.iterdir())})
         say(phase="stopping")
 
 
 def main() -> None:
     """``python -m dmmlab.experiments.lab RUNDIR [--shell]``: exit status 0, or 1 after a sentence on standard error."""
-    Path("/proc/self/timerslack_ns").write_text("1")
+    clock.sharpen()
     try:
         carry_out(RunDirectory(Path(sys.argv[1])), shell="--shell" in sys.argv)
     except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:

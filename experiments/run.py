@@ -6,7 +6,6 @@ import compileall
 import contextlib
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from dmmlab.experiments.analysis import records
 from dmmlab.experiments.layout import identities
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import Scenario
-from dmmlab.guest import doctor, terminal
+from dmmlab.guest import doctor, processors, terminal
 from dmmlab.guest.cache import find_kernel
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.launch import execute, job_directory
@@ -40,6 +39,7 @@ class Progress:
 
     tell: Callable[[str, float | None], None] = lambda phase, share: None
     spent_s: dict[str, float] = field(default_factory=dict)
+    exact_clock: dict[str, int] | None = None  # in virtual time: what moved the guest's clock, at the end of the run
     _phase: str = ""
     _since: float = 0.0
 
@@ -56,14 +56,18 @@ class Progress:
         said = json.loads(text)
         if "phase" in said:
             self.enter(said["phase"])
+        elif "exact_clock" in said:
+            self.exact_clock = said["exact_clock"]
         else:
             self.tell(self._phase, said["progress"])
 
 
-def prepare(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> RunDirectory:
-    """A fresh run directory with its manifest, ready for the runner."""
+def prepare(
+    scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, processor: int | None = None
+) -> RunDirectory:
+    """A fresh run directory with its manifest, ready for the runner; ``processor`` is the one that a guest keeps to."""
     run = RunDirectory(out)
-    kernel = find_kernel(clock).version if runtime == "guest" else platform.release()
+    kernel = find_kernel(clock) if runtime == "guest" else None
     run.create(
         {
             "format": FORMAT,
@@ -73,7 +77,7 @@ def prepare(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> Ru
             "clock": clock,
             "datapath": os.environ.get("DMMLAB_OVS_DATAPATH")
             or (doctor.datapath() if runtime == "native" else "system"),
-            "environment": environment.describe(kernel),
+            "environment": environment.describe(kernel, processor),
             "identities": identities(scenario),
             "scenario": scenario.model_dump(mode="json", by_alias=True),
         }
@@ -96,11 +100,16 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
     Raises KeyboardInterrupt when the user stopped it: the folder then has no outcome and counts as unfinished.
     """
     progress.enter("start")
-    run = prepare(scenario, out, runtime, clock)
-    began = time.monotonic()
-    _compile()
-    with _in_memory(run) as work:
-        status, said = _in_guest(work, clock, progress) if runtime == "guest" else _natively(work, progress)
+    with processors.claimed() if runtime == "guest" else contextlib.nullcontext() as processor:
+        run = prepare(scenario, out, runtime, clock, processor)
+        began = time.monotonic()
+        _compile()
+        with _in_memory(run) as work:
+            status, said = (
+                _in_guest(work, clock, progress, processor) if runtime == "guest" else _natively(work, progress)
+            )
+    if progress.exact_clock is not None:
+        run.amend(exact_clock=progress.exact_clock)
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     progress.enter("records")
@@ -124,7 +133,7 @@ def _command(root: Path | str) -> list[str]:
     return isolation.argv([sys.executable, "-m", "dmmlab.experiments.lab", str(root)])
 
 
-def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int, str]:
+def _in_guest(run: RunDirectory, clock: Clock, progress: Progress, processor: int | None) -> tuple[int, str]:
     progress.enter("boot")
     lines, errors = _Lines(progress.line), bytearray()
     try:
@@ -136,6 +145,7 @@ def _in_guest(run: RunDirectory, clock: Clock, progress: Progress) -> tuple[int,
             stdout=lines.feed,
             stderr=errors.extend,
             seed=int(run.manifest()["seed"]),
+            processor=processor,
         )
     except GuestError as error:
         return 1, str(error)
@@ -162,8 +172,7 @@ def _natively(run: RunDirectory, progress: Progress) -> tuple[int, str]:
 def _in_memory(run: RunDirectory) -> Iterator[RunDirectory]:
     """A folder for the runner, whose logs and captures are copied into ``run`` in the end.
 
-    In real time, writing to a slow or synced folder would be measured, too; in virtual time, how far from the root the
-    folder lies: every step of a path costs the guest some clock reads.
+    In real time, writing to a slow or synced folder would be measured, too.
     """
     with job_directory() as folder:
         work = RunDirectory(folder)

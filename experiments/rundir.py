@@ -72,6 +72,10 @@ class RunDirectory:
             old.unlink(missing_ok=True)
         write_json(self.run_json, manifest)
 
+    def amend(self, **more: object) -> None:
+        """Adds to ``run.json`` what is known only afterwards."""
+        write_json(self.run_json, {**self.manifest(), **more})
+
     def manifest(self) -> dict[str, Any]:
         """``run.json``; raises RunDirectoryError where there is none."""
         if not self.run_json.is_file():

@@ -44,6 +44,7 @@ BUILD_PROGRAMS = {
     "bc": "bc",
     "xz": "xz-utils",
     "strip": "binutils",
+    "patch": "patch",
 }
 BUILD_HEADERS = {"libelf.h": "libelf-dev", "openssl/opensslv.h": "libssl-dev", "stdio.h": "libc6-dev"}
 PYTHON_PACKAGES = (

@@ -46,8 +46,8 @@ class Terminal:
 class Job:
     """What to run inside and what it may see; paths are absolute and free of symbolic links.
 
-    ``places`` are host directories, writable as well, by the paths that they have inside. With them the job must not
-    depend on where anything lies: every mount takes some clock reads, so only those are made that all machines need.
+    ``places`` are host directories, writable as well, by the paths that they have inside. ``processor`` is the one that
+    the guest keeps to; None leaves it the choice.
     """
 
     argv: Sequence[str]
@@ -60,6 +60,7 @@ class Job:
     memory_mb: int = 1024
     terminal: Terminal | None = None
     seed: int = 0
+    processor: int | None = None
 
 
 def under(path: Path, parents: Iterable[str]) -> bool:
@@ -71,9 +72,9 @@ def visible_paths(job: Job) -> list[Path]:
     """Host directories the session needs although something of the guest's is mounted above them; read-only.
 
     In a layered directory they would be seen anyway, but what is written to them would be lost without a word: they are
-    mounted to say so, except for a job that has its places.
+    mounted to say so.
     """
-    hidden = OWN if job.places else (*OWN, *LAYERED)
+    hidden = (*OWN, *LAYERED)
     project = Path(str(resources.files("dmmlab.guest"))).resolve().parent
     candidates = [job.cwd, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), project]
     return sorted({path for path in candidates if under(path, hidden) and str(path) not in LAYERED})
@@ -124,6 +125,7 @@ def environment(job: Job) -> dict[str, str]:
         "USER": "root",
         "LOGNAME": "root",
         "DMMLAB_GUEST": job.clock,
+        "PYTHONHASHSEED": "0",  # in what order Python goes through a set of strings
     }
     return base | dict(job.env)
 

@@ -31,6 +31,8 @@ from dmmlab.guest.cache import (
     entropy_source,
     kernel_directory,
     kernels_root,
+    patch_file,
+    patch_hash,
     version_key,
 )
 from dmmlab.guest.errors import GuestError, KernelRejectedError
@@ -46,7 +48,7 @@ SCRATCH_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Tree:
-    """An unpacked kernel source and a name for it in messages."""
+    """An unpacked kernel source of our own, which may be changed, and a name for it in messages."""
 
     path: Path
     name: str
@@ -125,7 +127,7 @@ def _build_newest(scratch: Path, report: Reporter) -> GuestKernel:
 def _unpack(source: Path, scratch: Path, report: Reporter) -> Tree:
     """A tree ready to build, from a tree, a tarball or a linux-source package."""
     if source.is_dir():
-        return Tree(source, str(source))
+        return _copy(source, scratch, report)
     if not source.is_file():
         raise GuestError(f"{source} is neither a kernel tree nor an archive of one")
     report.phase(f"unpacking {source.name}")
@@ -146,8 +148,28 @@ def _unpack(source: Path, scratch: Path, report: Reporter) -> Tree:
     return Tree(target, source.name)
 
 
+def _copy(source: Path, scratch: Path, report: Reporter) -> Tree:
+    """A tree of the user's, copied: it is patched, and his stays as it is."""
+    if not (source / "arch" / "um").is_dir():
+        raise GuestError(f"{source} is not a Linux source tree (no arch/um)")
+    report.phase(f"copying {source}")
+    shutil.copytree(source, scratch / "source", symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    return Tree(scratch / "source", str(source))
+
+
+def apply_patch(tree: Path, version: str) -> None:
+    """Gives the source of Linux ``version`` in ``tree`` its exact clock; GuestError says where it is too different."""
+    patch = ["patch", "--strip=1", "--batch", "--forward", "--no-backup-if-mismatch", f"--directory={tree}"]
+    try:
+        _run([*patch, "--reject-file=-", f"--input={patch_file()}"], tree)
+    except GuestError as error:
+        raise GuestError(
+            f"Linux {version} cannot be given an exact clock, so it is refused for virtual time: {error}"
+        ) from None
+
+
 def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
-    """Configure, compile, test and cache one tree."""
+    """Patch, configure, compile, test and cache one tree."""
     if not (tree.path / "arch" / "um").is_dir():
         raise GuestError(f"{tree.name} is not a Linux source tree (no arch/um)")
     started = time.monotonic()
@@ -158,6 +180,7 @@ def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
     if version_key(version) < version_key(MINIMUM_VERSION):
         raise GuestError(f"{tree.name} is Linux {version}; the guest needs {MINIMUM_VERSION} or newer")
     report.phase(f"configuring Linux {version}")
+    apply_patch(tree.path, version)
     configure(make, tree.path, objects)
     report.phase(f"compiling Linux {version}")
     _compile(make, scratch, report)
@@ -175,6 +198,7 @@ def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
         "version": version,
         "source": tree.name,
         "config_sha256": config_hash(),
+        "patch_sha256": patch_hash(),
         "compiler": _run(["gcc", "--version"], scratch).splitlines()[0],
         "built": datetime.now(UTC).isoformat(timespec="seconds"),
         "build_s": round(compiled_s, 1),
@@ -260,8 +284,8 @@ def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = Non
         start_new_session=True,
         preexec_fn=die_with_parent,
     )
+    assert process.stdout
     try:
-        assert process.stdout
         for line in process.stdout:
             lines.append(line)
             if seen:
@@ -272,9 +296,10 @@ def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = Non
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             process.wait()
+        process.stdout.close()
     if process.returncode != 0:
         complaints = [
-            line.strip() for line in lines if re.search(r"error|cannot|not found|No such", line, re.IGNORECASE)
+            line.strip() for line in lines if re.search(r"error|cannot|not found|No such|FAILED", line, re.IGNORECASE)
         ]
         reason = (complaints or [line.strip() for line in lines[-1:]] or ["no message"])[0]
         raise GuestError(f"{command[0] if command[0] != 'nice' else 'make'} failed: {reason}")

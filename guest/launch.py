@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dmmlab.guest import processors
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.job import UMID, Job, command_line, kernel_environment, write_job
@@ -56,6 +57,7 @@ def execute(
     stderr: Sink | None = None,
     kernel: GuestKernel | None = None,
     seed: int = 0,
+    processor: int | None = None,
 ) -> int:
     """Run `argv` as root in a guest of its own and return its exit status (128 + n if signal n ended it).
 
@@ -64,8 +66,8 @@ def execute(
     wall time; when it is over everything is killed and 124 returned. `services` starts Open vSwitch first. `env` is
     added to a fixed environment; nothing is inherited. Output goes to this process's own stdout and stderr while it is
     produced, or to the given binary file or callable. In virtual time all that is random inside follows from `seed`.
-    Raises NoKernelError if there is no kernel for `clock`, and GuestError if the guest ended without the command's exit
-    status.
+    The guest keeps to `processor`, or to one that no other guest has. Raises NoKernelError if there is no kernel for
+    `clock`, and GuestError if the guest ended without the command's exit status.
     """
     job = Job(
         argv=tuple(argv),
@@ -77,6 +79,7 @@ def execute(
         services=services,
         memory_mb=memory_mb,
         seed=seed,
+        processor=processor,
     )
     if os.environ.get("DMMLAB_GUEST"):
         raise GuestError("this is the guest already: run the command as it is")
@@ -154,8 +157,23 @@ def boot(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The running guest; killed with all its processes when the block is left or this process dies, however it dies.
 
-    The kernel is told to die with the thread that starts it, and its helpers die with the kernel.
+    The kernel is told to die with the thread that starts it, and its helpers die with the kernel. It keeps to one
+    processor with all that it starts.
     """
+    with contextlib.ExitStack() as stack:
+        processor = stack.enter_context(processors.claimed()) if job.processor is None else job.processor
+        yield stack.enter_context(_booted(job, kernel, directory, terminal_fd, processor))
+
+
+@contextlib.contextmanager
+def _booted(
+    job: Job, kernel: GuestKernel, directory: Path, terminal_fd: int | None, processor: int | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    def begin() -> None:
+        die_with_parent()
+        if processor is not None:
+            os.sched_setaffinity(0, {processor})
+
     with (directory / "console").open("wb") as console:
         process = subprocess.Popen(
             command_line(job, kernel, terminal_fd),
@@ -166,7 +184,7 @@ def boot(
             cwd=directory,
             env=kernel_environment(job, kernel, memory_directory(job.memory_mb)),
             start_new_session=True,  # Ctrl-C at the terminal is ours to pass on
-            preexec_fn=die_with_parent,
+            preexec_fn=begin,
         )
     try:
         yield process

@@ -20,7 +20,7 @@ TESTS=no
 
 # To build the guest's kernel; to run emulated hosts; to make the environment.
 PACKAGES=(
-    ca-certificates make gcc libc6-dev binutils flex bison bc libelf-dev libssl-dev xz-utils
+    ca-certificates make gcc libc6-dev binutils patch flex bison bc libelf-dev libssl-dev xz-utils
     mininet openvswitch-switch dnsmasq-base udhcpc tcpdump iproute2 iputils-ping ethtool iperf3
     bind9 bind9-dnsutils unbound procps
     python3 python3-venv

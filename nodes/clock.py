@@ -1,23 +1,86 @@
-"""Being on time: absolute deadlines, waited for to the microsecond."""
+"""Being on time: absolute deadlines, waited for to the nanosecond."""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
+import os
+import select
 import selectors
 import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_EVENTS_AT_ONCE = 64
+_SLACK = Path("/proc/self/timerslack_ns")
+
+
+class _Timespec(ctypes.Structure):
+    """struct timespec (time.h)."""
+
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _Event(ctypes.Structure):
+    """struct epoll_event (epoll_wait(2)), which Linux packs on x86-64 and nowhere else."""
+
+    _pack_ = 1 if os.uname().machine == "x86_64" else 0
+    _fields_ = (("events", ctypes.c_uint32), ("data", ctypes.c_uint64))
+
+    @property
+    def descriptor(self) -> int:
+        """The file that Python's epoll registered; it uses the lower half of the data only."""
+        return int(self.data & 0xFFFFFFFF)
+
+
+class NanosecondSelector(selectors.EpollSelector):
+    """epoll with timeouts in nanoseconds: epoll_pwait2(2), which Python's own module does not offer.
+
+    asyncio's usual selectors round a timeout up to the next millisecond or microsecond, which would show in every delay
+    that we measure.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ready = (_Event * _EVENTS_AT_ONCE)()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready, at most ``timeout`` seconds from now, rounded to the nanosecond; for ever if it is None."""
+        limit = None
+        if timeout is not None:
+            seconds, nanoseconds = divmod(max(0, round(timeout * 1e9)), 10**9)
+            limit = ctypes.byref(_Timespec(seconds, nanoseconds))
+        count = _libc.epoll_pwait2(self.fileno(), self._ready, _EVENTS_AT_ONCE, limit, None)
+        if count < 0:
+            if ctypes.get_errno() == errno.EINTR:
+                return []
+            raise OSError(ctypes.get_errno(), "epoll_pwait2")
+        keys = self.get_map()
+        found = []
+        for event in self._ready[:count]:
+            mask = selectors.EVENT_WRITE if event.events & ~select.EPOLLIN else 0
+            mask |= selectors.EVENT_READ if event.events & ~select.EPOLLOUT else 0
+            if (key := keys.get(event.descriptor)) is not None and mask & key.events:
+                found.append((key, mask & key.events))
+        return found
+
+
+def sharpen() -> None:
+    """From now on this process oversleeps by a nanosecond at most, and so does what it starts.
+
+    Linux allows itself 50 µs unless it is told otherwise. In virtual time it is 0 from the start and stays so.
+    """
+    if int(_SLACK.read_text()) > 1:
+        _SLACK.write_text("1")
+
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs ``main`` on an event loop whose timers are exact.
-
-    asyncio's usual selector rounds a timeout up to the next millisecond, and Linux lets a sleeper oversleep by 50 µs
-    unless told otherwise; both would show in every delay that we measure.
-    """
-    Path("/proc/self/timerslack_ns").write_text("1")
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+    """Runs ``main`` on an event loop whose timers are exact."""
+    sharpen()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(NanosecondSelector())) as runner:
         runner.run(main)
 
 
@@ -27,9 +90,6 @@ def now_ns() -> int:
 
 
 async def sleep_until(deadline_ns: int) -> None:
-    """Returns when CLOCK_REALTIME has reached ``deadline_ns``; at once if it has.
-
-    The kernel lets select() oversleep by a thousandth of its timeout: the last wait must be a short one.
-    """
+    """Returns when CLOCK_REALTIME has reached ``deadline_ns``; at once if it has."""
     while (left_ns := deadline_ns - time.time_ns()) > 0:
-        await asyncio.sleep(left_ns / 1e9 * (0.99 if left_ns > 100_000 else 1.0))
+        await asyncio.sleep(left_ns / 1e9)

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import struct
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from dmmlab.guest import apt, cache, doctor, doctor_view, job, kernel, launch, mconsole, selftest
+from dmmlab.guest import (
+    apt,
+    cache,
+    doctor,
+    doctor_view,
+    exactness,
+    job,
+    kernel,
+    launch,
+    mconsole,
+    processors,
+    selftest,
+)
 from dmmlab.guest.cli import guest
 from dmmlab.guest.errors import GuestError, NoKernelError
 
@@ -192,19 +206,97 @@ def test_newest_kernel_that_passed_its_test_is_used(tmp_path: Path, monkeypatch:
 # --- self-test verdict -------------------------------------------------------------------------------------
 
 
-def _selftest_output(*rtt_ms: float, features: str = "netem present\nopenvswitch present\n") -> str:
-    echoes = "".join(f"64 bytes from 192.0.2.2: icmp_seq={n} ttl=64 time={v:g} ms\n" for n, v in enumerate(rtt_ms, 1))
-    return f"{features}{echoes}epoch={job.EPOCH_NS // 10**9 + job.UPTIME_S + 1}.000000001\n 8f a6\n"
+def _selftest_output(features: str = "netem present\nopenvswitch present\n", **changed: Any) -> str:
+    clock = {
+        "exact_clock": True,
+        "round_trips_ns": [60_000_000, 30_000_000, 30_000_000],
+        "failing_ns": 0,
+        "sleeping_ns": exactness.SLEEP_NS,
+        "selecting_ns": 500_000_000,
+        "coarse_ns": 0,
+        "spinning_ns": exactness.SPIN_NS,
+        "spins": [0, 1001],
+    }
+    epoch = f"epoch={job.EPOCH_NS // 10**9 + job.UPTIME_S + 1}.000000001"
+    return f"{features}{epoch}\n 8f a6\n{json.dumps(clock | changed)}\n"
 
 
-def test_selftest_accepts_exact_delays_only() -> None:
-    good = _selftest_output(60.0, 30.0, 30.001)
-    assert selftest.judge([good, good]) is None
-    assert "31.5 ms" in str(selftest.judge([good, _selftest_output(60, 31.5, 31.6)]))
-    assert "differ" in str(selftest.judge([good, _selftest_output(60, 30.0, 33)]))
-    assert "openvswitch" in str(selftest.judge([_selftest_output(60, 30, features="netem present\n")] * 2))
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"exact_clock": False}, "exact-clock.patch"),
+        ({"round_trips_ns": [60_000_000, 30_000_000, 30_000_256]}, "30.000000 ms of netem measured as 30.000256 ms"),
+        ({"failing_ns": 1_000_000}, "1000 failing look-ups took 1000000 ns instead of 0"),
+        ({"sleeping_ns": 10_000_256}, "a sleep"),
+        ({"selecting_ns": 500_500_000}, "a select"),
+        ({"coarse_ns": 9_000_000}, "coarse"),
+        ({"spinning_ns": 1_000_256}, "a loop on the clock"),
+        ({"spins": [7, 1008]}, "7 calls of a spinning task"),
+        ({"spins": [0, 0]}, "0 with it"),
+    ],
+)
+def test_selftest_accepts_an_exact_clock_only(changed: dict[str, Any], reason: str) -> None:
+    assert selftest.judge([_selftest_output(), _selftest_output()]) is None
+    assert reason in str(selftest.judge([_selftest_output(**changed)] * 2))
+
+
+def test_selftest_wants_its_features_and_the_same_twice() -> None:
+    good = _selftest_output()
+    assert selftest.round_trips_ms(good) == [60.0, 30.0, 30.0]
+    assert "openvswitch" in str(selftest.judge([_selftest_output("netem present\n")] * 2))
+    assert "different times" in str(selftest.judge([good, _selftest_output(spins=[0, 1002])]))
     assert "random" in str(selftest.judge([good, good.replace("8f a6", "8f a7")]))
     assert "epoch" in str(selftest.judge([good.replace("epoch=", "epoch=9")] * 2))
+
+
+# --- the patch of the kernel's clock -------------------------------------------------------------------------
+
+
+def _patched_files() -> list[str]:
+    return re.findall(r"^--- a/(\S+)", cache.patch_file().read_text(), re.MULTILINE)
+
+
+def test_another_patch_makes_another_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, other = cache.recipe_hash(), tmp_path / "other.patch"
+    other.write_text(cache.patch_file().read_text() + "\n")
+    monkeypatch.setattr(cache, "patch_file", lambda: other)
+    assert cache.recipe_hash() != before
+
+
+def test_a_source_that_the_patch_does_not_fit_is_refused_with_the_place(tmp_path: Path) -> None:
+    for name in _patched_files():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("int nothing_that_is_known;\n")
+    with pytest.raises(
+        GuestError, match=r"Linux 9\.9 cannot be given an exact clock.*refused for virtual time.*FAILED"
+    ):
+        kernel.apply_patch(tmp_path, "9.9")
+
+
+def test_the_patch_names_its_licence_and_touches_no_more_than_it_says() -> None:
+    assert cache.patch_file().read_text().startswith("SPDX-License-Identifier: GPL-2.0\n")
+    assert all(name.startswith(("arch/um/", "kernel/time/")) for name in _patched_files())
+
+
+# --- a processor for each guest ------------------------------------------------------------------------------
+
+
+def test_guests_beside_each_other_get_different_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {2_000_001, 2_000_002}  # numbers that no guest of this machine can have
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: free)
+    with processors.claimed() as one:
+        with processors.claimed() as two:
+            assert {one, two} == free
+            with processors.claimed() as shared:
+                assert shared in free
+        with processors.claimed() as again:
+            assert again == two
+
+
+def test_where_there_is_one_processor_there_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    with processors.claimed() as only:
+        assert only is None
 
 
 # --- description of a boot ---------------------------------------------------------------------------------
@@ -243,13 +335,11 @@ def test_a_working_directory_under_a_scratch_mount_stays_visible_and_read_only()
     assert [row[2] for row in _mounts(job.Job(["true"], Path("/tmp"))) if row[1] == "/tmp"] == ["overlay"]
 
 
-def test_a_place_has_its_own_path_inside_and_nothing_else_is_mounted_for_such_a_job() -> None:
-    job_with = job.Job(["true"], Path("/tmp/checkout"), places={"/run/dmmlab/run": Path("/home/me/results/run 1")})
-    rows = [row for row in _mounts(job_with) if row[3].startswith("bind")]
-    assert [(row[0], row[1]) for row in rows] == [
-        (r"/run/dmmlab/files/home/me/results/run\0401", "/run/dmmlab/run"),
-        ("/run/dmmlab/streams/dev/shm/job", "/dev/shm/job"),
-    ]
+def test_a_place_has_its_own_path_inside() -> None:
+    job_with = job.Job(["true"], Path("/"), places={"/run/dmmlab/run": Path("/home/me/results/run 1")})
+    rows = [(row[0], row[1]) for row in _mounts(job_with) if row[3].startswith("bind")]
+    assert (r"/run/dmmlab/files/home/me/results/run\0401", "/run/dmmlab/run") in rows
+    assert ("/run/dmmlab/streams/dev/shm/job", "/dev/shm/job") in rows
 
 
 def test_session_quotes_the_command_and_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
