@@ -3,6 +3,7 @@
 #   make run [RUNTIME=auto|guest|native]   scenario two-mr with every method -> results/two-mr/
 #   make figures                           all figures: run, redraw, compare with results/reference
 #   make test                              every test, the live ones in the guest
+#   make exact [PARTS=all]                 the same bytes twice, beside load, masked, by others, on other machines
 #   make vm-test                           the Vagrant machine in QEMU: provisioned, a native run, judged (needs root)
 #   make lint types bench clean            what their names say
 
@@ -15,7 +16,7 @@ PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 FOLDERS := topologies controllers nodes experiments guest
 
-.PHONY: run test lint types figures bench clean setup setup-tests kernel vm-test
+.PHONY: run test lint types figures exact bench clean setup setup-tests kernel vm-test
 
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --profile
@@ -38,6 +39,9 @@ types: setup
 
 figures: setup $(KERNEL)
 	$(DMMLAB) reproduce --runtime $(RUNTIME) --out $(RESULTS)/campaign
+
+exact: setup kernel
+	tests/exact/exact.sh $(RESULTS)/exact $(PARTS)
 
 vm-test: setup
 	tests/vm/test.sh $(RESULTS)/vm
