@@ -80,18 +80,10 @@ class Lab:
                 host, list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=errors
             )
 
-    def fork(
-        self,
-        name: str,
-        host: str,
-        main: Callable[[list[str]], int | None],
-        argv: Sequence[str],
-        end_point: bool = False,
-    ) -> None:
+    def fork(self, name: str, host: str, main: Callable[[list[str]], int | None], argv: Sequence[str]) -> None:
         """Runs a node's ``main`` on ``host`` in a fork of this process, which has imported what nodes need.
 
-        Importing Scapy takes a second in the guest, once for each process that does it. An ``end_point`` of sessions
-        does not wait for what other hosts have to do at the same instant.
+        Importing Scapy takes a second in the guest, once for each process that does it.
         """
         namespace = os.open(f"/proc/{self.network.pid(host)}/ns/net", os.O_RDONLY)
         if pid := os.fork():
@@ -101,8 +93,6 @@ class Lab:
         status = 1
         try:
             enter(namespace)
-            if end_point and _VIRTUAL:
-                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
             output = os.open(self.run.log / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             for number in (1, 2):
                 os.dup2(output, number)
@@ -211,8 +201,6 @@ class Lab:
             with inside(self.network.pid(host)):
                 if not daemon.ready():
                     raise LabError(f"{daemon.argv[0]} does not answer; {self._last_words(host)}")
-        if _VIRTUAL:
-            _let_others_first(self._daemons[DDNS].pid, "isc-timer")
 
     def start_registration_server(self) -> None:
         scenario, address = self.scenario, str(self.plan.host(SERVER).address.ip)
@@ -248,7 +236,7 @@ class Lab:
                 told.write(file)
                 agent += ["--told", str(file)]
             self.fork(node.name, node.name, mobile_node.main, agent)
-            self.fork(f"{node.name}-service", node.name, service.main, common, end_point=True)
+            self.fork(f"{node.name}-service", node.name, service.main, common)
         for node in self.plan.mobile_nodes:
             self.await_event(node.name, "ready", "service_ready")
 
@@ -260,7 +248,7 @@ class Lab:
             correspondent_file(self.scenario, self.plan, name, start_ns).write(told)
             argv = ["--name", name, "--address", str(self.plan.host(name).address.ip), "--told", str(told)]
             argv += ["--events", str(self.run.events_of(name))]
-            self.fork(name, name, correspondent.main, argv, end_point=True)
+            self.fork(name, name, correspondent.main, argv)
         for name in active:
             self.await_event(name, "ready")
 
@@ -328,18 +316,6 @@ class Lab:
                 subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False)
         with (self.run.log / "datapath").open("wb") as output:
             subprocess.run(["ovs-appctl", "--timeout=5", "dpif/show"], stdout=output, stderr=output, check=False)
-
-
-def _let_others_first(pid: int, thread: str) -> None:
-    """Gives a thread of process ``pid`` the lowest priority, so that it runs when nothing else wants to.
-
-    BIND's timer thread holds exact deadlines against the kernel's coarse clock, which moves 100 times a second, and
-    tries again and again until the clock has caught up. On a virtual clock each try takes a microsecond, and for up to
-    10 ms nobody else would have a turn.
-    """
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        if (task / "comm").read_text().strip() == thread:
-            os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))
 
 
 def say(**fields: object) -> None:
