@@ -8,7 +8,6 @@ line. What the records mean is worked out afterwards, from the files alone (`rec
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -51,7 +50,6 @@ _LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which f
 _LOSSY_LEAD_S = (
     30.0  # where links lose: a correspondent finds its server and tries for 10 s to register before the start
 )
-_VIRTUAL = os.environ.get("DMMLAB_GUEST") == "virtual"  # all hosts share one processor, which costs no time
 _EXACT_CLOCK = Path("/sys/kernel/exact_clock")  # of the guest's kernel: whether a task's work has moved virtual time
 _GRACE_S = 1.0 + capture.LATENCY_S  # after the scenario's end, for what is still under way and not yet written
 
@@ -219,7 +217,7 @@ class Lab:
         ends.append((CONTROLLER, self.plan.control.interface))
         for name, interface in ends:
             snap_bytes = capture.WHOLE if name == CONTROLLER else capture.HEADS
-            argv = capture.argv(interface, snap_bytes, at_once=_VIRTUAL)
+            argv = capture.argv(interface, snap_bytes)
             self.start(f"tcpdump-{name}", name, argv, self.run.pcap(name))
         for name, _ in ends:
             self.await_output(f"tcpdump-{name}", "listening on")
@@ -274,26 +272,21 @@ class Lab:
             attach_s = move.at if first else move.at + move.gap
             steps.append((attach_s, lambda move=move, first=first: self._attach(move, first)))  # type: ignore[misc]
         end_s = self.scenario.duration
-        steps += [(float(second), lambda: None) for second in range(1, math.ceil(end_s))]
+        steps += [(float(second), lambda: None) for second in range(1, -int(-end_s // 1))]
         for at_s, act in sorted(steps, key=lambda step: step[0]):
-            self._sleep_until(start_ns, at_s)
+            clock.wait_until(start_ns + round(at_s * 1e9))
             if self._left.is_set():
                 return
             act()
             tell(at_s / end_s)
             self.check_alive()
-        self._sleep_until(start_ns, end_s)
+        clock.wait_until(start_ns + round(end_s * 1e9))
         self.log.emit("scenario_ended")
-        self._sleep_until(start_ns, end_s + _GRACE_S)
+        clock.wait_until(start_ns + round((end_s + _GRACE_S) * 1e9))
 
     def leave(self) -> None:
         """Ends `play` before its time."""
         self._left.set()
-
-    @staticmethod
-    def _sleep_until(start_ns: int, at_s: float) -> None:
-        while (left_ns := start_ns + round(at_s * 1e9) - time.time_ns()) > 0:
-            time.sleep(left_ns / 1e9)
 
     def _detach(self, move: Movement) -> None:
         node = self.plan.mobile_node(move.node)
@@ -355,7 +348,7 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
             lab.watch_clock()
         lab.start_mobile_nodes()
         lossy = uses_registration(scenario) and any(link.loss for link in scenario.links)
-        start_ns = math.ceil((time.time_ns() / 1e9) + (_LOSSY_LEAD_S if lossy else _LEAD_S)) * 10**9
+        start_ns = -(-(time.time_ns() + round((_LOSSY_LEAD_S if lossy else _LEAD_S) * 1e9)) // 10**9) * 10**9
         lab.start_correspondents(start_ns)
         if time.time_ns() > start_ns:
             raise LabError("the correspondents were not ready at the scenario's start: the machine is too busy")

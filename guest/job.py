@@ -125,6 +125,7 @@ def environment(job: Job) -> dict[str, str]:
         "USER": "root",
         "LOGNAME": "root",
         "DMMLAB_GUEST": job.clock,
+        "TZ": "UTC0",
         "PYTHONHASHSEED": "0",  # in what order Python goes through a set of strings
     }
     return base | dict(job.env)

@@ -6,16 +6,15 @@ from __future__ import annotations
 # signalling messages in one segment take, so that a bulk transfer does not fill the disk.
 WHOLE, HEADS = 262_144, 4096
 
+LATENCY_S = 1.0  # how long the kernel collects packets before it wakes tcpdump
+_BUFFER_KIB = {WHOLE: 16_384, HEADS: 4096}  # what may come at one instant of virtual time, while tcpdump has no turn
 
-LATENCY_S = 1.0  # how long the kernel collects packets before it wakes tcpdump, unless told not to
 
+def argv(interface: str, snap_bytes: int = HEADS) -> list[str]:
+    """tcpdump onto standard output until SIGTERM, before which one waits `LATENCY_S`.
 
-def argv(interface: str, snap_bytes: int = HEADS, *, at_once: bool) -> list[str]:
-    """tcpdump onto standard output until SIGTERM.
-
-    ``at_once``: packets are written as they come, and a run cut short keeps its own; in virtual time that costs
-    nothing. In real time it would wake a process on every host for every packet, and slow down what is measured: there
-    the kernel collects them, and whoever ends a capture waits `LATENCY_S` first. The stamps are the same.
+    The kernel collects packets: to write each as it comes would wake a process on every host for every packet, and in
+    real time slow down what is measured. The stamps are the same.
 
     Standard output, because a file of its own tcpdump would give to another user, which an unprivileged guest cannot.
     """
@@ -23,7 +22,7 @@ def argv(interface: str, snap_bytes: int = HEADS, *, at_once: bool) -> list[str]
         "tcpdump",
         f"--interface={interface}",
         "--time-stamp-precision=nano",
-        *(("--immediate-mode", "--packet-buffered") if at_once else ()),
+        f"--buffer-size={_BUFFER_KIB[snap_bytes]}",
         f"--snapshot-length={snap_bytes}",
         "--relinquish-privileges=root",
         "-w",

@@ -15,6 +15,7 @@ from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _EVENTS_AT_ONCE = 64
+_TIMER_ABSTIME = 1  # time.h
 _SLACK = Path("/proc/self/timerslack_ns")
 
 
@@ -87,6 +88,13 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 def now_ns() -> int:
     """CLOCK_REALTIME in ns, the clock of capture stamps and events."""
     return time.time_ns()
+
+
+def wait_until(deadline_ns: int) -> None:
+    """Blocks this thread until CLOCK_REALTIME has reached ``deadline_ns``; returns at once if it has."""
+    deadline = _Timespec(*divmod(deadline_ns, 10**9))
+    while _libc.clock_nanosleep(time.CLOCK_REALTIME, _TIMER_ABSTIME, ctypes.byref(deadline), None) == errno.EINTR:
+        pass
 
 
 async def sleep_until(deadline_ns: int) -> None:
