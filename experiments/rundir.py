@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -88,6 +89,20 @@ class RunDirectory:
     def outcome(self) -> dict[str, Any] | None:
         """``outcome.json``, or None while the run has not finished."""
         return dict(json.loads(self.outcome_json.read_text())) if self.outcome_json.is_file() else None
+
+    def records(self) -> dict[str, Path]:
+        """Every file of the run that follows from its scenario alone, by its path in the folder: captures, logs, events
+        and tables. What tells of the machine (``run.json``, ``outcome.json``) and pictures are not among them."""
+        tables = (self.events, self.sessions, self.probes, self.handovers, self.signalling)
+        found = [*self.capture.glob("*"), *self.log.glob("*"), *(table for table in tables if table.is_file())]
+        return {str(path.relative_to(self.root)): path for path in sorted(found)}
+
+    def imprint(self) -> str:
+        """SHA-256 (hex) of all records: two runs that have the same one are the same to the byte."""
+        content = hashlib.sha256()
+        for name, path in self.records().items():
+            content.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+        return content.hexdigest()
 
     def timeline(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.events.read_text().splitlines()]

@@ -15,7 +15,7 @@ from dmmlab.experiments.campaigns import campaign, compare, reproduce
 from dmmlab.experiments.figures import FIGURES, read
 from dmmlab.experiments.scenario import load
 
-KEY, ALLOWED = ("x",), {"delay_ms": 0.1, "path": 0.0}
+KEY, COLUMNS = ("x",), ("delay_ms", "path")
 
 
 def row(x: int, delay_ms: float | None, path: str = "direct") -> dict[str, object]:
@@ -23,11 +23,12 @@ def row(x: int, delay_ms: float | None, path: str = "direct") -> dict[str, objec
 
 
 def differences(mine: Sequence[dict[str, object]], reference: Sequence[dict[str, object]]) -> list[str]:
-    return [str(one) for one in compare.points(mine, reference, KEY, ALLOWED)]
+    return [str(one) for one in compare.points(mine, reference, KEY, COLUMNS)]
 
 
-def test_points_within_what_is_allowed_are_the_same() -> None:
-    assert differences([row(1, 34.05), row(2, None)], [row(1, 34.0), row(2, None)]) == []
+def test_a_nanosecond_is_a_difference() -> None:
+    assert differences([row(1, 34.0), row(2, None)], [row(1, 34.0), row(2, None)]) == []
+    assert differences([row(1, 34.000001)], [row(1, 34.0)]) == ["by +1e-06 in delay_ms at x=1"]
 
 
 def test_points_that_differ_are_named_the_largest_first() -> None:
@@ -65,6 +66,23 @@ def test_two_runs_are_compared_by_their_records(tmp_path: Path) -> None:
     found = dict(compare.folders(one, two))
     assert any(difference.column == "rtt_ms" for difference in found["probes.csv"])
     assert any(difference.column == "setup_ms" for difference in found["sessions.csv"])
+
+
+def test_two_runs_are_compared_by_the_bytes_of_all_their_records(tmp_path: Path) -> None:
+    scenario = load("two-mr")
+    one, two = (figures_fake.make(scenario, tmp_path / name) for name in "ab")
+    for run in (one, two):
+        run.log.mkdir(exist_ok=True)
+        (run.log / "named.log").write_text("listening\n")
+    assert one.imprint() == two.imprint()
+    (two.log / "named.log").write_text("Listening\n")
+    assert one.imprint() != two.imprint()
+    assert compare.differing(one, two) == ["log/named.log"]
+    assert [str(difference) for difference in dict(compare.folders(one.root, two.root))["log/named.log"]] == [
+        "bytes is other ones instead of the reference's at the whole file"
+    ]
+    (two.log / "named.log").rename(two.log / "unbound.log")
+    assert compare.differing(one, two) == ["log/named.log", "log/unbound.log"]
 
 
 def test_folders_that_are_neither_runs_nor_figures_are_refused(tmp_path: Path) -> None:
@@ -120,7 +138,27 @@ def test_what_is_the_same_holds(reference: Path, tmp_path: Path) -> None:
     verdicts, result = reproduce.reproduce(["F1", "F5"], tmp_path, "guest", "virtual", reference=reference)
     assert [str(verdict) for verdict in verdicts][1].startswith("F5 stretch: holds (")
     assert all(verdict.holds for verdict in verdicts)
+    assert str(verdicts[0]) == "F1 continuity: holds (2000 points; 2 runs the same to the byte)"
     assert result.kept == len(result.runs)
+
+
+def test_runs_with_other_bytes_are_named_and_so_is_what_the_machines_do_not_share(
+    reference: Path, tmp_path: Path
+) -> None:
+    perfect_campaign(["F1"], tmp_path)
+    (run, _) = sorted((tmp_path / "runs").iterdir())
+    (run / "log").mkdir(exist_ok=True)
+    (run / "log" / "named.log").write_text("another version\n")
+    verdicts, result = reproduce.reproduce(["F1"], tmp_path, "guest", "virtual", reference=reference)
+    assert verdicts[0].holds
+    assert str(verdicts[0]).endswith(f"; other bytes in 1 of 2 runs: {run.name})")
+    assert reproduce.why_not(result, reference) == []
+    shutil.copytree(reference, tmp_path / "reference")
+    manifest = reproduce.reference_manifest(reference)
+    manifest["environment"] = {"kernel": "another", "machine": {"cores": 96}}
+    (tmp_path / "reference" / reproduce.MANIFEST).write_text(json.dumps(manifest))
+    result.runs[0].amend(environment={"kernel": "mine", "machine": {"cores": 2}, "python": "3.99"})
+    assert reproduce.why_not(result, tmp_path / "reference") == ["kernel: mine here, another there"]
 
 
 def test_a_link_delay_changed_by_a_millisecond_is_named(reference: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Two sets of numbers, point by point: where they differ, by how much, and by more than what is allowed."""
+"""Two sets of numbers, point by point: where they differ, and by how much; in virtual time, to the last byte."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import FIGURES, FigureKind, read
 from dmmlab.experiments.rundir import RunDirectory, read_csv
 
-ALLOWED_MS = 0.1  # of a time, between two runs of one scenario in virtual time
-_RECORDS = {  # of a run directory: what names a row, and by how much its columns may differ
-    "sessions.csv": (("session",), ALLOWED_MS),
-    "probes.csv": (("session", "seq"), ALLOWED_MS),
-    "handovers.csv": (("mn", "from_mr", "to_mr", "#"), ALLOWED_MS / 1e3),
+_KEYS = {  # of a run's tables: what names a row
+    "sessions.csv": ("session",),
+    "probes.csv": ("session", "seq"),
+    "handovers.csv": ("mn", "from_mr", "to_mr", "#"),
 }
 
 
@@ -54,11 +53,11 @@ def points(
     mine: Sequence[Mapping[str, Any]],
     reference: Sequence[Mapping[str, Any]],
     key: Sequence[str],
-    allowed: Mapping[str, float],
+    columns: Iterable[str],
 ) -> list[Difference]:
-    """Rows matched by ``key``, and the columns in ``allowed`` that differ by more than that; the largest first."""
+    """Rows matched by ``key``, and those of ``columns`` in which they differ; the largest difference first."""
     ours, theirs = ({tuple(row[name] for name in key): row for row in rows} for rows in (mine, reference))
-    found = []
+    found, columns = [], tuple(columns)
     for at in dict.fromkeys((*theirs, *ours)):
         point = ", ".join(f"{name}={value}" for name, value in zip(key, at, strict=True) if value is not None)
         if at not in ours or at not in theirs:
@@ -66,25 +65,17 @@ def points(
             continue
         found += [
             Difference(point, column, ours[at][column], theirs[at][column])
-            for column, tolerance in allowed.items()
-            if not _same(ours[at][column], theirs[at][column], tolerance)
+            for column in columns
+            if ours[at][column] != theirs[at][column]
         ]
     return sorted(found, key=lambda one: -one.size)
-
-
-def _same(mine: Any, reference: Any, allowed: float) -> bool:
-    if allowed == float("inf"):
-        return True
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (mine, reference))
-    return bool(abs(mine - reference) <= allowed + 1e-9 if numbers else mine == reference)
 
 
 def figure(
     kind: FigureKind, mine: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]]
 ) -> list[Difference]:
-    """A figure's rows in virtual time: exact, within what the figure allows."""
-    allowed = {column: kind.allowed(column) for column in kind.columns if column not in kind.key}
-    return points(mine, reference, kind.key, allowed)
+    """A figure's rows in virtual time: exact."""
+    return points(mine, reference, kind.key, (column for column in kind.columns if column not in kind.key))
 
 
 def by_intervals(
@@ -95,7 +86,7 @@ def by_intervals(
     lows = [column for column in kind.columns if "low" in column.split("_") and not column.startswith("off_")]
     bounds = [(low, low.replace("low", "high")) for low in lows]
     ours, theirs = ({tuple(row[name] for name in kind.key): row for row in rows} for rows in (mine, reference))
-    found = points(mine, reference, kind.key, {})
+    found = points(mine, reference, kind.key, ())
     for at in (at for at in ours if at in theirs):
         point = ", ".join(f"{name}={value}" for name, value in zip(kind.key, at, strict=True) if value is not None)
         for low, high in bounds:
@@ -167,16 +158,31 @@ def _parts(folder: Path) -> set[str]:
 
 
 def _runs(mine: Path, reference: Path, exact: bool) -> Iterator[tuple[str, list[Difference]]]:
-    for name, (key, allowed) in _RECORDS.items():
+    for name, key in _KEYS.items():
         if not exact and name != "sessions.csv":
             continue
         ours, theirs = (_records(RunDirectory(folder).root / name, key) for folder in (mine, reference))
         columns = dict.fromkeys(column for row in (*ours, *theirs) for column in row if column not in key)
-        tolerances = {column: allowed / 1e3 if name != "handovers.csv" and column.endswith("_s") else allowed
-                      for column in columns}  # fmt: skip
-        if not exact:
-            tolerances |= {column: float("inf") for column in columns if column.endswith(("_s", "_ms"))}
-        yield name, points(ours, theirs, key, tolerances)
+        yield name, points(ours, theirs, key, (name for name in columns if exact or not name.endswith(("_s", "_ms"))))
+    if exact:
+        yield from _files(RunDirectory(mine), RunDirectory(reference))
+
+
+def _files(mine: RunDirectory, reference: RunDirectory) -> Iterator[tuple[str, list[Difference]]]:
+    """All other records, byte for byte."""
+    for name in differing(mine, reference):
+        if name not in _KEYS:
+            yield name, [Difference("the whole file", "bytes", "other ones", "the reference's")]
+
+
+def differing(mine: RunDirectory, reference: RunDirectory) -> list[str]:
+    """The records that are not the same to the byte, or that only one of two runs has, by their paths in the folder."""
+    ours, theirs = mine.records(), reference.records()
+    return [
+        name
+        for name in sorted(ours.keys() | theirs.keys())
+        if name not in ours or name not in theirs or ours[name].read_bytes() != theirs[name].read_bytes()
+    ]
 
 
 def _records(file: Path, key: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Reproducing the figures: run what stands behind them, draw them, check them, hold them beside the reference.
 
 ``results/reference/`` has, of every figure, its CSV, PNG, PDF and caption, and ``manifest.json``: which scenarios, by
-digest, which versions, which commit. A figure holds if its own check finds nothing and no point of it differs.
+digest, which versions, which commit, and what came out of each run, by the SHA-256 of all its records. A figure holds
+if its own check finds nothing and its CSV is the same to the byte; whether its runs are, too, is said.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dmmlab.experiments import environment
 from dmmlab.experiments.campaigns import campaign, compare
 from dmmlab.experiments.campaigns.campaign import Planned, Result, Step
 from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, write
@@ -31,13 +33,19 @@ class ReproduceError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a figure holds, and what is wrong with it if it does not; ``points`` were compared."""
+    """Whether a figure holds, and what is wrong with it if it does not; ``points`` were compared.
+
+    ``same`` of its runs are the same to the byte as the reference's, ``other`` are not: in virtual time, and where the
+    reference knows.
+    """
 
     kind: FigureKind
     failed: tuple[str, ...]  # by its own check
     differs: tuple[str, ...]  # from the reference
     points: int
     png: Path | None
+    same: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -46,10 +54,15 @@ class Verdict:
     def __str__(self) -> str:
         name = f"{self.kind.id} {self.kind.name}"
         if self.holds:
-            return f"{name}: holds ({self.points} points)"
+            return f"{name}: holds ({self.points} points{self._runs()})"
         if self.failed:
             return f"{name}: does not hold: {self.failed[0]}{_and_more(self.failed)}"
         return f"{name}: differs {self.differs[0]}{_and_more(self.differs)}"
+
+    def _runs(self) -> str:
+        if self.other:
+            return f"; other bytes in {len(self.other)} of {len(self.same) + len(self.other)} runs: {self.other[0]}"
+        return f"; {len(self.same)} runs the same to the byte" if self.same else ""
 
 
 def _and_more(found: Sequence[str]) -> str:
@@ -107,7 +120,38 @@ def judge(
         return Verdict(kind, tuple(failed), ("from nothing: the reference has no such figure",), len(rows), png)
     method = compare.figure if clock == "virtual" else compare.by_intervals
     differs = [str(one) for one in method(kind, rows, read(kind, theirs))]
-    return Verdict(kind, tuple(failed), tuple(differs), len(rows), png)
+    if clock == "virtual" and not differs and png.with_suffix(".csv").read_bytes() != theirs.read_bytes():
+        differs = ["in the bytes of its CSV"]
+    known = _imprints(reference) if clock == "virtual" else {}
+    runs = {run.root.name: run for run in _own(kind, result, scenarios) if run.root.name in known}
+    same = {name: run.imprint() == known[name] for name, run in runs.items()}
+    return Verdict(
+        kind,
+        tuple(failed),
+        tuple(differs),
+        len(rows),
+        png,
+        tuple(name for name, is_same in same.items() if is_same),
+        tuple(name for name, is_same in same.items() if not is_same),
+    )
+
+
+def _imprints(reference: Path) -> dict[str, str]:
+    """What came out of each run of the reference, by the run's folder; nothing where it does not say."""
+    try:
+        runs = reference_manifest(reference)["runs"]
+    except ReproduceError:
+        return {}
+    return {run["folder"]: run["records_sha256"] for run in runs if "records_sha256" in run}
+
+
+def why_not(result: Result, reference: Path = REFERENCE) -> list[str]:
+    """What this machine's runs do not share with the reference's, a clause each: why its bytes may be other ones."""
+    if not result.runs:
+        return []
+    return environment.differences(
+        result.runs[0].manifest().get("environment", {}), reference_manifest(reference).get("environment") or {}
+    )
 
 
 def _own(kind: FigureKind, result: Result, scenarios: Load) -> list[RunDirectory]:
@@ -137,7 +181,7 @@ def write_reference(
             "virtual_s": result.virtual_s,
             "wall_s": round(result.wall_s, 1),
             "figures": {verdict.kind.id: _figure_entry(verdict) for verdict in verdicts},
-            "runs": [_run_entry(one) for one in planned],
+            "runs": [_run_entry(one, result) for one in planned],
             "invalid": [list(pair) for pair in result.invalid],
         },
     )
@@ -150,10 +194,12 @@ def _figure_entry(verdict: Verdict) -> dict[str, Any]:
     return entry | {"why_not": list(verdict.failed)}
 
 
-def _run_entry(one: Planned) -> dict[str, Any]:
+def _run_entry(one: Planned, result: Result) -> dict[str, Any]:
     scenario = one.scenario
     entry = {"name": scenario.name, "digest": one.digest, "seed": scenario.seed, "duration_s": scenario.duration}
-    return entry | {"figures": list(one.figures)}
+    entry |= {"figures": list(one.figures), "folder": one.folder}
+    made = next((run for run in result.runs if run.root.name == one.folder), None)
+    return entry | ({"records_sha256": made.imprint()} if made else {})
 
 
 def reference_manifest(reference: Path = REFERENCE) -> dict[str, Any]:

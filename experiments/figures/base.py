@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,8 +27,10 @@ from dmmlab.experiments.scenario import Scenario, ScenarioError, load, parse
 
 Row = dict[str, Any]
 Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced
-EXACT_MS = 0.1  # what two campaigns in virtual time may differ by
-REAL_MS = clockwatch.LIMITS.path_ms  # and two in real time: on a machine that is believed, any path may be that far off
+EXACT_MS = 0.001  # how far a time may be off its closed form in virtual time, where nothing is left to chance
+REAL_MS = (
+    clockwatch.LIMITS.path_ms
+)  # and two campaigns in real time apart: on a machine that is believed, any path may be
 
 
 class FigureError(Exception):
@@ -79,11 +81,9 @@ class Check(Protocol):
 
 @dataclass(frozen=True)
 class FigureKind:
-    """One figure. ``key`` are the columns that name a point, ``subject`` is what it is about; all but the key are
-    compared with the reference.
+    """One figure. ``key`` are the columns that name a point, ``subject`` is what it is about.
 
-    ``tolerance`` says by how much a column may differ from the reference, in its own unit; a column that is not named
-    there may differ by `EXACT_MS` if its name says that it is a time (``_ms``, ``_s``), and not at all otherwise.
+    In virtual time its CSV is the same to the byte wherever it is made, and so it is compared with the reference.
     ``real`` says of a row how far apart its intervals may be in real time; without it, those of a time `REAL_MS`, and
     others not at all.
     """
@@ -99,15 +99,11 @@ class FigureKind:
     plot: Callable[[list[Row], About], Drawing]
     check: Check
     claim: str  # what `check` checks, in words
-    tolerance: Mapping[str, float] = field(default_factory=dict)
     real: Callable[[Mapping[str, Any]], float] | None = None
 
     @property
     def stem(self) -> str:
         return f"{self.id}-{self.name}"
-
-    def allowed(self, column: str) -> float:
-        return self.tolerance.get(column, _if_time(column, EXACT_MS))
 
     def allowed_in_real_time(self, row: Mapping[str, Any], low: str) -> float:
         return self.real(row) if self.real else _if_time(low, REAL_MS)

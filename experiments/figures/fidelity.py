@@ -186,5 +186,4 @@ FIGURE = FigureKind(
     check=check,
     claim=f"each path's median round trip lies 0 to {_BAND_MS} ms above the configured one; loss within its interval",
     real=lambda row: REAL_MS if row["panel"] == "delay" else 0.0,
-    tolerance=dict.fromkeys(("measured", "low", "high", "off_median", "off_p95", "off_max"), 0.1),
 )

@@ -179,5 +179,4 @@ FIGURE = FigureKind(
     plot=plot,
     check=check,
     claim="the load is that of the closed form within 5 %; one session's added delay within 0.2 ms; P2P adds none",
-    tolerance={"packets_per_s": 0.5, "kbit_per_s": 0.3},
 )

@@ -178,5 +178,4 @@ FIGURE = FigureKind(
     check=check,
     claim="the 95 % interval of every stretch lies within 0.01 of the closed form",
     real=lambda row: _later(row, REAL_MS),
-    tolerance={"stretch": 0.005, "low": 0.005, "high": 0.005, "p95": 0.01, "expected": 1e-6},
 )

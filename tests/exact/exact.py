@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dmmlab.experiments import run as runs
+from dmmlab.experiments.campaigns.compare import differing
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import load
 
@@ -42,33 +43,17 @@ def carry_out(source: str, out: Path, environment: dict[str, str]) -> RunDirecto
     return done
 
 
-def files(root: Path) -> dict[str, Path]:
-    """What a run leaves, by its path in it: captures, logs, events and tables."""
-    kept = (path for path in sorted(root.rglob("*")) if path.is_file() and "figures" not in path.parts)
-    return {str(path.relative_to(root)): path for path in kept if path.suffix in (".pcap", ".log", ".jsonl", ".csv")
-            or path.parent.name == "log"}  # fmt: skip
-
-
-def differing(mine: Path, reference: Path) -> tuple[int, list[str]]:
-    """How many files were compared, and those that differ or that only one of the two has."""
-    ours, theirs = files(mine), files(reference)
-    names = sorted(ours.keys() | theirs.keys())
-    return len(names), [
-        name
-        for name in names
-        if name not in ours or name not in theirs or ours[name].read_bytes() != theirs[name].read_bytes()
-    ]
-
-
 def compare(folders: Sequence[Path]) -> int:
     """Says how many files of each folder of runs differ from the first's; the number of those that do."""
     first, wrong = folders[0], 0
     for other in folders[1:]:
         count, bad = 0, list[str]()
         for reference in sorted(first.iterdir()):
-            compared, differ = differing(other / reference.name, reference)
-            count += compared
-            bad += [f"{reference.name}/{name}" for name in differ]
+            count += len(RunDirectory(reference).records())
+            bad += [
+                f"{reference.name}/{name}"
+                for name in differing(RunDirectory(other / reference.name), RunDirectory(reference))
+            ]
         say(f"{other} against {first}: {count} files compared, {len(bad)} differ")
         for name in bad:
             say(f"  {name}")
