@@ -97,7 +97,7 @@ class Splice:
         self._legs: dict[tuple[str, int], asyncio.StreamWriter] = {}
         self._newest: asyncio.StreamWriter | None = None
         self._room = asyncio.Event()
-        self._tasks = {asyncio.create_task(self._read_plain())}
+        self._tasks = {asyncio.create_task(self._read_plain()): None}  # ordered, as they are cancelled in this order
         self.closed = asyncio.Event()
 
     def attach(
@@ -112,8 +112,8 @@ class Splice:
         self._legs[address], self._newest = writer, writer
         writer.write(frames)
         task = asyncio.create_task(self._read_leg(address, reader))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     def detach(self, address: tuple[str, int]) -> None:
         """Close a leg."""

@@ -42,10 +42,11 @@ class TcpRelay:
         self._legs: list[tuple[tuple[str, int], Leg]] = []
         self._splice: Splice | None = None
         self._arriving: dict[Peer, Connection] = {}
-        self._writers: set[asyncio.StreamWriter] = set()
+        # ordered: in this order connections are closed, and their last packets leave
+        self._writers: dict[asyncio.StreamWriter, None] = {}
         self._down = self._up = self._dropped = 0
         self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         # listening must begin before the CN is told the port, serving may follow
         for one, serve in ((self._outer, self._from_cn), (self._inner, self._from_mn)):
             one.listen(16)
@@ -53,8 +54,8 @@ class TcpRelay:
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def _serve(self, listening: socket.socket, serve: Serve) -> None:
         self._servers.append(await asyncio.start_server(serve, sock=listening))
@@ -112,7 +113,7 @@ class TcpRelay:
     # ---- connections
 
     async def _from_cn(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self._writers[writer] = None
         try:
             if not self._is_cn(writer.get_extra_info("peername")[:2]) or not self._legs:
                 self._dropped += 1
@@ -122,19 +123,19 @@ class TcpRelay:
             self._owner.note("leg_failed", session=self._session, detail=str(error))
         finally:
             writer.close()
-            self._writers.discard(writer)
+            self._writers.pop(writer, None)
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: tuple[str, int], kind: Leg
     ) -> None:
         leg = await asyncio.open_connection(*address, local_addr=(self._owner.relay_address, 0))
         if kind is Leg.PLAIN:
-            self._writers.add(leg[1])
+            self._writers[leg[1]] = None
             try:
                 await asyncio.gather(self._copy(reader, leg[1], "_down"), self._copy(leg[0], writer, "_up"))
             finally:
                 leg[1].close()
-                self._writers.discard(leg[1])
+                self._writers.pop(leg[1], None)
             return
         if self._splice is not None:
             self._down, self._up = self._down + self._splice.down, self._up + self._splice.up
