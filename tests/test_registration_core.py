@@ -2,9 +2,11 @@
 
 import heapq
 import itertools
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,10 @@ from dmmlab.nodes.registration.bindings import (
     RelayWanted,
 )
 from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded, Status
+from dmmlab.nodes.registration.instants import ROUNDING_NS, fired_ns, nanoseconds, seconds_until
+from dmmlab.nodes.registration.journal import Journal
 from dmmlab.nodes.registration.server_core import ServerCore
+from dmmlab.nodes.registration.store import Store
 from dmmlab.nodes.registration.wire import (
     ATTRIBUTES,
     REQUIRED,
@@ -36,7 +41,7 @@ from dmmlab.nodes.registration.wire import (
 )
 
 KEYS = {name: name.encode() * 8 for name in ("mn1", "mn2", "cn3")}
-EPOCH_S = 1_700_000_000.0
+EPOCH_NS = 1_704_067_217_123_456_789  # no float holds it
 SERVER = ("udp", "server", 48620)
 ANSWERS = (MessageType.INCOMING_ANSWER, MessageType.DECLINED)
 CHOICES: dict[str, list[object]] = {
@@ -71,14 +76,14 @@ class World:
     """A server and its nodes on a network with delay and loss, in simulated time."""
 
     def __init__(self, loss: float = 0.0, seed: int = 0, records: tuple[Record, ...] = (), **options: object) -> None:
-        self.now, self.loss, self.rng = EPOCH_S, loss, random.Random(seed)
-        self.queue: list[tuple[float, int, Peer, Peer, bytes]] = []
+        self.now_ns, self.loss, self.rng = EPOCH_NS, loss, random.Random(seed)
+        self.queue: list[tuple[int, int, Peer, Peer, bytes]] = []
         self.order = itertools.count()
         self.log: list[Noted] = []
         self.relay_events: list[Event] = []
         self.saved: dict[str, Record] = {}
         self.sent: list[tuple[Peer, Peer, Message]] = []
-        self.server = ServerCore(KEYS, self.now, records=records, relay_address="10.0.0.5", **options)  # type: ignore[arg-type]
+        self.server = ServerCore(KEYS, self.now_ns, records=records, relay_address="10.0.0.5", **options)  # type: ignore[arg-type]
         self.nodes: dict[Peer, Node] = {}
         self.ports = itertools.count(30000)
 
@@ -93,13 +98,13 @@ class World:
     def move(self, node: Node, host: str) -> None:
         node.peer = ("udp", host, 5000)
         self.nodes[node.peer] = node
-        node.core.rebound(self.now)
+        node.core.rebound(self.now_ns)
 
     def post(self, source: Peer, to: Peer, data: bytes, delay_s: float = 0.01) -> None:
         self.sent.append((source, to, decode(data)))
         if self.rng.random() >= self.loss:
             delay_s += self.rng.random() * 0.005 if self.loss else 0.0
-            heapq.heappush(self.queue, (self.now + delay_s, next(self.order), source, to, data))
+            heapq.heappush(self.queue, (self.now_ns + nanoseconds(delay_s), next(self.order), source, to, data))
 
     def settle(self) -> None:
         """Collect what everybody has to send and to say."""
@@ -109,12 +114,12 @@ class World:
                 continue
             self.relay_events.append(event)
             if isinstance(event, RelayWanted):
-                self.server.requests.relay_ready(event.session, next(self.ports), next(self.ports), self.now)
+                self.server.requests.relay_ready(event.session, next(self.ports), next(self.ports), self.now_ns)
         self.saved |= {record.name: record for record in self.server.take_changes()}
         for data, peer in self.server.datagrams_to_send():
             self.post(SERVER, peer, data)
-        for node in set(map(id, self.nodes.values())):
-            self.settle_node(next(one for one in self.nodes.values() if id(one) == node))
+        for node in {id(one): one for one in self.nodes.values()}.values():  # one that moved has two addresses
+            self.settle_node(node)
 
     def settle_node(self, node: Node) -> None:
         while (event := node.core.next_event()) is not None:
@@ -135,34 +140,34 @@ class World:
         for data in node.core.datagrams_to_send():
             self.post(node.peer, SERVER, data)
 
-    def step(self, until: float) -> bool:
+    def step(self, until_ns: int) -> bool:
         self.settle()
         cores = [self.server, *(node.core for node in self.nodes.values())]
-        timers = [time for core in cores if (time := core.get_timer()) is not None]
-        due = min([*timers, *(entry[0] for entry in self.queue[:1])], default=until)
-        if due >= until:
-            self.now = until
+        timers = [due_ns for core in cores if (due_ns := core.due_ns()) is not None]
+        due_ns = min([*timers, *(entry[0] for entry in self.queue[:1])], default=until_ns)
+        if due_ns >= until_ns:
+            self.now_ns = until_ns
             return False
-        self.now = max(self.now, due)
-        while self.queue and self.queue[0][0] <= self.now:
+        self.now_ns = max(self.now_ns, due_ns)
+        while self.queue and self.queue[0][0] <= self.now_ns:
             _, _, source, to, data = heapq.heappop(self.queue)
             if to == SERVER:
-                self.server.receive(data, source, self.now)
+                self.server.receive(data, source, self.now_ns)
             elif to in self.nodes:
-                self.nodes[to].core.receive(data, self.now)
+                self.nodes[to].core.receive(data, self.now_ns)
         for core in cores:
-            core.handle_timer(self.now)
+            core.handle_timer(self.now_ns)
         return True
 
     def run(self, seconds: float = 1.0) -> None:
-        until = self.now + seconds
+        until_ns = self.now_ns + nanoseconds(seconds)
         for _ in range(100_000):
-            if not self.step(until):
+            if not self.step(until_ns):
                 return
         raise AssertionError("the world does not come to rest")
 
     def ask(self, node: Node, message: Message, seconds: float = 15.0) -> Outcome:
-        ticket = node.core.start(message, self.now)
+        ticket = node.core.start(message, self.now_ns)
         self.run(seconds)
         return node.outcomes[ticket]
 
@@ -256,7 +261,7 @@ def test_the_mn_is_told_once_that_its_datagram_session_is_over_unless_it_ended_i
         ("server", "mn1", "SESSION_ENDED"),
     ]
     told = next(message for _, peer, message in world.sent if peer == mn.peer)
-    mn.core.receive(encode(told, KEYS["mn1"]), world.now)  # a replay says nothing new
+    mn.core.receive(encode(told, KEYS["mn1"]), world.now_ns)  # a replay says nothing new
     for node, transport in ((mn, Transport.UDP), (cn, Transport.TCP)):  # a stream's end tells by itself
         session = world.ask(cn, request(Mode.CENTRAL, transport=transport)).session
         assert world.ask(node, Message(MessageType.SESSION_CLOSE, 0, session=session)).ok
@@ -267,7 +272,7 @@ def test_the_mn_is_told_once_that_its_datagram_session_is_over_unless_it_ended_i
 def test_nobody_else_can_end_a_session_in_the_servers_name() -> None:
     world, mn, _ = registered_world()
     forged = Message(MessageType.SESSION_ENDED, 2**40, node="mn1", session=5)
-    mn.core.receive(encode(forged, KEYS["mn2"]), world.now)
+    mn.core.receive(encode(forged, KEYS["mn2"]), world.now_ns)
     world.settle()
     assert mn.ended == []
 
@@ -295,12 +300,12 @@ def test_only_the_mn_of_a_session_opens_its_legs() -> None:
 def test_a_refresh_leaves_established_sessions_alone_and_a_move_redirects_the_request() -> None:
     world, mn, cn = registered_world()
     mn.mute = True
-    ticket = cn.core.start(request(Mode.COMBINED), world.now)
+    ticket = cn.core.start(request(Mode.COMBINED), world.now_ns)
     world.run(0.1)
     world.move(mn, "10.2.0.2")
     mn.mute, mn.offer = False, ("10.2.0.2", 7000)
     mn.core._window.bitmap = mn.core._window.highest = 0  # the first copy was lost with the old link
-    mn.core.start(register("10.2.0.2"), world.now)
+    mn.core.start(register("10.2.0.2"), world.now_ns)
     world.run(0.1)
     assert cn.outcomes[ticket].addresses == ("10.2.0.2",)
 
@@ -370,10 +375,10 @@ def test_a_wrong_or_foreign_key_changes_nothing(name: str, key: bytes, reason: R
 
 def test_a_forged_refusal_does_not_end_a_request() -> None:
     world, _, cn = registered_world()
-    ticket = cn.core.start(request(Mode.P2P), world.now)
+    ticket = cn.core.start(request(Mode.P2P), world.now_ns)
     sequence = decode(cn.core._outbox[0]).sequence
     forged = encode(Message(MessageType.REFUSED, sequence, node="cn3", reason=Reason.UNKNOWN_TARGET), None)
-    cn.core.receive(forged, world.now)
+    cn.core.receive(forged, world.now_ns)
     cn.core.receive(
         encode(Message(MessageType.SERVICE_ANSWER, sequence, node="cn3", addresses=("6.6.6.6",), port=6), b"x"), 0
     )
@@ -384,16 +389,16 @@ def test_a_forged_refusal_does_not_end_a_request() -> None:
 def test_a_replay_is_refused_and_a_retransmission_answered() -> None:
     world, mn, _ = registered_world()
     node = world.node("mn2", "10.2.0.2")
-    node.core.start(register("10.2.0.2"), world.now)
+    node.core.start(register("10.2.0.2"), world.now_ns)
     captured = node.core._outbox[0]
     world.run(1.0)
-    world.server.receive(captured, node.peer, world.now)
+    world.server.receive(captured, node.peer, world.now_ns)
     assert decode(world.server.datagrams_to_send()[0][0]).type is MessageType.REGISTERED
-    world.server.receive(captured, ("udp", "10.66.0.6", 5000), world.now)
+    world.server.receive(captured, ("udp", "10.66.0.6", 5000), world.now_ns)
     refusal = decode(world.server.datagrams_to_send()[0][0])
     assert (refusal.type, refusal.reason) == (MessageType.REFUSED, Reason.REPLAYED)
     assert world.ask(node, register("10.4.0.2")).ok
-    world.server.receive(captured, node.peer, world.now)
+    world.server.receive(captured, node.peer, world.now_ns)
     binding = world.server.records["mn2"].binding
     assert binding is not None and binding.addresses == ("10.4.0.2",)
     world.settle()
@@ -403,11 +408,11 @@ def test_a_replay_is_refused_and_a_retransmission_answered() -> None:
 
 def test_a_restart_does_not_reopen_the_window() -> None:
     world, mn, _ = registered_world()
-    mn.core.start(register("10.2.0.2"), world.now)
+    mn.core.start(register("10.2.0.2"), world.now_ns)
     captured = mn.core._outbox[0]
     world.run(1.0)
     again = World(records=tuple(Record(r.name, r.window, r.binding) for r in world.saved.values()))
-    again.server.receive(captured, mn.peer, again.now)
+    again.server.receive(captured, mn.peer, again.now_ns)
     assert decode(again.server.datagrams_to_send()[0][0]).reason is Reason.REPLAYED
     again.nodes[mn.peer] = mn
     assert again.ask(mn, register("10.3.0.2")).ok
@@ -424,11 +429,11 @@ def test_a_client_whose_clock_went_back_catches_up_once() -> None:
 def test_an_older_registration_never_replaces_a_newer_one() -> None:
     world = World()
     mn = world.node("mn1", "10.1.0.2")
-    mn.core.start(register("10.1.0.2"), world.now)
+    mn.core.start(register("10.1.0.2"), world.now_ns)
     old = mn.core.datagrams_to_send()[0]
     assert world.ask(mn, register("10.2.0.2")).ok
     assert next(iter(mn.outcomes.values())).status is Status.SUPERSEDED
-    world.server.receive(old, mn.peer, world.now)
+    world.server.receive(old, mn.peer, world.now_ns)
     world.settle()
     assert world.refusals() == ["superseded"]
     binding = world.server.records["mn1"].binding
@@ -439,7 +444,7 @@ def test_malformed_and_misdirected_messages_are_logged_and_unanswered() -> None:
     world, _, _ = registered_world()
     answer = encode(Message(MessageType.REGISTERED, 99, node="mn1", lifetime_ms=1), KEYS["mn1"])
     for data in (b"", b"hello", answer, answer[:-1]):
-        world.server.receive(data, ("udp", "10.66.0.6", 1), world.now)
+        world.server.receive(data, ("udp", "10.66.0.6", 1), world.now_ns)
     assert world.server.datagrams_to_send() == []
     world.settle()
     assert world.refusals() == ["malformed"] * 4
@@ -471,10 +476,10 @@ def signed_noise(seed: int) -> set[str]:
         except WireError:
             continue
         source = (rng.choice(("udp", "leg", "tcp")), "10.9.0.9", rng.randint(1, 3))
-        world.server.receive(data, source, world.now)
+        world.server.receive(data, source, world.now_ns)
         world.settle()
-        world.now += rng.choice((0.0, 0.1, 1.0, 20.0))
-        world.server.handle_timer(world.now)
+        world.now_ns += nanoseconds(rng.choice((0.0, 0.1, 1.0, 20.0)))
+        world.server.handle_timer(world.now_ns)
     return {entry.name for entry in world.log}
 
 
@@ -489,6 +494,68 @@ def test_nothing_that_a_node_may_sign_upsets_the_server() -> None:
         "relay_closed",
         "service_answered",
     }
+
+
+# ---- time
+
+
+def test_an_event_has_exactly_the_time_at_which_it_happened(tmp_path: Path) -> None:
+    assert int(EPOCH_NS / 1e9 * 1e9) != EPOCH_NS
+    server, node = ServerCore(KEYS, EPOCH_NS - 1), ClientCore("mn1", KEYS["mn1"], 1)
+    node.start(register(), 0)
+    server.receive(node.datagrams_to_send()[0], ("udp", "10.1.0.2", 5000), EPOCH_NS)
+    journal = Journal(tmp_path / "events", "server")
+    while (event := server.next_event()) is not None:
+        assert isinstance(event, Noted)
+        journal.write_all([event])
+    journal.write("stopped", EPOCH_NS + 1, {})
+    journal.close()
+    lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [(line["event"], line["time_ns"]) for line in lines] == [("registered", EPOCH_NS), ("stopped", EPOCH_NS + 1)]
+
+
+def test_a_binding_expires_at_its_nanosecond_even_after_a_restart(tmp_path: Path) -> None:
+    world = World()
+    node = world.node("mn1", "10.1.0.2")
+    node.core.start(register(lifetime_s=2.0), world.now_ns)
+    world.server.receive(node.core.datagrams_to_send()[0], node.peer, world.now_ns)
+    expires_ns = EPOCH_NS + 2_000_000_000
+    store = Store(tmp_path / "db")
+    store.save(world.server.take_changes())
+    store.close()
+    store = Store(tmp_path / "db")
+    restarted = ServerCore(KEYS, world.now_ns, records=store.load())
+    store.close()
+    for server in (world.server, restarted):
+        assert server.due_ns() == expires_ns
+        server.handle_timer(expires_ns - 1)
+        assert server.due_ns() == expires_ns
+        server.handle_timer(expires_ns)
+        assert server.due_ns() is None and server.events[-1] == Noted(
+            "expired", expires_ns, {"node": "mn1", "addresses": ["10.1.0.2"]}
+        )
+
+
+def test_what_is_unanswered_is_repeated_at_the_nanosecond_it_is_due() -> None:
+    node = ClientCore("mn1", KEYS["mn1"], 1)
+    node.start(register(), 7)
+    sent_ns = [7]
+    while (due_ns := node.due_ns()) is not None:
+        node.datagrams_to_send()
+        node.handle_timer(due_ns - 1)
+        assert not node.datagrams_to_send() and node.due_ns() == due_ns
+        node.handle_timer(due_ns)
+        sent_ns.append(due_ns)
+    waits_ns = [later - earlier for earlier, later in itertools.pairwise(sent_ns)]
+    assert waits_ns == [500_000_000, 1_000_000_000, *[2_000_000_000] * 4, 500_000_000]
+    assert node.next_event() == Completed(1, Outcome(Status.TIMEOUT, attempts=7))
+
+
+def test_a_timer_that_rounding_fired_early_is_due() -> None:
+    assert fired_ns(EPOCH_NS, EPOCH_NS - 1) == fired_ns(EPOCH_NS, EPOCH_NS) == EPOCH_NS
+    assert fired_ns(EPOCH_NS, EPOCH_NS + 5) == EPOCH_NS + 5
+    assert fired_ns(EPOCH_NS, EPOCH_NS - ROUNDING_NS) == EPOCH_NS - ROUNDING_NS  # that was no rounding
+    assert seconds_until(EPOCH_NS + 1, EPOCH_NS) == 1e-9 and seconds_until(EPOCH_NS, EPOCH_NS + 1) == 0.0
 
 
 # ---- loss

@@ -28,7 +28,7 @@ class Scene:
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.folder = folder
-        core = ServerCore(KEYS, time.time(), relay_address="127.0.0.1", **options)
+        core = ServerCore(KEYS, time.time_ns(), relay_address="127.0.0.1", **options)
         self.server = Server(core, Store(folder / "db"), Journal(folder / "events", "server"))
         self.agreement: Agreement | None = None
 

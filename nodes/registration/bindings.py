@@ -15,14 +15,14 @@ def spell(peer: tuple[object, ...]) -> str:
 
 @dataclass(slots=True)
 class Binding:
-    """Where a node can be reached: newest address first; times in seconds since the epoch."""
+    """Where a node can be reached: newest address first; instants in nanoseconds since the epoch."""
 
     addresses: tuple[str, ...]
     port: int
     service: str
     control: Peer
-    registered_s: float
-    expires_s: float
+    registered_ns: int
+    expires_ns: int
     sequence: int
     services: tuple[tuple[str, int], ...] = ()
 
@@ -33,18 +33,18 @@ class Binding:
 
 @dataclass(slots=True)
 class Record:
-    """A node: its replay window, its binding if it has one, and the answers it may ask for again."""
+    """A node: its replay window, its binding if it has one, and the answers it may ask for again, sent when (ns)."""
 
     name: str
     window: Window
     binding: Binding | None = None
     expired: bool = False
-    answers: dict[int, tuple[Peer, bytes, float]] = field(default_factory=dict)
+    answers: dict[int, tuple[Peer, bytes, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Session:
-    """A relayed session; ``legs`` holds the MN's user planes, newest last, ``retire`` when the older ones end."""
+    """A relayed session; ``legs`` holds the MN's user planes, newest last, ``retire_ns`` when the older ones end."""
 
     number: int
     requester: str
@@ -54,7 +54,7 @@ class Session:
     port: int = 0
     leg_port: int = 0
     legs: list[tuple[str, int]] = field(default_factory=list)
-    retire: dict[tuple[str, int], float] = field(default_factory=dict)
+    retire_ns: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Pending:
     session: int | None
     data: bytes
     wait_s: float
-    deadline_s: float
+    deadline_ns: int
     attempts: int = 0
 
 
@@ -92,10 +92,10 @@ class Backoff:
 
 @dataclass(slots=True, frozen=True)
 class Noted:
-    """Something for the event log."""
+    """Something for the event log, and when it happened, in nanoseconds since the epoch."""
 
     name: str
-    time_s: float
+    time_ns: int
     fields: dict[str, object]
 
 

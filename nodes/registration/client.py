@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from dmmlab.nodes.registration.bindings import Backoff
 from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded
+from dmmlab.nodes.registration.instants import fired_ns, seconds_until
 from dmmlab.nodes.registration.links import Link, TcpLink, UdpLink
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport
 
@@ -66,7 +67,7 @@ class RegistrationClient:
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._refresh: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._tasks: dict[asyncio.Task[Outcome], None] = {}  # ordered, as they are cancelled in this order
         self._offer: Agreement | None = None
 
     # ---- where we are
@@ -87,7 +88,7 @@ class RegistrationClient:
         if self._links:
             self._loop.call_later(LINGER_S, self._links[-1].close)
         self._links = [*(one for one in self._links if not one.closed), link]
-        self.core.rebound(self._loop.time())
+        self.core.rebound(time.monotonic_ns())
         self._work()
         return link.port
 
@@ -137,8 +138,8 @@ class RegistrationClient:
 
     def _register_again(self, again: Callable[[], Coroutine[None, None, Outcome]]) -> None:
         task = self._loop.create_task(again())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def deregister(self) -> Outcome:
         """Withdraw the registration."""
@@ -209,7 +210,7 @@ class RegistrationClient:
     async def _ask(self, message: Message) -> Outcome:
         if not self._links:
             await self.bind()
-        ticket = self.core.start(message, self._loop.time())
+        ticket = self.core.start(message, time.monotonic_ns())
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._waiting[ticket] = future
         self._work()
@@ -219,12 +220,12 @@ class RegistrationClient:
             self._waiting.pop(ticket, None)
 
     def _received(self, data: bytes) -> None:
-        self.core.receive(data, self._loop.time())
+        self.core.receive(data, time.monotonic_ns())
         self._work()
 
-    def _timer_due(self) -> None:
+    def _timer_due(self, due_ns: int) -> None:
         self._timer = None
-        self.core.handle_timer(self._loop.time())
+        self.core.handle_timer(fired_ns(due_ns, time.monotonic_ns()))
         self._work()
 
     def _work(self) -> None:
@@ -243,8 +244,10 @@ class RegistrationClient:
                     self._links[-1].send(data)
         if self._timer is not None:
             self._timer.cancel()
-        due = self.core.get_timer()
-        self._timer = None if due is None else self._loop.call_at(due, self._timer_due)
+            self._timer = None
+        if (due_ns := self.core.due_ns()) is not None:
+            wait_s = seconds_until(due_ns, time.monotonic_ns())
+            self._timer = self._loop.call_later(wait_s, self._timer_due, due_ns)
 
     def _agree(self, _request: IncomingRequest) -> Agreement | Reason:
         return self._offer or Reason.NOT_REGISTERED

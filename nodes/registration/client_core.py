@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dmmlab.nodes.registration.bindings import Backoff
+from dmmlab.nodes.registration.instants import nanoseconds
 from dmmlab.nodes.registration.replay import Window
 from dmmlab.nodes.registration.wire import (
     UNSIGNED,
@@ -95,8 +96,8 @@ class _Running:
     message: Message
     data: bytes
     wait_s: float
-    due_s: float
-    deadline_s: float
+    due_ns: int
+    deadline_ns: int
     attempts: int = 1
     hint: Reason | None = None
     resent: bool = field(default=False)
@@ -105,8 +106,8 @@ class _Running:
 class ClientCore:
     """The requests of one node, and its answers to the server's.
 
-    ``first_sequence`` must exceed every number used before, e.g. the time in nanoseconds; times are in seconds of any
-    one clock.
+    ``first_sequence`` must exceed every number used before, e.g. the time in nanoseconds; instants are in
+    nanoseconds of any one clock.
     """
 
     def __init__(self, node: str, key: bytes, first_sequence: int, backoff: Backoff = Backoff()) -> None:  # noqa: B008
@@ -119,7 +120,7 @@ class ClientCore:
         self._outbox: list[bytes] = []
         self._events: deque[Completed | IncomingRequest | SessionEnded] = deque()
 
-    def start(self, message: Message, now: float) -> int:
+    def start(self, message: Message, now_ns: int) -> int:
         """Send a request and return its ticket; a new registration replaces the one that still runs.
 
         Raises WireError when the message cannot be written.
@@ -128,29 +129,29 @@ class ClientCore:
             for old in [one for one in self._running.values() if one.message.type in BINDING_TYPES]:
                 self._complete(old, Outcome(Status.SUPERSEDED))
         self._tickets += 1
-        running = _Running(self._tickets, message, b"", 0.0, 0.0, now + self._backoff.deadline_s)
-        self._issue(running, now)
+        running = _Running(self._tickets, message, b"", 0.0, 0, now_ns + nanoseconds(self._backoff.deadline_s))
+        self._issue(running, now_ns)
         return running.ticket
 
-    def _issue(self, running: _Running, now: float) -> None:
+    def _issue(self, running: _Running, now_ns: int) -> None:
         """Give the request a number of its own and send it."""
         self._sequence += 1
         message = running.message
         message.node, message.sequence = self.node, self._sequence
         running.data = encode(message, self._key)
         running.wait_s = self._backoff.first_s
-        running.due_s = min(now + running.wait_s, running.deadline_s)
+        running.due_ns = min(now_ns + nanoseconds(running.wait_s), running.deadline_ns)
         self._running[message.sequence] = running
         self._outbox.append(running.data)
 
-    def rebound(self, now: float) -> None:
+    def rebound(self, now_ns: int) -> None:
         """The node sends from another address from now on: repeat what runs, anew, so that it is answered there."""
         for running in list(self._running.values()):
             del self._running[running.message.sequence]
             running.attempts += 1
-            self._issue(running, now)
+            self._issue(running, now_ns)
 
-    def receive(self, data: bytes, now: float) -> None:
+    def receive(self, data: bytes, now_ns: int) -> None:
         """Take a message; whatever is not signed with our key changes nothing."""
         try:
             message = decode(data)
@@ -162,8 +163,8 @@ class ClientCore:
         if not verified(data, self._key):
             if running is not None and message.type is MessageType.REFUSED and data.endswith(UNSIGNED):
                 if running.hint is None:
-                    running.deadline_s = min(running.deadline_s, now + GRACE_S)
-                    running.due_s = min(running.due_s, running.deadline_s)
+                    running.deadline_ns = min(running.deadline_ns, now_ns + nanoseconds(GRACE_S))
+                    running.due_ns = min(running.due_ns, running.deadline_ns)
                 running.hint = message.reason
         elif message.type is MessageType.INCOMING_REQUEST:
             self._incoming(message)
@@ -171,17 +172,17 @@ class ClientCore:
             if self._window.accept(message.sequence) and message.session is not None:
                 self._events.append(SessionEnded(message.session))
         elif running is not None and message.type is MessageType.REFUSED:
-            self._refused(running, message, now)
+            self._refused(running, message, now_ns)
         elif running is not None and message.type == running.message.type + 1:
             self._complete(running, _outcome(message, running.attempts))
 
-    def _refused(self, running: _Running, message: Message, now: float) -> None:
+    def _refused(self, running: _Running, message: Message, now_ns: int) -> None:
         if message.reason is Reason.REPLAYED and not running.resent and message.highest is not None:
             # the server lost our answer in a crash, or our clock went back: once more, above all that it has seen
             self._sequence = max(self._sequence, message.highest)
             del self._running[running.message.sequence]
             running.resent, running.attempts = True, running.attempts + 1
-            self._issue(running, now)
+            self._issue(running, now_ns)
             return
         self._complete(running, Outcome(Status.REFUSED, message.reason, attempts=running.attempts))
 
@@ -239,21 +240,21 @@ class ClientCore:
         """Return the next thing that happened, or None."""
         return self._events.popleft() if self._events else None
 
-    def get_timer(self) -> float | None:
-        """Return when ``handle_timer`` is next due, or None."""
-        return min((running.due_s for running in self._running.values()), default=None)
+    def due_ns(self) -> int | None:
+        """Return when ``handle_timer`` is next due, in nanoseconds of the clock that is passed in, or None."""
+        return min((running.due_ns for running in self._running.values()), default=None)
 
-    def handle_timer(self, now: float) -> None:
+    def handle_timer(self, now_ns: int) -> None:
         """Repeat what is unanswered, end what is past its deadline."""
         for running in list(self._running.values()):
-            if now >= running.deadline_s:
+            if now_ns >= running.deadline_ns:
                 status = Status.TIMEOUT if running.hint is None else Status.REFUSED
                 outcome = Outcome(status, running.hint, attempts=running.attempts, verified=running.hint is None)
                 self._complete(running, outcome)
-            elif now >= running.due_s:
+            elif now_ns >= running.due_ns:
                 running.attempts += 1
                 running.wait_s = self._backoff.after(running.wait_s)
-                running.due_s = min(now + running.wait_s, running.deadline_s)
+                running.due_ns = min(now_ns + nanoseconds(running.wait_s), running.deadline_ns)
                 self._outbox.append(running.data)
 
     def _complete(self, running: _Running, outcome: Outcome) -> None:

@@ -14,16 +14,16 @@ class Journal:
         self._file = path.open("ab", buffering=0)
         self._source = source
 
-    def write(self, event: str, time_s: float, fields: Mapping[str, object]) -> None:
-        """Write one event that happened at ``time_s`` seconds since the epoch."""
-        self.write_all([Noted(event, time_s, dict(fields))])
+    def write(self, event: str, time_ns: int, fields: Mapping[str, object]) -> None:
+        """Write one event that happened at ``time_ns`` nanoseconds since the epoch."""
+        self.write_all([Noted(event, time_ns, dict(fields))])
 
     def write_all(self, events: Iterable[Noted]) -> None:
         """Write the events in one piece."""
         self._file.write("".join(map(self._line, events)).encode())
 
     def _line(self, event: Noted) -> str:
-        head = {"time_ns": int(event.time_s * 1e9), "source": self._source, "event": event.name}
+        head = {"time_ns": event.time_ns, "source": self._source, "event": event.name}
         return json.dumps(head | event.fields | head) + "\n"  # no field may pass for the head
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from dmmlab.nodes.registration.bindings import (
     RelayWanted,
     spell,
 )
+from dmmlab.nodes.registration.instants import fired_ns, nanoseconds, seconds_until
 from dmmlab.nodes.registration.journal import Journal
 from dmmlab.nodes.registration.relay import Relay, UdpRelay
 from dmmlab.nodes.registration.server_core import ServerCore
@@ -35,6 +36,7 @@ from dmmlab.nodes.registration.wire import Framer, Message, Transport, WireError
 
 BATCH = 256  # datagrams served in one transaction at most
 BUFFER_BYTES = 4 << 20
+LONGEST_WAIT_S = 60.0  # bindings last long and clocks are set: look again
 
 
 class Server:
@@ -59,7 +61,7 @@ class Server:
         port = int(self._udp.getsockname()[1])
         self._tcp = await self._loop.create_server(lambda: Stream(self), host, port)
         self._loop.add_reader(self._udp, self._readable)
-        self._journal.write("ready", time.time(), {"host": host, "port": port})
+        self._journal.write("ready", time.time_ns(), {"host": host, "port": port})
         self.flush()
         return port
 
@@ -74,7 +76,7 @@ class Server:
             relay.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._journal.write("stopped", time.time(), {})
+        self._journal.write("stopped", time.time_ns(), {})
         self._store.close()
         await asyncio.sleep(0)
         self._journal.close()
@@ -82,7 +84,7 @@ class Server:
     # ---- in
 
     def _readable(self) -> None:
-        receive, now = self.core.receive, time.time()
+        receive, now_ns = self.core.receive, time.time_ns()
         for _ in range(BATCH):
             try:
                 data, address = self._udp.recvfrom(2048)
@@ -90,12 +92,12 @@ class Server:
                 break
             except OSError:
                 continue  # an ICMP error of an earlier answer
-            receive(data, ("udp", address[0], address[1]), now)
+            receive(data, ("udp", address[0], address[1]), now_ns)
         self.flush()
 
     def receive_stream(self, data: bytes, peer: Peer) -> None:
         """Take a message from a stream; the answers of one turn of the loop leave together."""
-        self.core.receive(data, peer, time.time())
+        self.core.receive(data, peer, time.time_ns())
         self.flush_soon()
 
     def flush_soon(self) -> None:
@@ -117,8 +119,8 @@ class Server:
     def flush(self) -> None:
         """Serve the core's events, commit its changes, and only then send."""
         self._flushing = False
-        now = time.time()
-        noted = self._serve_events(now)
+        now_ns = time.time_ns()
+        noted = self._serve_events(now_ns)
         changes = self.core.take_changes()
         if changes:
             self._store.save(changes)
@@ -133,17 +135,17 @@ class Server:
             try:
                 self._udp.sendto(data, peer[1:])
             except OSError as error:  # lost, as the network may lose it: the other side repeats
-                self._journal.write("unsent", time.time(), {"to": spell(peer), "detail": str(error)})
+                self._journal.write("unsent", time.time_ns(), {"to": spell(peer), "detail": str(error)})
         elif (stream := self._streams.get(peer)) is not None:
             stream.write(data)
 
-    def _serve_events(self, now: float) -> list[Noted]:
+    def _serve_events(self, now_ns: int) -> list[Noted]:
         noted = []
         while (event := self.core.next_event()) is not None:
             if isinstance(event, Noted):
                 noted.append(event)
             elif isinstance(event, RelayWanted):
-                self._open_relay(event, now)
+                self._open_relay(event, now_ns)
             elif isinstance(event, LegOpened):
                 if (relay := self._relays.get(event.session)) is not None:
                     relay.open_leg(event)
@@ -152,19 +154,19 @@ class Server:
                     relay.retire_leg(event.address)
             elif isinstance(event, RelayReleased) and (relay := self._relays.pop(event.session, None)) is not None:
                 relay.close()
-                noted.append(Noted("relay_carried", now, {"session": event.session, **relay.carried()}))
+                noted.append(Noted("relay_carried", now_ns, {"session": event.session, **relay.carried()}))
         return noted
 
-    def _open_relay(self, wanted: RelayWanted, now: float) -> None:
+    def _open_relay(self, wanted: RelayWanted, now_ns: int) -> None:
         try:
             relay: Relay = (UdpRelay if wanted.transport is Transport.UDP else TcpRelay)(wanted, self)
         except OSError:
-            self.core.requests.relay_failed(wanted.session, now)
+            self.core.requests.relay_failed(wanted.session, now_ns)
             return
         self._relays[wanted.session] = relay
-        self.core.requests.relay_ready(wanted.session, relay.port, relay.leg_port, now)
+        self.core.requests.relay_ready(wanted.session, relay.port, relay.leg_port, now_ns)
         fields = {"session": wanted.session, "transport": wanted.transport.name.lower(), "port": relay.port}
-        self.core.note(now, "relay_opened", **fields, leg_port=relay.leg_port)
+        self.core.note(now_ns, "relay_opened", **fields, leg_port=relay.leg_port)
         self._loop.call_later(self._relay_idle_s, self._check_idle, wanted.session, 0)
 
     def _check_idle(self, session: int, seen: int) -> None:
@@ -179,7 +181,7 @@ class Server:
 
     def release(self, session: int, why: str) -> None:
         """End a session from the relay's side."""
-        self.core.requests.release(session, time.time(), why)
+        self.core.requests.release(session, time.time_ns(), why)
         self.flush_soon()
 
     @property
@@ -193,22 +195,22 @@ class Server:
 
     def note(self, name: str, **fields: object) -> None:
         """Write an event of the relay to the log."""
-        self.core.note(time.time(), name, **fields)
+        self.core.note(time.time_ns(), name, **fields)
         self.flush_soon()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = self.core.get_timer()
-        if due is not None:
-            # bindings last long and clocks are set: look again after a minute at the latest
-            delay = min(max(due - time.time(), 0.0), 60.0)
-            self._timer = self._loop.call_later(delay, self._timer_due)
+        due_ns = self.core.due_ns()
+        if due_ns is not None:
+            now_ns = time.time_ns()
+            look_ns = min(due_ns, now_ns + nanoseconds(LONGEST_WAIT_S))
+            self._timer = self._loop.call_later(seconds_until(look_ns, now_ns), self._timer_due, look_ns)
 
-    def _timer_due(self) -> None:
+    def _timer_due(self, due_ns: int) -> None:
         self._timer = None
-        self.core.handle_timer(time.time())
+        self.core.handle_timer(fired_ns(due_ns, time.time_ns()))
         self.flush()
 
 
@@ -268,7 +270,7 @@ async def _serve(options: argparse.Namespace, keys: Mapping[str, bytes]) -> None
     records: list[Record] = store.load()
     core = ServerCore(
         keys,
-        time.time(),
+        time.time_ns(),
         records=records,
         relay_address=options.relay_address,
         most_lifetime_s=options.most_lifetime,

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from dmmlab.nodes.registration.bindings import Backoff, Binding, Event, Noted, Peer, Record, spell
+from dmmlab.nodes.registration.instants import nanoseconds
 from dmmlab.nodes.registration.replay import Window
 from dmmlab.nodes.registration.requests import Requests
 from dmmlab.nodes.registration.wire import Message, MessageType, Reason, WireError, decode, encode, verified
@@ -20,14 +21,14 @@ ANSWER_LIFETIME_S = 32.0  # longer than any client repeats a request
 class ServerCore:
     """Bindings, replay windows and running service requests of all nodes.
 
-    ``keys`` gives each node's key; ``records`` is what an earlier run saved; ``now`` is CLOCK_REALTIME in seconds,
-    since bindings outlive the process.
+    ``keys`` gives each node's key; ``records`` is what an earlier run saved; ``now_ns`` is CLOCK_REALTIME in
+    nanoseconds, since bindings outlive the process.
     """
 
     def __init__(
         self,
         keys: Mapping[str, bytes],
-        now: float,
+        now_ns: int,
         *,
         records: Iterable[Record] = (),
         relay_address: str | None = None,
@@ -39,11 +40,11 @@ class ServerCore:
         self.records = {name: Record(name, Window()) for name in keys}
         self.records |= {record.name: record for record in records if record.name in keys}
         self._most_lifetime_s = most_lifetime_s
-        self._expiries: list[tuple[float, str, int]] = []
+        self._expiries: list[tuple[int, str, int]] = []
         self._changed: dict[str, Record] = {}
         self._outbox: list[tuple[bytes, Peer]] = []
         self.events: deque[Event] = deque()
-        self.requests = Requests(self, now, relay_address, backoff, leg_linger_s)
+        self.requests = Requests(self, now_ns, relay_address, backoff, leg_linger_s)
         self._handlers = {
             MessageType.REGISTER: self._register,
             MessageType.DEREGISTER: self._deregister,
@@ -56,33 +57,33 @@ class ServerCore:
         for record in self.records.values():
             if record.binding is not None:
                 self._watch(record, record.binding)
-        self.handle_timer(now)
+        self.handle_timer(now_ns)
 
     # ---- what the shell calls
 
-    def receive(self, data: bytes, source: Peer, now: float) -> None:
+    def receive(self, data: bytes, source: Peer, now_ns: int) -> None:
         """Take one message as it came from the network."""
         try:
             message = decode(data)
         except WireError as error:
-            self._note_refusal(now, source, Reason.MALFORMED, detail=str(error))
+            self._note_refusal(now_ns, source, Reason.MALFORMED, detail=str(error))
             return
         key = self.keys.get(message.node)
         if key is None:
-            self._refuse_unsigned(message, source, now, Reason.UNKNOWN_NODE)
+            self._refuse_unsigned(message, source, now_ns, Reason.UNKNOWN_NODE)
         elif not verified(data, key):
-            self._refuse_unsigned(message, source, now, Reason.BAD_AUTHENTICATOR)
+            self._refuse_unsigned(message, source, now_ns, Reason.BAD_AUTHENTICATOR)
         elif message.type in (MessageType.INCOMING_ANSWER, MessageType.DECLINED):
-            self.requests.answered(message, now)  # answers to us: our own sequence numbers guard them
+            self.requests.answered(message, now_ns)  # answers to us: our own sequence numbers guard them
         elif (handler := self._handlers.get(message.type)) is None:
-            self._note_refusal(now, source, Reason.MALFORMED, node=message.node, message=message.type.name)
+            self._note_refusal(now_ns, source, Reason.MALFORMED, node=message.node, message=message.type.name)
         else:
             record = self.records[message.node]
             if not record.window.accept(message.sequence):
-                self._repeated(record, message, source, now)
+                self._repeated(record, message, source, now_ns)
                 return
             self._changed[record.name] = record
-            handler(record, message, source, now)
+            handler(record, message, source, now_ns)
 
     def next_event(self) -> Event | None:
         """Return the next thing that happened, or None."""
@@ -99,37 +100,37 @@ class ServerCore:
         outbox, self._outbox = self._outbox, []
         return outbox
 
-    def get_timer(self) -> float | None:
-        """Return when ``handle_timer`` is next due, in seconds since the epoch, or None."""
+    def due_ns(self) -> int | None:
+        """Return when ``handle_timer`` is next due, in nanoseconds since the epoch, or None."""
         times = [heap[0][0] for heap in (self._expiries, self.requests.timers) if heap]
         return min(times, default=None)
 
-    def handle_timer(self, now: float) -> None:
+    def handle_timer(self, now_ns: int) -> None:
         """Expire bindings, repeat our requests, retire legs."""
-        while self._expiries and self._expiries[0][0] <= now:
+        while self._expiries and self._expiries[0][0] <= now_ns:
             _, name, sequence = heapq.heappop(self._expiries)
             record = self.records[name]
             if record.binding is not None and record.binding.sequence == sequence and not record.expired:
                 record.expired = True
-                self.note(now, "expired", node=name, addresses=list(record.binding.addresses))
-        self.requests.handle_timer(now)
+                self.note(now_ns, "expired", node=name, addresses=list(record.binding.addresses))
+        self.requests.handle_timer(now_ns)
 
     # ---- what the parts of the core share
 
-    def note(self, now: float, name: str, **fields: object) -> None:
+    def note(self, now_ns: int, name: str, **fields: object) -> None:
         """Add an entry to the event log."""
-        self.events.append(Noted(name, now, fields))
+        self.events.append(Noted(name, now_ns, fields))
 
     def send(self, data: bytes, peer: Peer) -> None:
         """Queue a message."""
         self._outbox.append((data, peer))
 
-    def answer(self, record: Record, request: int, peer: Peer, now: float, message: Message) -> None:
+    def answer(self, record: Record, request: int, peer: Peer, now_ns: int, message: Message) -> None:
         """Sign and queue an answer, and keep it for the case that the request is repeated."""
         message.sequence, message.node = request, record.name
         data = encode(message, self.keys[record.name])
         answers = record.answers
-        answers[request] = (peer, data, now)
+        answers[request] = (peer, data, now_ns)
         if len(answers) > ANSWERS_KEPT:
             del answers[next(iter(answers))]
         self._outbox.append((data, peer))
@@ -139,41 +140,43 @@ class ServerCore:
         record: Record,
         request: int,
         peer: Peer,
-        now: float,
+        now_ns: int,
         reason: Reason,
         highest: int | None = None,
         **fields: object,
     ) -> None:
         """Answer an authentic request with a signed refusal, and log it."""
-        self._note_refusal(now, peer, reason, node=record.name, sequence=request, **fields)
+        self._note_refusal(now_ns, peer, reason, node=record.name, sequence=request, **fields)
         message = Message(MessageType.REFUSED, request, reason=reason, highest=highest)
         if reason is Reason.REPLAYED:  # its slot in the answers belongs to the first request of that number
             message.node = record.name
             self.send(encode(message, self.keys[record.name]), peer)
         else:
-            self.answer(record, request, peer, now, message)
+            self.answer(record, request, peer, now_ns, message)
 
     # ---- messages
 
-    def _register(self, record: Record, message: Message, source: Peer, now: float) -> None:
+    def _register(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         asked_ms, old = message.lifetime_ms or 0, record.binding
         if old is not None and old.sequence > message.sequence:
-            self.refuse(record, message.sequence, source, now, Reason.SUPERSEDED)
+            self.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
             return
         if asked_ms == 0:
-            self.refuse(record, message.sequence, source, now, Reason.MALFORMED, detail="lifetime 0")
+            self.refuse(record, message.sequence, source, now_ns, Reason.MALFORMED, detail="lifetime 0")
             return
         granted_ms = min(asked_ms, int(self._most_lifetime_s * 1e3))
         control = source if message.control_port is None else ("udp", message.addresses[0], message.control_port)
-        port, expires_s = message.port or 0, now + granted_ms / 1e3
-        binding = Binding(message.addresses, port, message.service, control, now, expires_s, message.sequence)
+        port, expires_ns = message.port or 0, now_ns + granted_ms * 1_000_000
+        binding = Binding(message.addresses, port, message.service, control, now_ns, expires_ns, message.sequence)
         binding.services = message.services
         record.binding, record.expired = binding, False
         self._watch(record, binding)
-        self.answer(record, message.sequence, source, now, Message(MessageType.REGISTERED, 0, lifetime_ms=granted_ms))
+        self.answer(
+            record, message.sequence, source, now_ns, Message(MessageType.REGISTERED, 0, lifetime_ms=granted_ms)
+        )
         moved = old is None or old.addresses != binding.addresses
         self.note(
-            now,
+            now_ns,
             "registered",
             node=record.name,
             addresses=list(binding.addresses),
@@ -183,48 +186,50 @@ class ServerCore:
             refresh=not moved,
         )
         if moved:
-            self.requests.moved(record.name, now)
+            self.requests.moved(record.name, now_ns)
 
     def _watch(self, record: Record, binding: Binding) -> None:
-        heapq.heappush(self._expiries, (binding.expires_s, record.name, binding.sequence))
+        heapq.heappush(self._expiries, (binding.expires_ns, record.name, binding.sequence))
 
-    def _deregister(self, record: Record, message: Message, source: Peer, now: float) -> None:
+    def _deregister(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         if record.binding is not None and record.binding.sequence > message.sequence:
-            self.refuse(record, message.sequence, source, now, Reason.SUPERSEDED)
+            self.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
             return
         record.binding, record.expired = None, False
-        self.answer(record, message.sequence, source, now, Message(MessageType.DEREGISTERED, 0))
-        self.note(now, "deregistered", node=record.name)
+        self.answer(record, message.sequence, source, now_ns, Message(MessageType.DEREGISTERED, 0))
+        self.note(now_ns, "deregistered", node=record.name)
 
-    def _keepalive(self, record: Record, message: Message, source: Peer, now: float) -> None:
-        if record.binding is None or record.binding.expires_s <= now:
-            self.refuse(record, message.sequence, source, now, Reason.NOT_REGISTERED)
+    def _keepalive(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
+        if record.binding is None or record.binding.expires_ns <= now_ns:
+            self.refuse(record, message.sequence, source, now_ns, Reason.NOT_REGISTERED)
             return
-        left_ms = int((record.binding.expires_s - now) * 1e3)
-        self.answer(record, message.sequence, source, now, Message(MessageType.ALIVE, 0, lifetime_ms=left_ms))
+        left_ms = (record.binding.expires_ns - now_ns) // 1_000_000
+        self.answer(record, message.sequence, source, now_ns, Message(MessageType.ALIVE, 0, lifetime_ms=left_ms))
 
     # ---- refusals and repetitions
 
-    def _repeated(self, record: Record, message: Message, source: Peer, now: float) -> None:
+    def _repeated(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         """Answer a retransmission as before; refuse a replay: from elsewhere, too late, or overtaken."""
-        peer, data, sent_s = record.answers.get(message.sequence, (None, b"", 0.0))
+        peer, data, sent_ns = record.answers.get(message.sequence, (None, b"", 0))
         overtaken = (
             message.type in (MessageType.REGISTER, MessageType.DEREGISTER)
             and record.binding is not None
             and record.binding.sequence > message.sequence
         )
-        if peer == source and now - sent_s <= ANSWER_LIFETIME_S and not overtaken:
-            self.note(now, "repeated", node=record.name, message=message.type.name, sequence=message.sequence)
+        if peer == source and now_ns - sent_ns <= nanoseconds(ANSWER_LIFETIME_S) and not overtaken:
+            self.note(now_ns, "repeated", node=record.name, message=message.type.name, sequence=message.sequence)
             self.send(data, source)
         elif not self.requests.waits(record.name, message.sequence, source):
-            self.refuse(record, message.sequence, source, now, Reason.REPLAYED, highest=record.window.highest)
+            self.refuse(record, message.sequence, source, now_ns, Reason.REPLAYED, highest=record.window.highest)
 
-    def _refuse_unsigned(self, message: Message, source: Peer, now: float, reason: Reason) -> None:
+    def _refuse_unsigned(self, message: Message, source: Peer, now_ns: int, reason: Reason) -> None:
         """Refuse whoever cannot be authenticated: a hint that nobody signed, no longer than the request."""
-        self._note_refusal(now, source, reason, node=message.node, message=message.type.name, sequence=message.sequence)
+        self._note_refusal(
+            now_ns, source, reason, node=message.node, message=message.type.name, sequence=message.sequence
+        )
         if message.type is not MessageType.REFUSED:
             refusal = Message(MessageType.REFUSED, message.sequence, node=message.node, reason=reason)
             self.send(encode(refusal, None), source)
 
-    def _note_refusal(self, now: float, source: Peer, reason: Reason, **fields: object) -> None:
-        self.note(now, "refused", reason=reason.name.lower(), peer=spell(source), **fields)
+    def _note_refusal(self, now_ns: int, source: Peer, reason: Reason, **fields: object) -> None:
+        self.note(now_ns, "refused", reason=reason.name.lower(), peer=spell(source), **fields)

@@ -12,7 +12,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS nodes (
     name TEXT PRIMARY KEY, highest INTEGER NOT NULL, bitmap INTEGER NOT NULL,
     addresses TEXT, port INTEGER, service TEXT, control_address TEXT, control_port INTEGER,
-    registered REAL, expires REAL, sequence INTEGER, services TEXT
+    registered_ns INTEGER, expires_ns INTEGER, sequence INTEGER, services TEXT
 ) WITHOUT ROWID
 """
 SAVE = "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -64,17 +64,16 @@ def _row(record: Record) -> tuple[object, ...]:
         binding.service,
         json.dumps(binding.control[:2]),
         binding.control[2],
-        binding.registered_s,
-        binding.expires_s,
+        binding.registered_ns,
+        binding.expires_ns,
         binding.sequence,
         json.dumps(binding.services) if binding.services else None,
     )
 
 
 def _record(row: tuple[object, ...]) -> Record:
-    name, highest, bitmap, addresses, port, service, control, control_port, registered, expires, sequence, services = (
-        row
-    )
+    (name, highest, bitmap, addresses, port, service, control, control_port, registered_ns, expires_ns, sequence,
+     services) = row  # fmt: skip
     record = Record(str(name), Window(int(str(highest)), int(str(bitmap))))
     if addresses is not None:
         transport, host = json.loads(str(control))
@@ -83,8 +82,8 @@ def _record(row: tuple[object, ...]) -> Record:
             int(str(port)),
             str(service),
             (transport, host, int(str(control_port))),
-            float(str(registered)),
-            float(str(expires)),
+            int(str(registered_ns)),
+            int(str(expires_ns)),
             int(str(sequence)),
             tuple((name, number) for name, number in json.loads(str(services))) if services else (),
         )
