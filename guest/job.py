@@ -126,7 +126,6 @@ def environment(job: Job) -> dict[str, str]:
         "LOGNAME": "root",
         "DMMLAB_GUEST": job.clock,
         "TZ": "UTC0",
-        "PYTHONHASHSEED": "0",  # in what order Python goes through a set of strings
     }
     return base | dict(job.env)
 

@@ -18,7 +18,7 @@ from dmmlab.guest.launch import execute
 
 SCRIPT = Path(__file__).with_name("controllers_live.sh")
 WALL_LIMIT_S = 300
-TOLERANCE_MS = 0.1
+TOLERANCE_MS = 0.0005  # of what ping prints
 
 
 def run(framework: str, folder: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def test_a_session_survives_two_movements_and_a_restart(framework: str, tmp_path
     assert not [each for each in events if each["event"] == "error"]
     confirmed = [each for each in events if each["event"] == "redirect_confirmed" and each["cause"] == "mn_attached"]
     assert confirmed[0]["path"] == ["MR1", "MR2", "MR3"]
-    assert confirmed[0]["elapsed_s"] == pytest.approx(0.002, abs=0.0002), "one round trip of the control channel"
+    assert confirmed[0]["elapsed_s"] == pytest.approx(0.002, abs=1e-9), "one round trip of the control channel"
     restarted = [i for i, each in enumerate(events) if each["event"] == "started"][1]
     ready = next(i for i, each in enumerate(events) if i > restarted and each["event"] == "ready")
     assert "flow_mod_sent" not in [each["event"] for each in events[restarted:ready]], "a restart changes no rule"

@@ -28,7 +28,7 @@ class Limits:
     late_ms: float
 
 
-LIMITS = {"virtual": Limits(0.2, 0.2), "real": Limits(5.0, 5.0)}
+LIMITS = {"virtual": Limits(0.001, 0.001), "real": Limits(5.0, 5.0)}
 
 
 def problems(run: RunDirectory) -> list[str]:

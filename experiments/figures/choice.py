@@ -10,7 +10,7 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
     build,
@@ -27,7 +27,6 @@ from dmmlab.experiments.scenario import CORE, Scenario
 _BACKHAULS_MS = (2, 5, 8, 12, 16, 24, 40)  # of the new router
 _BETWEEN_MS = (2, 8, 32)  # first to new router
 _EACH = 30
-_BAND_MS = 0.2
 _SEED = 13
 POLICIES = ("latest", "anchor", "cached", "lowest RTT", "race")
 _SELECTS = {"latest": "latest", "lowest RTT": "lowest-rtt", "race": "race"}  # those that ask the server, by its key
@@ -122,7 +121,7 @@ def _row(run: Seen, node: str, routers: Sequence[str], policy: str, found: list[
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
-    found, allowed = [], _BAND_MS + more_ms
+    found, allowed = [], EXACT_MS + more_ms
     for row in rows:
         point = f"{row['policy']}, backhaul {row['backhaul_ms']:g} ms, between {row['between_ms']:g} ms"
         for column, low, high in (("setup", "low_ms", "high_ms"), ("rtt", "rtt_ms", "rtt_ms")):
@@ -139,7 +138,7 @@ def _winner(rows: list[Row], between_ms: float, backhaul_ms: float) -> str:
     """By which policy of one address the round trip is lowest there; `equal` if the latest is as good as that."""
     here = (row for row in rows if (row["between_ms"], row["backhaul_ms"]) == (between_ms, backhaul_ms))
     rtts = {row["policy"]: row["rtt_ms"] for row in here}
-    if abs(rtts["latest"] - min(rtts["anchor"], rtts["cached"])) < _BAND_MS:
+    if abs(rtts["latest"] - min(rtts["anchor"], rtts["cached"])) < EXACT_MS:
         return "equal"
     return min(("latest", "cached", "anchor"), key=lambda policy: float(rtts[policy]))
 
@@ -222,5 +221,5 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim=f"every policy is within {_BAND_MS} ms of the closed form; no address is the best everywhere",
+    claim=f"every policy is within {EXACT_MS} ms of the closed form; no address is the best everywhere",
 )

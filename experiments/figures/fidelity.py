@@ -10,7 +10,7 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import REAL_MS, About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, REAL_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, RADIO, Scenario
@@ -20,7 +20,6 @@ _RADIO_MS = (0.5, 2, 20)
 _LOSS = (1, 2, 5, 10, 20, 30)
 _PROBES = 30
 _LOSS_PROBES = 1000
-_BAND_MS = 0.05
 _SEED = 14
 
 
@@ -127,7 +126,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
     for row in rows:
         if row["panel"] == "delay":
             off = (row["low"] - row["configured"], row["high"] - row["configured"])
-            if off[0] < -more_ms or off[1] > _BAND_MS + more_ms:
+            if max(-off[0], off[1]) > EXACT_MS + more_ms:
                 found.append(
                     f"{row['path']} path of {row['configured']:g} ms: off by {off[0]:+.4f} to {off[1]:+.4f} ms"
                 )
@@ -184,6 +183,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim=f"each path's median round trip lies 0 to {_BAND_MS} ms above the configured one; loss within its interval",
+    claim=f"each path's median round trip lies within {EXACT_MS} ms of the configured one; loss within its interval",
     real=lambda row: REAL_MS if row["panel"] == "delay" else 0.0,
 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, links, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, DDNS, METHODS, RESOLVER, SERVER, Scenario
@@ -18,7 +18,6 @@ _EACH, _SEEDS = 25, 4  # sessions by each method in a run; runs at each loss
 _CYCLE_S = 6.0
 _SEED = 11
 _SIGNALLING = (SERVER, RESOLVER, DDNS)
-_BAND_MS = 0.2
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -81,7 +80,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
             found.append(f"{point}: {row['no_outcome']} sessions without an outcome")
         if (row["loss"] == 0 or row["method"] == "fixed") and row["success"] < 1:
             found.append(f"{point}: {row['success']:.2f} succeed, though nothing that they need is lost")
-        if row["loss"] == 0 and not abs((row["setup_ms"] or 0) - (row["expected_ms"] or 0)) <= _BAND_MS + more_ms:
+        if row["loss"] == 0 and not abs((row["setup_ms"] or 0) - (row["expected_ms"] or 0)) <= EXACT_MS + more_ms:
             found.append(f"{point}: {row['setup_ms']} ms, {row['expected_ms']} by the closed form")
     for method in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == method]

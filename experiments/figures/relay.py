@@ -9,7 +9,7 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import captured, stats
 from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, session
 from dmmlab.experiments.layout import network_plan
 from dmmlab.experiments.rundir import RunDirectory
@@ -107,7 +107,7 @@ def _row(run: Seen, found: list[SeenSession], carried: list[tuple[float, int, bo
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
     """The delay that an idle server adds has a closed form; queueing comes on top, and grows."""
-    found, allowed = [], 0.2 + more_ms
+    found, allowed = [], EXACT_MS + more_ms
     central = [row for row in rows if row["method"] == "central"]
     for row in rows:
         if row["sessions"] == 1 and abs(row["added_ms"] - row["expected_added_ms"]) > allowed:
@@ -178,5 +178,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim="the load is that of the closed form within 5 %; one session's added delay within 0.2 ms; P2P adds none",
+    claim="the load is that of the closed form within 5 %; one session's added delay within "
+    f"{EXACT_MS:g} ms; P2P adds none",
 )

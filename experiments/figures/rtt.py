@@ -9,13 +9,12 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import About, Drawing, FigureError, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureError, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import METHODS, SERVER, Scenario
 
 _SETTLES_S = 1.5  # after a move: redirect, registration and the relay's new leg are in place
-_BAND_MS = 0.2
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -72,7 +71,7 @@ def _expected(run: Seen, one: SeenSession, at_s: float) -> Row:
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
-    found, allowed = [], _BAND_MS + more_ms
+    found, allowed = [], EXACT_MS + more_ms
     for key in dict.fromkeys((row["opened"], row["method"]) for row in rows):
         mine = [row for row in rows if (row["opened"], row["method"]) == key and row["expected_ms"] is not None]
         lost = sum(row["rtt_ms"] is None for row in mine)
@@ -141,6 +140,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim=f"outside the {_SETTLES_S} s after a move no probe is lost and round trips are within {_BAND_MS} ms of the "
+    claim=f"outside the {_SETTLES_S} s after a move no probe is lost and round trips are within {EXACT_MS} ms of the "
     "closed form",
 )

@@ -11,7 +11,7 @@ from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.analysis.seen import Seen, SeenSession, band, seen
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, delays, links, numbered, session
 from dmmlab.experiments.rundir import RunDirectory
 from dmmlab.experiments.scenario import CORE, METHODS, RADIO, SERVER, Scenario
@@ -19,7 +19,6 @@ from dmmlab.experiments.scenario import CORE, METHODS, RADIO, SERVER, Scenario
 _SERVER_MS = (1, 5, 10, 20, 40, 80)
 _ENDS_MS = (1, 5, 10, 20, 40, 80)
 _EACH = 5  # nothing here is a matter of chance
-_BAND_MS = 0.2
 PANELS = {
     "server": "server to core",
     "cn": "correspondent to core",
@@ -132,7 +131,7 @@ def crossings(rows: list[Row], panel: str) -> list[tuple[float, float, str, str]
             if x1 not in other or x2 not in other:
                 continue
             before, after = a1 - other[x1], a2 - other[x2]
-            if before * after < 0 and min(abs(before), abs(after)) > 2 * _BAND_MS:
+            if before * after < 0 and min(abs(before), abs(after)) > 2 * EXACT_MS:
                 share = before / (before - after)
                 found.append(
                     (x1 + share * (x2 - x1), a1 + share * (a2 - a1), *((one, two) if before < 0 else (two, one)))
@@ -141,7 +140,7 @@ def crossings(rows: list[Row], panel: str) -> list[tuple[float, float, str, str]
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
-    found = band(rows, "low_ms", "high_ms", "expected_ms", _BAND_MS + more_ms, "panel method x_ms")
+    found = band(rows, "low_ms", "high_ms", "expected_ms", EXACT_MS + more_ms, "panel method x_ms")
     if not crossings(rows, "server"):
         found.append("no two methods cross as the server moves away, though P2P is faster than DDNS when it is near")
     return found
@@ -185,5 +184,5 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim=f"the 95 % interval of every point lies within {_BAND_MS} ms of the closed form, and there is a crossing",
+    claim=f"the 95 % interval of every point lies within {EXACT_MS} ms of the closed form, and there is a crossing",
 )

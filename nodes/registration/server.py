@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from dmmlab.nodes import clock
 from dmmlab.nodes.registration.bindings import (
     Backoff,
     LegOpened,
@@ -291,7 +292,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the server until SIGTERM; returns 2, with a sentence on stderr, for bad input."""
     options = _arguments(argv)
     try:
-        asyncio.run(_serve(options, read_keys(options.keys)))
+        clock.run(_serve(options, read_keys(options.keys)))
     except (OSError, ValueError, AttributeError, sqlite3.Error) as error:
         sys.stderr.write(f"registration server: {error}\n")
         return 2
