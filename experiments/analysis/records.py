@@ -214,8 +214,8 @@ def _lost(raw: Raw, sessions: list[OneSession], node: str, start_ns: int, end_ns
     those that were under way then."""
     lost = 0
     for session in sessions:
-        if session.entry.to != node or session.number not in raw.flows:
-            continue
+        if session.entry.to != node or session.number not in raw.flows or session.entry.size is not None:
+            continue  # a bulk transfer has no probes
         flow = raw.flows[session.number]
         longest_ns = max((ns - flow.sent_ns[n] for n, ns in flow.received_ns.items() if n in flow.sent_ns), default=0)
         lost += sum(

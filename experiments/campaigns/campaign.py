@@ -102,7 +102,7 @@ def program() -> str:
         for file in sorted((root / folder).rglob("*")):
             name = str(file.relative_to(root))
             drawing = any(name.startswith(f"experiments/{word}") for word in _DRAWING)
-            if file.suffix in (".py", ".config", ".sh", ".j2", ".in") and file.is_file() and not drawing:
+            if file.suffix in (".py", ".config", ".patch", ".c", ".sh", ".j2", ".in") and file.is_file() and not drawing:
                 content.update(name.encode() + b"\0" + file.read_bytes())
     return content.hexdigest()[:16]
 
