@@ -360,7 +360,8 @@ TIMER_OF_BIND = """
 set -e
 mkdir -p /run/named && cd /run/named
 printf '$TTL 1\n@ SOA ns root 1 1 1 1 1\n@ NS ns\nns A 127.0.0.1\n' >zone
-printf 'options { directory "/run/named"; listen-on { 127.0.0.1; }; listen-on-v6 { none; }; recursion no; dnssec-validation no; };\n' >conf
+printf 'options { directory "/run/named"; listen-on { 127.0.0.1; }; listen-on-v6 { none; };\\n' >conf
+printf 'recursion no; dnssec-validation no; };\n' >>conf
 printf 'zone "example.test" { type primary; file "zone"; notify no; };\n' >>conf
 named -g -c /run/named/conf 2>/run/named/log &
 sleep 3

@@ -25,6 +25,7 @@ from dmmlab.experiments.scenario import Scenario, load, sessions_of
 
 MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figures, it was made
 _FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
+_SOURCES = (".py", ".config", ".patch", ".c", ".sh", ".j2", ".in")
 _DRAWING = (
     "figures",
     "campaigns",
@@ -102,7 +103,7 @@ def program() -> str:
         for file in sorted((root / folder).rglob("*")):
             name = str(file.relative_to(root))
             drawing = any(name.startswith(f"experiments/{word}") for word in _DRAWING)
-            if file.suffix in (".py", ".config", ".patch", ".c", ".sh", ".j2", ".in") and file.is_file() and not drawing:
+            if file.suffix in _SOURCES and file.is_file() and not drawing:
                 content.update(name.encode() + b"\0" + file.read_bytes())
     return content.hexdigest()[:16]
 
