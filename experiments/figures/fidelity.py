@@ -147,7 +147,8 @@ def plot(rows: list[Row], about: About) -> Drawing:
         ends = [(row["configured"], row["off_max"] * 1e3) for row in mine]
         style.line(left, look._replace(dash="", label=f"{name}, largest"), ends, markerfacecolor="none")
     left.set_xscale("log")
-    left.set_ylim(0, 1.5e3 * max([1e-3, *(row["off_max"] for row in rows if row["panel"] == "delay")]))
+    limit = 1.5e3 * max([EXACT_MS, *(row["off_max"] for row in rows if row["panel"] == "delay")])
+    left.set_ylim(-limit, limit)
     left.set_xlabel("configured round trip (ms)")
     left.set_ylabel("measured minus configured (µs)")
     left.legend(loc="upper left")

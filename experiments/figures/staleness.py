@@ -49,7 +49,7 @@ def _roaming(load: Load, residence_s: float, redirect: bool) -> Scenario:
     sessions: list[Item] = []
     for number, (method, gap_s) in enumerate(_GAP_S.items()):
         times = poisson(_SEED * 1000 + round(residence_s) * 10 + number, gap_s, 5, _DURATION_S - 15)
-        # Not in the middle of a move: there it is decided by microseconds what becomes of a session.
+        # Not in the middle of a move: there is no address to be found then, fresh or stale.
         times_s = [at_s for at_s in times if _MOVE_S < at_s % residence_s < residence_s - _MOVE_S]
         sessions += [session(f"{method[0]}{turn}", at_s, method=method) for turn, at_s in enumerate(times_s)]
     return build(
