@@ -188,6 +188,7 @@ def shell_scripts() -> list[Path]:
     return [
         *PROJECT.glob("guest/*.sh"),
         *PROJECT.glob("tests/vm/*.sh"),
+        *PROJECT.glob("tests/exact/*.sh"),
         PROJECT / "tests/native.sh",
         PROJECT / ".ci/run",
     ]
@@ -196,7 +197,9 @@ def shell_scripts() -> list[Path]:
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("script", shell_scripts(), ids=lambda script: script.name)
 def test_shell_scripts_are_clean(script: Path) -> None:
-    checked = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True)
+    checked = subprocess.run(
+        ["shellcheck", "--external-sources", str(script)], capture_output=True, text=True, cwd=PROJECT
+    )
     assert checked.returncode == 0, checked.stdout
 
 
