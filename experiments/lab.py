@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,6 +51,7 @@ _LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which f
 _LOSSY_LEAD_S = (
     30.0  # where links lose: a correspondent finds its server and tries for 10 s to register before the start
 )
+_ADDRESS_IN_MEMORY = re.compile(rb"client @0x[0-9a-f]+ ")  # as BIND logs a client: it tells of the machine, not the run
 _EXACT_CLOCK = Path("/sys/kernel/exact_clock")  # of the guest's kernel: whether a task's work has moved virtual time
 _GRACE_S = 1.0 + capture.LATENCY_S  # after the scenario's end, for what is still under way and not yet written
 
@@ -154,6 +156,9 @@ class Lab:
         self._daemons.clear()
         for file in self.run.log.iterdir():  # some daemons keep theirs to themselves; the run is its user's
             file.chmod(0o644)
+        log = self.run.log / f"{DDNS}.log"
+        if log.is_file():
+            log.write_bytes(_ADDRESS_IN_MEMORY.sub(b"client ", log.read_bytes()))
 
     # -- the parts of a run -------------------------------------------------------------------------------------
     def start_controller(self) -> None:
