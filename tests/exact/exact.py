@@ -44,16 +44,17 @@ def carry_out(source: str, out: Path, environment: dict[str, str]) -> RunDirecto
 
 
 def compare(folders: Sequence[Path]) -> int:
-    """Says how many files of each folder of runs differ from the first's; the number of those that do."""
+    """Says how many files of each folder's runs differ from those of the same runs in the first, and returns how many.
+
+    A folder without runs is wrong, too.
+    """
     first, wrong = folders[0], 0
     for other in folders[1:]:
         count, bad = 0, list[str]()
-        for reference in sorted(first.iterdir()):
-            count += len(RunDirectory(reference).records())
-            bad += [
-                f"{reference.name}/{name}"
-                for name in differing(RunDirectory(other / reference.name), RunDirectory(reference))
-            ]
+        for mine in sorted(path.parent for path in other.glob("*/run.json")):
+            reference = RunDirectory(first / mine.name)
+            count += len(reference.records())
+            bad += [f"{mine.name}/{name}" for name in differing(RunDirectory(mine), reference)]
         say(f"{other} against {first}: {count} files compared, {len(bad)} differ")
         for name in bad:
             say(f"  {name}")

@@ -17,7 +17,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PROJECT=$(cd "$HERE/../.." && pwd)
 PYTHON=${DMMLAB_VENV:-$PROJECT/.venv}/bin/python
-CPUS=(Nehalem Haswell)
+CPUS=(SandyBridge Haswell) # without AVX2, and with it; older ones have no seccomp mode of User-mode Linux
 OUT=${1:?where to}
 shift
 parts=("$@")
@@ -65,7 +65,7 @@ user() {
 machines() {
     local cpu
     for cpu in "${CPUS[@]}"; do
-        "$PROJECT/tests/vm/exact.sh" "$OUT/machines" "$cpu" two-mr "$HERE"/*.yaml
+        "$PROJECT/tests/vm/exact.sh" "$OUT/machines" "$cpu" "$HERE"/*.yaml
     done
 }
 
@@ -87,9 +87,7 @@ for made in "$OUT"/{twice,busy,masked,user} "$OUT"/machines/*; do
     [ ! -d "$made" ] || exact compare "$OUT/first" "$made" || status=1
 done
 if [ -d "$OUT/leak" ]; then
-    mkdir "$OUT/first-of-leak"
-    cp -r "$OUT/first/two-mr" "$OUT/first-of-leak/"
-    if exact compare "$OUT/first-of-leak" "$OUT/leak" >"$OUT/leak.log"; then
+    if exact compare "$OUT/first" "$OUT/leak" >"$OUT/leak.log"; then
         say 'THE DELIBERATE LEAK WAS NOT FOUND'
         status=1
     else
