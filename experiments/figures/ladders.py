@@ -201,7 +201,7 @@ class Teller:
         return []
 
     def _session(self, session: OneSession) -> Section:
-        """The session's messages up to the first answer of its user plane."""
+        """The session's messages before the first answer of its user plane: what is said on its arrival follows it."""
         said = self._said
         section = Section(
             f"{session.entry.from_} opens {session.name} with {session.entry.to}, at {session.at_s:g} s",
@@ -209,8 +209,8 @@ class Teller:
             said.start_ns + round(session.at_s * 1e9),
         )
         user = self._user_plane(session)
-        end_ns = max((step.arrived_ns or step.departed_ns for step in user), default=section.origin_ns)
-        control = self._steps(m for m in self._by_cause[session.name] if m.time_ns <= end_ns)
+        end_ns = max((step.arrived_ns or step.departed_ns for step in user), default=section.origin_ns + 1)
+        control = self._steps(m for m in self._by_cause[session.name] if m.time_ns < end_ns)
         section.steps += sorted([*control, *user], key=lambda step: step.departed_ns)
         return section
 
