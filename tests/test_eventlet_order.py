@@ -11,6 +11,7 @@ import pytest
 
 from dmmlab.controllers.eventlet_order import InOrder, put_in_order
 
+os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # or it takes dnspython's modules for all other tests
 eventlet: Any = pytest.importorskip("eventlet")
 
 

@@ -69,7 +69,7 @@ def test_a_perfect_run_is_valid_and_one_with_wrong_paths_is_not(tmp_path: Path) 
     assert [sentence.split(" are ")[0] for sentence in found] == [
         f"paths at the {part} of the run" for part in ("start", "middle", "end")
     ]
-    assert "+1.000 ms off what is configured; 0.2 ms are allowed" in found[0]
+    assert "+1.000 ms off what is configured; 0.001 ms are allowed" in found[0]
 
 
 def test_probes_that_leave_late_make_a_run_invalid(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ provision() {
         bash /vagrant/guest/provision.sh --skip-venv
         systemctl mask named unbound openvswitch-switch
         export HOME=/home/vagrant DMMLAB_VENV=/home/vagrant/.venvs/dmmlab
-        exec setpriv --reuid=1000 --regid=1000 --clear-groups bash /vagrant/guest/provision.sh --skip-apt --no-dev --locked
+        as_user() { setpriv --reuid=1000 --regid=1000 --clear-groups "$@"; }
+        as_user bash /vagrant/guest/provision.sh --skip-apt --no-dev --locked
+        as_user "$DMMLAB_VENV/bin/python" -c "import matplotlib.font_manager" # it looks for all fonts, once
     ' >&2
     rm -rf "$root/usr/sbin/policy-rc.d" "$project" "$root"/var/cache/apt/archives/*.deb
     assimilate "$root"
@@ -131,6 +133,10 @@ if [ "${1:-}" = --provisioned ]; then
 fi
 key=$(cat "${made_from[@]}" <(sources) <(pip_configuration) <([ "$kind" = "$SUITE" ] || versions) | sha256sum | cut -c1-12)
 folder=$CACHE/$kind-$key
+mkdir -p "$CACHE"
+exec 9>"$CACHE/.lock"
+flock 9 # of two that want a disk at a time the second waits
+find "$CACHE" -mindepth 2 -maxdepth 2 -name complete -mtime +14 -printf '%h\0' | xargs -0 -r rm -r # not used for two weeks
 if ! [ -e "$folder/complete" ]; then
     for program in debootstrap mke2fs; do
         command -v "$program" >/dev/null || { say "$program is missing: apt-get install debootstrap e2fsprogs"; exit 2; }
@@ -138,7 +144,6 @@ if ! [ -e "$folder/complete" ]; then
     [ "$(id -u)" = 0 ] || { say 'debootstrap needs root'; exit 2; }
     say "making a Debian $kind disk in $folder, once"
     began=$SECONDS
-    for old in "$CACHE/$kind"-????????????; do [ ! -e "$old/complete" ] || rm -r "$old"; done
     rm -rf "$folder"
     mkdir -p "$folder"
     fill "$folder/root" "$mirror"
@@ -147,7 +152,7 @@ if ! [ -e "$folder/complete" ]; then
     truncate -s "${DISK_GB}G" "$folder/disk.raw"
     mke2fs -q -t ext4 -d "$folder/root" "$folder/disk.raw"
     rm -rf "$folder/root"
-    touch "$folder/complete"
     say "made in $((SECONDS - began)) s"
 fi
+touch "$folder/complete"
 printf '%s\n' "$folder"
