@@ -268,6 +268,7 @@ def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = Non
         "KBUILD_BUILD_USER": "dmmlab",
         "KBUILD_BUILD_HOST": "dmmlab",
         "KBUILD_BUILD_TIMESTAMP": "2024-01-01",
+        "KBUILD_BUILD_VERSION": "1",  # uname goes into the kernel's random numbers
     }
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "CROSS_COMPILE"):  # ours may be a `make` verb, too
         environment.pop(name, None)
