@@ -14,7 +14,7 @@ export DMMLAB_VENV := $(VENV)
 DMMLAB := $(VENV)/bin/dmmlab
 PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
-FOLDERS := topologies controllers nodes experiments guest
+FOLDERS := machine topologies controllers nodes guest experiments
 
 .PHONY: run test lint types figures exact bench clean setup setup-tests kernel vm-test
 
@@ -50,10 +50,10 @@ bench: setup
 	$(PYTHON) benchmarks/registration_vs_bind.py
 
 setup:
-	@guest/provision.sh
+	@machine/provision.sh
 
 setup-tests:
-	@guest/provision.sh --tests
+	@machine/provision.sh --tests
 
 kernel: setup
 	@$(DMMLAB) guest build

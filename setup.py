@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
+FOLDERS = ("machine", "topologies", "controllers", "nodes", "guest", "experiments")
 FOUND = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
 
 setup(
@@ -10,7 +10,9 @@ setup(
     package_dir={f"dmmlab.{folder}": folder for folder in FOLDERS},
     package_data={
         "dmmlab.guest": ["*.config", "*.sh", "*.c", "*.patch"],
-        "dmmlab.experiments": ["scenarios/*.yaml", "templates/*"],
-        "dmmlab.nodes": ["templates/*"],
+        "dmmlab.machine": ["*.sh"],
+        "dmmlab.nodes.daemons": ["templates/*"],
+        "dmmlab.experiments.scenario": ["shipped/*.yaml"],
+        "dmmlab.experiments.report": ["templates/*"],
     },
 )

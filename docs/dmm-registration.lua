@@ -4,7 +4,7 @@
 --   tshark    -X lua_script:docs/dmm-registration.lua -r SERVER.pcap -Y 'dmmreg.type == 5' -V
 --
 -- or copy it into the folder that Help > About > Folders calls "Personal Lua Plugins". Filters begin with "dmmreg.".
--- The tables below say what nodes/registration/wire.py says; tests/test_dissector.py compares them.
+-- The tables below say what nodes/registration/wire.py says; tests/nodes/registration/test_dissector.py compares them.
 
 local PORT, VERSION, SMALLEST, LARGEST, SIGNATURE = 48620, 1, 28, 1200, 16
 

@@ -108,6 +108,12 @@ def read_build(directory: Path) -> dict[str, Any] | None:
     return build if isinstance(build, dict) else None
 
 
+def origin(kernel: GuestKernel) -> dict[str, object]:
+    """What ``kernel`` was made from: its source, the configuration, the patch that makes its clock exact, compiler."""
+    build = read_build(kernel.path.parent) or {}
+    return {name: build.get(name) for name in ("source", "config_sha256", "patch_sha256", "compiler")}
+
+
 def cached_kernels() -> Iterator[GuestKernel]:
     """Kernels in the cache that fit the shipped configuration and passed the self-test, newest first."""
     suffix = f"-{recipe_hash()[:12]}"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dmmlab.guest import apt, doctor, selftest
+from dmmlab.guest import apt, selftest
 from dmmlab.guest.cache import (
     GuestKernel,
     cached_kernels,
@@ -36,8 +36,9 @@ from dmmlab.guest.cache import (
     version_key,
 )
 from dmmlab.guest.errors import GuestError, KernelRejectedError
-from dmmlab.guest.launch import die_with_parent
 from dmmlab.guest.progress import Reporter, Silent
+from dmmlab.machine import checks
+from dmmlab.machine.processes import die_with_parent
 
 # 6.16 brought UML's seccomp mode; with ptrace a fork in the guest costs eight times as much.
 MINIMUM_VERSION = "6.16"
@@ -74,10 +75,10 @@ def build(source: Path | None = None, *, force: bool = False, report: Reporter |
 
 
 def _check_means() -> None:
-    lacking = [check for check in (*doctor.programs(doctor.BUILD_PROGRAMS), *doctor.headers()) if not check.ok]
+    lacking = [check for check in (*checks.programs(checks.BUILD_PROGRAMS), *checks.headers()) if not check.ok]
     if lacking:
         names = ", ".join(check.name for check in lacking)
-        raise GuestError(f"building the guest kernel needs {names}: {doctor.install_command(lacking)}")
+        raise GuestError(f"building the guest kernel needs {names}: {checks.install_command(lacking)}")
     free = shutil.disk_usage(kernels_root()).free
     if free < SCRATCH_BYTES:
         raise GuestError(

@@ -11,7 +11,6 @@ guest's virtual clock does not see it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import re
@@ -27,17 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dmmlab.guest import processors
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.job import UMID, Job, command_line, kernel_environment, write_job
 from dmmlab.guest.mconsole import request
+from dmmlab.machine import processors
+from dmmlab.machine.processes import die_with_parent
 
 TIMED_OUT = 124  # as timeout(1)
 POLL_S = 0.02
-PR_SET_PDEATHSIG = 1
 JOB_PREFIX = "dmmlab-guest-"
-LIBC = ctypes.CDLL(None)  # loaded here: nothing may be imported between fork and exec
 Sink = IO[bytes] | Callable[[bytes], Any]
 
 
@@ -144,11 +142,6 @@ def memory_directory(memory_mb: int) -> str:
         if os.access("/dev/shm", os.W_OK) and room.f_bavail * room.f_frsize > (memory_mb + 64) << 20:
             return "/dev/shm"
     return tempfile.gettempdir()
-
-
-def die_with_parent() -> None:
-    """For `preexec_fn`: the child is killed when the thread that started it ends."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager

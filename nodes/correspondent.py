@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dmmlab.nodes import clock
 from dmmlab.nodes.events import EventLog
-from dmmlab.nodes.methods import Found, Method, methods_for
+from dmmlab.nodes.methods.lookups import Found, Method, methods_for
 from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
 from dmmlab.nodes.probe import Probe
 from dmmlab.nodes.registration.accounts import client_for

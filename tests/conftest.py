@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dmmlab.experiments.run import Progress, run_scenario
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import load
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner.run import Progress, run_scenario
+from dmmlab.experiments.scenario.model import load
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import GuestError
 

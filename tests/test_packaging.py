@@ -16,7 +16,7 @@ import pytest
 from dmmlab.guest.cache import GuestKernel
 
 PROJECT = Path(__file__).parent.parent
-FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
+FOLDERS = ("machine", "topologies", "controllers", "nodes", "guest", "experiments")
 SCENARIO = """
 extends: two-mr
 movement: [{at: 0s, node: MN1, to: MR1}]
@@ -66,7 +66,7 @@ def test_every_file_that_a_program_reads_is_in_the_wheel(wheel: Path) -> None:
 
 
 def test_the_wheel_runs_from_another_environment(elsewhere: Path) -> None:
-    where = "import dmmlab.experiments.cli as it; print(it.__file__)"
+    where = "import dmmlab.experiments.cli.main as it; print(it.__file__)"
     assert str(elsewhere) in ran(elsewhere / "venv/bin/python", "-c", where, cwd=elsewhere)
     assert "two-mr" in ran(elsewhere / "venv/bin/dmmlab", "list", cwd=elsewhere)
     assert "P1" in ran(elsewhere / "venv/bin/dmmlab", "check", "two-mr", cwd=elsewhere)

@@ -1,7 +1,7 @@
 """A live network from a plan, by Mininet: namespaces, veth links, Open vSwitch; then addresses, routes and wires.
 
 Nodes are Mininet nodes under the plan's names. The switches live in the namespace that the caller runs in, which a
-run makes for itself (`dmmlab.experiments.isolation`), so nothing here can collide with what else the machine does.
+run makes for itself (`dmmlab.machine.isolation`), so nothing here can collide with what else the machine does.
 """
 
 from __future__ import annotations

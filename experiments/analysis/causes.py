@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from dmmlab.experiments.analysis import captured, messages
+from dmmlab.experiments.analysis import messages
 from dmmlab.experiments.analysis.messages import Arp, Dhcp, Dns, Message
 from dmmlab.experiments.analysis.openflow import OpenFlow
-from dmmlab.experiments.layout import network_plan, node_id
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CONTROLLER, RESOLVER, Movement, OneSession, Scenario, parse, sessions_of
+from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner.layout import network_plan, node_id
+from dmmlab.experiments.scenario.model import CONTROLLER, RESOLVER, Movement, OneSession, Scenario, parse, sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT
 from dmmlab.nodes.registration import wire
 from dmmlab.nodes.registration.wire import MessageType
@@ -367,7 +368,7 @@ class OpenFlowRule:
     def _copied(self, said: OpenFlow, time_ns: int) -> str | None:
         """The cause of the DHCP message that a packet-in copies; None if it copies something else."""
         self._leased = None
-        frame = captured.parse(said.frame, time_ns)
+        frame = pcap.parse(said.frame, time_ns)
         message = next(iter(self._reader.messages(iter([frame]))), None) if frame is not None else None
         if message is None or not isinstance(message.detail, Dhcp):
             return None

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 import dns.rcode
 import dns.rdatatype
 
-from dmmlab.experiments.analysis import captured, openflow
-from dmmlab.experiments.analysis.captured import Cutter, Frame, Stream
+from dmmlab.experiments.analysis import openflow
 from dmmlab.experiments.analysis.openflow import OpenFlow
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import SERVER
+from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.pcap import Cutter, Frame, Stream
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import SERVER
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan
 
@@ -111,8 +112,8 @@ def read(run: RunDirectory, plan: NetworkPlan) -> list[Message]:
     hosts = (*(host.name for host in plan.hosts), *(node.name for node in plan.mobile_nodes))
     found: list[Message] = []
     for host in hosts:
-        found += Reader(host, plan).messages(captured.read(run.pcap(host)))
-    found += _control_channel(captured.read(run.pcap(CONTROLLER)), plan)
+        found += Reader(host, plan).messages(pcap.read(run.pcap(host)))
+    found += _control_channel(pcap.read(run.pcap(CONTROLLER)), plan)
     return sorted(found, key=lambda message: message.time_ns)
 
 
@@ -129,7 +130,7 @@ class Reader:
         for frame in frames:
             if not frame.protocol:
                 yield self._arp(frame)
-            elif frame.protocol == captured.TCP:
+            elif frame.protocol == pcap.TCP:
                 yield from self._segment(frame)
             elif wire.PORT in frame.ports:
                 yield from self._registration(frame, frame.time_ns, frame.payload, frame.length)
@@ -156,9 +157,9 @@ class Reader:
         kind = _dhcp_type(data)
         if not kind:
             return
-        mac = captured.mac_text(data[28:34])
+        mac = pcap.mac_text(data[28:34])
         address = next((data[at : at + 4] for at in (16, 12) if any(data[at : at + 4])), b"")
-        detail = Dhcp(int.from_bytes(data[4:8], "big"), mac, captured.address_text(address) if address else "")
+        detail = Dhcp(int.from_bytes(data[4:8], "big"), mac, pcap.address_text(address) if address else "")
         message = self._message(frame, frame.time_ns, "dhcp", kind, frame.length, detail)
         if data[0] == 1:
             yield replace(message, source=self._names.of(mac))
@@ -196,7 +197,7 @@ class Reader:
     def _segment(self, frame: Frame) -> Iterator[Message]:
         """Messages that this segment completes; of a relayed session's leg, the one that each end begins with."""
         key: _Connection = (frame.source, frame.destination, *frame.ports)
-        if frame.flags & captured.SYN:
+        if frame.flags & pcap.SYN:
             self._streams.pop(key, None)
             self._begun.discard(key)
         is_dns, is_control = DNS_PORT in frame.ports, wire.PORT in frame.ports
@@ -262,9 +263,9 @@ def _control_channel(frames: Iterator[Frame], plan: NetworkPlan) -> list[Message
     names: dict[int, str] = {}
     found: list[tuple[int, Message]] = []
     for frame in frames:
-        if frame.protocol != captured.TCP or openflow.PORT not in frame.ports:
+        if frame.protocol != pcap.TCP or openflow.PORT not in frame.ports:
             continue
-        if frame.flags & captured.SYN or frame.ports not in streams:
+        if frame.flags & pcap.SYN or frame.ports not in streams:
             streams[frame.ports] = Stream(), Cutter(openflow.HEADER.size, openflow.length_of)
         stream, cutter = streams[frame.ports]
         inwards = frame.destination_port == openflow.PORT

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dmmlab.experiments.analysis.captured import address_text, mac_text
+from dmmlab.experiments.records.pcap import address_text, mac_text
 
 PORT = 6653
 HEADER = struct.Struct("!BBHI")  # version, type, length, transaction

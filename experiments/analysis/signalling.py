@@ -43,7 +43,7 @@ from dmmlab.experiments.analysis.causes import (
     UpdateRule,
 )
 from dmmlab.experiments.analysis.messages import Message
-from dmmlab.experiments.rundir import RunDirectory
+from dmmlab.experiments.records.rundir import RunDirectory
 
 
 def rows(run: RunDirectory) -> list[dict[str, object]]:

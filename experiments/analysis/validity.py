@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CORE, RADIO
+from dmmlab.experiments.oracle import delays, moves
+from dmmlab.experiments.records.recording import Seen, SeenSession
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import CORE, RADIO
 
 _PARTS = ("start", "middle", "end")
 _LEAST_PROBES = 5  # in a part, for a judgement of it
@@ -93,9 +93,9 @@ def _plain(run: Seen, one: SeenSession) -> bool:
 def _expected_ms(run: Seen, one: SeenSession, at_s: float) -> float | None:
     """The configured round trip at a time; None around a move."""
     scenario, node = run.scenario, one.one.entry.to
-    moves = scenario.moves_of(node)[1:]
-    if any(move.at - _SETTLES_S < at_s < move.at + move.gap + _SETTLES_S for move in moves):
+    later = scenario.moves_of(node)[1:]
+    if any(move.at - _SETTLES_S < at_s < move.at + move.gap + _SETTLES_S for move in later):
         return None
-    at_router = oracle.serving(scenario, node, at_s)
-    way = oracle.host_to_mn_s(scenario, one.one.entry.from_, node, one.row["anchor"], at_router) if at_router else None
+    at_router = moves.serving(scenario, node, at_s)
+    way = delays.host_to_mn_s(scenario, one.one.entry.from_, node, one.row["anchor"], at_router) if at_router else None
     return None if way is None else 2e3 * way

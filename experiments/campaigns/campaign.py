@@ -16,26 +16,25 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dmmlab.experiments import isolation
 from dmmlab.experiments.figures import FIGURES, FigureKind, digest, digest_of
 from dmmlab.experiments.figures.base import Load
-from dmmlab.experiments.run import Clock, Progress, Runtime, run_scenario
-from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError, write_json
-from dmmlab.experiments.scenario import Scenario, load, sessions_of
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, write_json
+from dmmlab.experiments.runner.run import Clock, Progress, Runtime, run_scenario
+from dmmlab.experiments.scenario.model import Scenario, load, sessions_of
+from dmmlab.machine import processes, sources
 
 MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figures, it was made
-_FOLDERS = ("topologies", "controllers", "nodes", "experiments", "guest")
 _SOURCES = (".py", ".config", ".patch", ".c", ".sh", ".j2", ".in")
 _DRAWING = (
     "figures",
     "campaigns",
-    "scenarios",
+    "ladders",
+    "scenario/shipped",
     "analysis/stats.py",
-    "analysis/frames.py",
-    "analysis/seen.py",
+    "records/frames.py",
+    "records/recording.py",
     "report",
     "cli",
-    "console",
 )
 
 
@@ -98,8 +97,8 @@ def plan(kinds: Iterable[FigureKind] = tuple(FIGURES.values()), loader: Load = l
 @cache
 def program() -> str:
     """A digest of the sources that records follow from; what only draws is left out."""
-    root, content = Path(__file__).resolve().parent.parent.parent, hashlib.sha256()
-    for folder in _FOLDERS:
+    root, content = sources.ROOT, hashlib.sha256()
+    for folder in sources.FOLDERS:
         for file in sorted((root / folder).rglob("*")):
             name = str(file.relative_to(root))
             drawing = any(name.startswith(f"experiments/{word}") for word in _DRAWING)
@@ -158,7 +157,7 @@ def carry_out(
 
 def _begin() -> None:
     """In each process of the pool: it ends with the one that started it, and its guest with it."""
-    isolation.die_with_parent()
+    processes.die_with_parent()
 
 
 def _one(planned: Planned, folder: Path, runtime: Runtime, clock: Clock) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import FIGURES, FigureKind, read
-from dmmlab.experiments.rundir import RunDirectory, read_csv
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv
 
 _KEYS = {  # of a run's tables: what names a row
     "sessions.csv": ("session",),

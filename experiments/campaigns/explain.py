@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmmlab.experiments import clockwatch, oracle
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession
-from dmmlab.experiments.clockwatch import CONTROL
 from dmmlab.experiments.figures import handover
-from dmmlab.experiments.rundir import RunDirectory, RunDirectoryError
-from dmmlab.experiments.scenario import CORE, DDNS, METHODS, RESOLVER, SERVER
+from dmmlab.experiments.oracle import delays
+from dmmlab.experiments.records.recording import Seen, SeenSession
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.runner import clockwatch
+from dmmlab.experiments.runner.clockwatch import CONTROL
+from dmmlab.experiments.scenario.model import CORE, DDNS, METHODS, RESOLVER, SERVER
 
 REDIRECT = ("redirect", "OpenFlow")
 
@@ -139,7 +140,7 @@ def _along(run: Seen, one: SeenSession, excess: dict[str, float]) -> float | Non
     elif method == "ddns":
         lookup = ((cn, RESOLVER),)
         expected = run.oracle.of(one.one)
-        if expected is not None and expected.lookup_s > 2 * oracle.hosts_s(run.scenario, cn, RESOLVER) + 1e-9:
+        if expected is not None and expected.lookup_s > 2 * delays.hosts_s(run.scenario, cn, RESOLVER) + 1e-9:
             lookup = (*lookup, (RESOLVER, DDNS))
     connect = asked if method == "central" else ((cn, node),)
     trips = (*lookup, *connect * (1 if one.one.transport == "udp" else 2))

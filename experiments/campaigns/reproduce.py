@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dmmlab.experiments import environment
 from dmmlab.experiments.campaigns import campaign, compare
 from dmmlab.experiments.campaigns.campaign import Planned, Result, Step
 from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, write
 from dmmlab.experiments.figures.base import REAL_MS, Load
-from dmmlab.experiments.run import Clock, Runtime
-from dmmlab.experiments.rundir import RunDirectory, write_json
-from dmmlab.experiments.scenario import Scenario, load
+from dmmlab.experiments.records.rundir import RunDirectory, write_json
+from dmmlab.experiments.runner.run import Clock, Runtime
+from dmmlab.experiments.scenario.model import Scenario, load
+from dmmlab.machine import environment
 
 REFERENCE = Path(__file__).resolve().parent.parent.parent / "results" / "reference"
 MANIFEST = "manifest.json"

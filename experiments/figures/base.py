@@ -20,10 +20,10 @@ from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
-from dmmlab.experiments import clockwatch
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.rundir import RunDirectory, read_csv, write_csv
-from dmmlab.experiments.scenario import Scenario, ScenarioError, load, parse
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
+from dmmlab.experiments.runner import clockwatch
+from dmmlab.experiments.scenario.model import Scenario, ScenarioError, load, parse
 
 Row = dict[str, Any]
 Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced

@@ -6,23 +6,23 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
     build,
-    delays,
+    link_delays,
     links,
     nodes_like_first,
     numbered,
     routers_like_first,
     session,
 )
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CORE, Scenario
+from dmmlab.experiments.oracle import delays
+from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import CORE, Scenario
 
 _BACKHAULS_MS = (2, 5, 8, 12, 16, 24, 40)  # of the new router
 _BETWEEN_MS = (2, 8, 32)  # first to new router
@@ -45,8 +45,8 @@ def _geometry(load: Load, between_ms: float) -> Scenario:
     base = load("two-mr", {})
     routers, nodes = numbered("MR", len(_BACKHAULS_MS) + 2), numbered("MN", len(_BACKHAULS_MS))
     changes = routers_like_first(base, routers[1:2]) | nodes_like_first(base, nodes)
-    changes |= delays({(router, CORE): d for router, d in zip(routers[2:], _BACKHAULS_MS, strict=True)})
-    changes |= delays({("MR2", router): between_ms / 2 for router in (routers[0], *routers[2:])})
+    changes |= link_delays({(router, CORE): d for router, d in zip(routers[2:], _BACKHAULS_MS, strict=True)})
+    changes |= link_delays({("MR2", router): between_ms / 2 for router in (routers[0], *routers[2:])})
     movement: list[Item] = []
     sessions: list[Item] = []
     for place, (node, router) in enumerate(zip(nodes, routers[2:], strict=True)):
@@ -101,8 +101,8 @@ def _row(run: Seen, node: str, routers: Sequence[str], policy: str, found: list[
     summary = stats.summary([one.ms("setup_ms") or 0.0 for one in found])
     rtt_ms = stats.median([one.ms("connect_ms") or 0.0 for one in found])  # of one request and its answer over UDP
     cn, new = run.scenario.sessions[0].from_, routers[-1]
-    ways = [2e3 * (oracle.host_to_mn_s(run.scenario, cn, node, anchor, new) or 0.0) for anchor in routers]
-    lookup = 2e3 * oracle.hosts_s(run.scenario, cn, "SERVER")
+    ways = [2e3 * (delays.host_to_mn_s(run.scenario, cn, node, anchor, new) or 0.0) for anchor in routers]
+    lookup = 2e3 * delays.hosts_s(run.scenario, cn, "SERVER")
     due = {
         "latest": (lookup + ways[2], ways[2]),
         "anchor": (ways[0], ways[0]),
@@ -111,9 +111,9 @@ def _row(run: Seen, node: str, routers: Sequence[str], policy: str, found: list[
         "lowest RTT": (lookup + max(ways) + min(ways), min(ways)),
     }
     return {
-        "between_ms": (oracle.inter_mr_s(run.scenario, routers[0], new) or 0.0) * 1e3,
-        "backhaul_ms": oracle.to_core_s(run.scenario, new) * 1e3,
-        "old_backhaul_ms": oracle.to_core_s(run.scenario, routers[0]) * 1e3,
+        "between_ms": (delays.inter_mr_s(run.scenario, routers[0], new) or 0.0) * 1e3,
+        "backhaul_ms": delays.to_core_s(run.scenario, new) * 1e3,
+        "old_backhaul_ms": delays.to_core_s(run.scenario, routers[0]) * 1e3,
         **{"policy": policy, "n": summary.n, "setup_ms": summary.median, "low_ms": summary.low},
         **{"high_ms": summary.high, "p95_ms": summary.p95, "rtt_ms": rtt_ms},
         **{"expected_setup_ms": due[policy][0], "expected_rtt_ms": due[policy][1]},

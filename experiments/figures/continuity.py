@@ -7,8 +7,8 @@ from typing import Any
 
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.rundir import RunDirectory, read_csv
-from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv
+from dmmlab.experiments.scenario.model import Scenario
 
 _LEAD_S, _TRAIL_S = 0.3, 0.5  # of time around the move that is drawn
 

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, REAL_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CORE, RADIO, Scenario
+from dmmlab.experiments.oracle import delays
+from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
 
 _CN_MS = (0.1, 1, 3, 10, 30, 100, 250)
 _RADIO_MS = (0.5, 2, 20)
@@ -92,7 +92,7 @@ def _steady_path(run: Seen, one: SeenSession) -> tuple[str, float, float] | None
         return None
     if any(link.jitter or link.rate for link in scenario.links):
         return None
-    way = oracle.host_to_mn_s(scenario, entry.from_, entry.to, anchor, serving)
+    way = delays.host_to_mn_s(scenario, entry.from_, entry.to, anchor, serving)
     if way is None:
         return None
     ends = ((entry.from_, CORE), (anchor, CORE), (RADIO, entry.to))

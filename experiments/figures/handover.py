@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, joined, links, ms, routers_like_first, seconds, session
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CONTROLLER, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.records.recording import Seen, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
 _CONTROL_MS = (1, 5, 20, 50)  # each with jitter, and one without: there the closed form is exact
 _PLAIN_MS = 10

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, links, session
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CORE, DDNS, METHODS, RESOLVER, SERVER, Scenario
+from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import CORE, DDNS, METHODS, RESOLVER, SERVER, Scenario
 
 _LOSSES = (0, 5, 10, 15, 20, 25, 30)
 _EACH, _SEEDS = 25, 4  # sessions by each method in a run; runs at each loss

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from dmmlab.experiments import oracle
-from dmmlab.experiments.analysis import captured, stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
+from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, session
-from dmmlab.experiments.layout import network_plan
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CORE, SERVER, Scenario
+from dmmlab.experiments.oracle import delays
+from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner.layout import network_plan
+from dmmlab.experiments.scenario.model import CORE, SERVER, Scenario
 
 _STEPS = (1, 2, 4, 8, 16, 24, 32, 36)
 _STEP_S, _PAUSE_S = 10.0, 5.0
@@ -61,8 +62,8 @@ def _at_server(run: Seen) -> list[tuple[float, int, bool]]:
     origin_ns = _origin_ns(run)
     return [
         ((frame.time_ns - origin_ns) / 1e9, frame.length + 14, frame.destination == own)
-        for frame in captured.read(run.run.pcap(SERVER))
-        if frame.protocol in (captured.UDP, captured.TCP)
+        for frame in pcap.read(run.run.pcap(SERVER))
+        if frame.protocol in (pcap.UDP, pcap.TCP)
     ]
 
 
@@ -84,11 +85,11 @@ def _row(run: Seen, found: list[SeenSession], carried: list[tuple[float, int, bo
     summary = stats.summary(rtts)
     one = found[0]
     direct = (
-        oracle.host_to_mn_s(run.scenario, one.row["cn"], one.row["mn"], one.row["serving"], one.row["serving"]) or 0
+        delays.host_to_mn_s(run.scenario, one.row["cn"], one.row["mn"], one.row["serving"], one.row["serving"]) or 0
     )
-    leg = oracle.host_to_mn_s(run.scenario, SERVER, one.row["mn"], one.row["serving"], one.row["serving"]) or 0.0
+    leg = delays.host_to_mn_s(run.scenario, SERVER, one.row["mn"], one.row["serving"], one.row["serving"]) or 0.0
     central = one.one.method == "central"
-    way = oracle.hosts_s(run.scenario, one.row["cn"], SERVER) + leg if central else direct
+    way = delays.hosts_s(run.scenario, one.row["cn"], SERVER) + leg if central else direct
     link = run.scenario.link(SERVER, CORE)
     # Each packet crosses the server's link twice, there and back again: four times the time that it takes to send.
     sending_ms = 4 * _FRAME_BYTES * 8 / link.rate * 1e3 if central and link and link.rate else 0.0

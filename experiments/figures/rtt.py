@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureError, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, session
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import METHODS, SERVER, Scenario
+from dmmlab.experiments.oracle import delays, moves
+from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import METHODS, SERVER, Scenario
 
 _SETTLES_S = 1.5  # after a move: redirect, registration and the relay's new leg are in place
 
@@ -56,17 +56,17 @@ def _rows(run: Seen, one: SeenSession) -> list[Row]:
 def _expected(run: Seen, one: SeenSession, at_s: float) -> Row:
     """The closed form of the round trip at a time, None while a move is settling; and of the direct one."""
     scenario, node, cn = run.scenario, one.one.entry.to, one.one.entry.from_
-    at_router = oracle.serving(scenario, node, at_s)
+    at_router = moves.serving(scenario, node, at_s)
     settling = any(move.at <= at_s < move.at + move.gap + _SETTLES_S for move in scenario.moves_of(node)[1:])
     leaves = any(at_s < move.at <= at_s + 0.2 for move in scenario.moves_of(node)[1:])
     if at_router is None or settling or leaves:
         return {"expected_ms": None, "direct_ms": None}
-    direct = oracle.host_to_mn_s(scenario, cn, node, at_router, at_router)
+    direct = delays.host_to_mn_s(scenario, cn, node, at_router, at_router)
     if one.one.method == "central":
-        leg = oracle.host_to_mn_s(scenario, SERVER, node, at_router, at_router)
-        way = None if leg is None else leg + oracle.hosts_s(scenario, cn, SERVER)
+        leg = delays.host_to_mn_s(scenario, SERVER, node, at_router, at_router)
+        way = None if leg is None else leg + delays.hosts_s(scenario, cn, SERVER)
     else:
-        way = oracle.host_to_mn_s(scenario, cn, node, one.row["anchor"] or at_router, at_router)
+        way = delays.host_to_mn_s(scenario, cn, node, one.row["anchor"] or at_router, at_router)
     return {"expected_ms": None if way is None else 2e3 * way, "direct_ms": None if direct is None else 2e3 * direct}
 
 

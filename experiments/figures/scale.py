@@ -7,7 +7,6 @@ from itertools import combinations, pairwise
 
 from matplotlib.ticker import MultipleLocator
 
-from dmmlab.experiments.analysis.seen import Seen, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
@@ -21,8 +20,9 @@ from dmmlab.experiments.figures.sweep import (
     seconds,
     tour,
 )
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.records.recording import Seen, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import Scenario
 
 _NODES = (1, 2, 4, 8, 16)  # with four routers
 _ROUTERS = (2, 3, 4, 6, 8)  # with four nodes

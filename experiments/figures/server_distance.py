@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
-from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, band, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import Item, build, delays, links, numbered, session
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import CORE, METHODS, RADIO, SERVER, Scenario
+from dmmlab.experiments.figures.sweep import Item, build, link_delays, links, numbered, session
+from dmmlab.experiments.oracle import delays
+from dmmlab.experiments.records.recording import Seen, SeenSession, band, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import CORE, METHODS, RADIO, SERVER, Scenario
 
 _SERVER_MS = (1, 5, 10, 20, 40, 80)
 _ENDS_MS = (1, 5, 10, 20, 40, 80)
@@ -34,7 +34,7 @@ def _server(load: Load, delay_ms: float) -> Scenario:
     base = load("two-mr", {})
     keys: dict[str, Any] = {"method": list(METHODS), "repeat": _EACH, "every": "4s"}
     return build(
-        load, f"f4-server-{delay_ms:g}ms", links=links(base, delays({(SERVER, CORE): delay_ms})),
+        load, f"f4-server-{delay_ms:g}ms", links=links(base, link_delays({(SERVER, CORE): delay_ms})),
         ddns={"ttl": "1s"}, movement=[{"at": "0s", "node": "MN1", "to": "MR1"}], sessions=[session("S", 2, **keys)],
         duration="24s",
     )  # fmt: skip
@@ -44,9 +44,9 @@ def _ends(load: Load) -> Scenario:
     """Correspondents at all distances to MN1, and CN3 to mobile nodes at all distances. No two ask for the same name
     within a TTL: what one asks must not be there for the next."""
     base, cns, mns = load("two-mr", {}), numbered("CN", len(_ENDS_MS)), numbered("MN", len(_ENDS_MS))
-    changes = delays({(cn, CORE): d for cn, d in zip(cns, _ENDS_MS, strict=True)})
+    changes = link_delays({(cn, CORE): d for cn, d in zip(cns, _ENDS_MS, strict=True)})
     base_radio = base.link(RADIO, "MN1")
-    far = delays({(RADIO, mn): d for mn, d in zip(mns[1:], _ENDS_MS[1:], strict=True)})
+    far = link_delays({(RADIO, mn): d for mn, d in zip(mns[1:], _ENDS_MS[1:], strict=True)})
     changes |= far | {("CN7", CORE): {"delay": "10ms"}}
     assert base_radio is not None
     sessions: list[Item] = []
@@ -85,14 +85,14 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
 def _distances(run: Seen, one: SeenSession) -> tuple[float, float, float]:
     """Of server, correspondent and mobile node, one-way, in ms."""
     radio = run.scenario.link(RADIO, one.row["mn"])
-    server_ms, cn_ms = (oracle.to_core_s(run.scenario, name) * 1e3 for name in (SERVER, one.row["cn"]))
+    server_ms, cn_ms = (delays.to_core_s(run.scenario, name) * 1e3 for name in (SERVER, one.row["cn"]))
     return round(server_ms, 6), round(cn_ms, 6), round((radio.delay if radio else 0.0) * 1e3, 6)
 
 
 def _cached(run: Seen, one: SeenSession) -> bool:
     expected = run.expected(one)
     full_s = 2 * (
-        oracle.hosts_s(run.scenario, one.row["cn"], "RESOLVER") + oracle.hosts_s(run.scenario, "RESOLVER", "DDNS")
+        delays.hosts_s(run.scenario, one.row["cn"], "RESOLVER") + delays.hosts_s(run.scenario, "RESOLVER", "DDNS")
     )
     return one.one.method == "ddns" and expected is not None and expected.lookup_s < full_s - 1e-9
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, band, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, session
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import METHODS, Scenario
+from dmmlab.experiments.records.recording import Seen, SeenSession, band, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import METHODS, Scenario
 
 _EACH = 30
 _CYCLE_S = 10.0

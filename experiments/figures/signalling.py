@@ -11,12 +11,12 @@ from typing import Any
 from matplotlib.ticker import NullLocator
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, seconds, session, tour, uniform
-from dmmlab.experiments.rundir import RunDirectory, read_csv
-from dmmlab.experiments.scenario import METHODS, Scenario
+from dmmlab.experiments.records.recording import Seen, seen
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv
+from dmmlab.experiments.scenario.model import METHODS, Scenario
 
 _RATIOS = (0.5, 2, 6, 16)  # sessions of each method per move
 _RESIDENCE_S, _MOVES = 20.0, 20

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from dmmlab.experiments import oracle
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, band, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import REAL_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     build,
-    delays,
     joined,
+    link_delays,
     links,
     nodes_like_first,
     numbered,
@@ -22,8 +20,10 @@ from dmmlab.experiments.figures.sweep import (
     session,
     tour,
 )
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.oracle import delays
+from dmmlab.experiments.records.recording import Seen, SeenSession, band, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import Scenario
 
 _DISTANCES_MS = (1, 2, 4, 8, 16, 32, 64)
 _CORRESPONDENTS_MS = {"CN1": 2.0, "CN2": 10.0, "CN3": 50.0}
@@ -42,8 +42,8 @@ def _distances(load: Load) -> Scenario:
     routers = numbered("MR", len(_DISTANCES_MS) + 1)
     nodes = numbered("MN", len(_DISTANCES_MS))
     changes = routers_like_first(base, routers) | nodes_like_first(base, nodes)
-    changes |= delays({("MR1", router): d for router, d in zip(routers[1:], _DISTANCES_MS, strict=True)})
-    changes |= delays({(cn, "CORE"): d for cn, d in _CORRESPONDENTS_MS.items()})
+    changes |= link_delays({("MR1", router): d for router, d in zip(routers[1:], _DISTANCES_MS, strict=True)})
+    changes |= link_delays({(cn, "CORE"): d for cn, d in _CORRESPONDENTS_MS.items()})
     movement: list[dict[str, Any]] = []
     sessions = []
     for node, router in zip(nodes, routers[1:], strict=True):
@@ -100,8 +100,8 @@ def _row(run: Seen, one: SeenSession, direct: SeenSession) -> Row:
     cn, mn, anchor, serving = (one.row[key] for key in ("cn", "mn", "anchor", "serving"))
     moves = sum(move.at <= one.one.at_s for move in run.scenario.moves_of(mn)) - 1
     several = len(run.scenario.moves_of(mn)) > 2
-    distance_s = oracle.inter_mr_s(run.scenario, anchor, serving)
-    ways = [oracle.host_to_mn_s(run.scenario, cn, mn, at, serving) for at in (anchor, serving)]
+    distance_s = delays.inter_mr_s(run.scenario, anchor, serving)
+    ways = [delays.host_to_mn_s(run.scenario, cn, mn, at, serving) for at in (anchor, serving)]
     tour_of = {move.to for move in run.scenario.moves_of(mn)}
     x: float | None = moves if several else None if distance_s is None else distance_s * 1e3
     if not several and anchor == serving:
@@ -110,7 +110,7 @@ def _row(run: Seen, one: SeenSession, direct: SeenSession) -> Row:
         "panel": "moves" if several else "distance",
         "series": ("chain" if len(tour_of) > 2 else "to and fro") if several else cn,
         "x": x,
-        "cn_core_ms": oracle.to_core_s(run.scenario, cn) * 1e3,
+        "cn_core_ms": delays.to_core_s(run.scenario, cn) * 1e3,
         "n": summary.n,
         "stretch": summary.median,
         "low": summary.low,

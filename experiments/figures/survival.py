@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.analysis.seen import Seen, SeenSession, seen
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
@@ -23,8 +22,9 @@ from dmmlab.experiments.figures.sweep import (
     tour,
     uniform,
 )
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import Scenario
+from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import Scenario
 
 _RING, _RESIDENCE_S, _DURATION_S = 8, 20.0, 600.0
 _LENGTHS_S = (5, 10, 20, 40, 60, 80)

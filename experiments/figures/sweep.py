@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dmmlab.experiments.figures.base import Load
-from dmmlab.experiments.scenario import CORE, RADIO, Scenario
-from dmmlab.experiments.units import format_duration
+from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
+from dmmlab.experiments.scenario.units import format_duration
 
 Item = dict[str, Any]
 
@@ -35,7 +35,7 @@ def links(base: Scenario, changes: Mapping[tuple[str, str], Mapping[str, str]], 
     return items
 
 
-def delays(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], dict[str, str]]:
+def link_delays(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], dict[str, str]]:
     """One-way delays in ms, by the two ends of a link."""
     return {between: {"delay": ms(value)} for between, value in values.items()}
 

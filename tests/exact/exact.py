@@ -15,10 +15,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dmmlab.experiments import run as runs
 from dmmlab.experiments.campaigns.compare import differing
-from dmmlab.experiments.rundir import RunDirectory
-from dmmlab.experiments.scenario import load
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner import run as runs
+from dmmlab.experiments.scenario.model import load
 
 HERE = Path(__file__).resolve().parent
 SCENARIOS = ("two-mr", *(str(file) for file in sorted(HERE.glob("*.yaml"))))

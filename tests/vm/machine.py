@@ -9,9 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from dmmlab.experiments import environment
-from dmmlab.experiments.rundir import RunDirectory, write_json
-from dmmlab.guest.cache import find_kernel
+from dmmlab.experiments.records.rundir import RunDirectory, write_json
+from dmmlab.guest.cache import find_kernel, origin
+from dmmlab.machine import environment
 
 OTHERS = ("machine.",)  # what is meant to be different
 
@@ -20,7 +20,8 @@ def main() -> int:
     out, cpu = Path(sys.argv[1]), sys.argv[2]
     runs = [RunDirectory(path.parent) for path in sorted(out.glob("*/run.json"))]
     there = runs[0].manifest()["environment"]
-    differs = environment.differences(environment.describe(find_kernel()), there)
+    kernel = find_kernel()
+    differs = environment.differences(environment.describe(kernel.version, origin(kernel)), there)
     described = {
         "cpu": cpu,
         **there["machine"],

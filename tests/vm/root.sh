@@ -4,7 +4,7 @@
 #
 #   tests/vm/root.sh [--provisioned]    needs root, debootstrap, mke2fs
 #
-# --provisioned   with what guest/provision.sh installs, in the versions that this machine has. It is done here, in the root
+# --provisioned   with what machine/provision.sh installs, in the versions that this machine has. It is done here, in the root
 #                 before it becomes a disk, for emulated it takes more than ten minutes.
 #
 # Where Debian comes from, certificates and pip's index are read from this machine's own configuration.
@@ -94,11 +94,11 @@ provision() {
         chroot "$1" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
             DEBIAN_FRONTEND=noninteractive HOME=/root sh -euc "$2"
     ' sh "$root" '
-        bash /vagrant/guest/provision.sh --skip-venv
+        bash /vagrant/machine/provision.sh --skip-venv
         systemctl mask named unbound openvswitch-switch
         export HOME=/home/vagrant DMMLAB_VENV=/home/vagrant/.venvs/dmmlab
         as_user() { setpriv --reuid=1000 --regid=1000 --clear-groups "$@"; }
-        as_user bash /vagrant/guest/provision.sh --skip-apt --no-dev --locked
+        as_user bash /vagrant/machine/provision.sh --skip-apt --no-dev --locked
         as_user "$DMMLAB_VENV/bin/python" -c "import matplotlib.font_manager" # it looks for all fonts, once
     ' >&2
     rm -rf "$root/usr/sbin/policy-rc.d" "$project" "$root"/var/cache/apt/archives/*.deb
@@ -129,7 +129,7 @@ kind=$SUITE
 made_from=("${BASH_SOURCE[0]}" "$HERE/first.sh")
 if [ "${1:-}" = --provisioned ]; then
     kind=$SUITE-provisioned
-    made_from+=("${RECIPE[@]}" "$PROJECT/guest/provision.sh")
+    made_from+=("${RECIPE[@]}" "$PROJECT/machine/provision.sh")
 fi
 key=$(cat "${made_from[@]}" <(sources) <(pip_configuration) <([ "$kind" = "$SUITE" ] || versions) | sha256sum | cut -c1-12)
 folder=$CACHE/$kind-$key

@@ -7,11 +7,11 @@ cd /vagrant
 step() { printf '\n=== %s (%d s after login)\n' "$1" "$SECONDS"; }
 
 step 'provisioning'
-bash /vagrant/guest/vagrant.sh
+bash /vagrant/machine/vagrant.sh
 took=$SECONDS
 step 'provisioning again: must change nothing'
 before=$(dpkg-query -W | sha256sum)
-bash /vagrant/guest/vagrant.sh | tee results/vm/again.log
+bash /vagrant/machine/vagrant.sh | tee results/vm/again.log
 [ "$(dpkg-query -W | sha256sum)" = "$before" ]
 printf '{"first_s": %d, "again_s": %d}\n' "$took" "$((SECONDS - took))" >results/vm/provisioning.json
 # shellcheck source=/dev/null

@@ -1,0 +1,103 @@
+"""The commands that look at more than one run: reproduce, compare."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from dmmlab.experiments.cli import console
+from dmmlab.experiments.runner.means import means
+
+RUNTIMES = click.Choice(["auto", "native", "guest"])
+CLOCKS = click.Choice(["auto", "virtual", "real"])
+
+
+@click.command()
+@click.argument("ids", nargs=-1)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results/campaign"), show_default=True)
+@click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
+@click.option("--clock", type=CLOCKS, default="auto", show_default=True)
+@click.option("--jobs", type=click.IntRange(1), help="Runs at the same time [the number of cores; natively 1].")
+@click.option("--instead", metavar="NAME=FILE", multiple=True, help="A scenario file in place of a shipped one.")
+@click.option("--update-reference", is_flag=True, help="Make this campaign the reference that others compare with.")
+def reproduce(
+    ids: tuple[str, ...],
+    out: Path,
+    runtime: str,
+    clock: str,
+    jobs: int | None,
+    instead: tuple[str, ...],
+    update_reference: bool,
+) -> None:
+    """Run what stands behind the figures, redraw them, and say which hold.
+
+    What was complete in the folder is not run again. Exit status 1 if a figure does not hold. In real time, it says how
+    far each figure is off the reference and each method off its closed form, and what part of that the paths explain.
+    """
+    from dmmlab.experiments.campaigns import campaign, explain
+    from dmmlab.experiments.campaigns import compare as comparing
+    from dmmlab.experiments.campaigns import reproduce as reproducing
+
+    reproducing.choose(ids)
+    files = dict(_pair(one) for one in instead)
+    chosen = means(runtime, clock)
+    workers = 1 if chosen[0] == "native" else jobs or os.cpu_count() or 1
+    with console.CampaignBoard() as board:
+        verdicts, result = reproducing.reproduce(ids, out, *chosen, workers, board.step, files)
+    if update_reference:
+        kinds = reproducing.choose(ids)
+        verdicts = reproducing.write_reference(kinds, campaign.plan(kinds), result, reproducing.REFERENCE)
+    for verdict in verdicts:
+        click.echo(str(verdict))
+    if chosen[1] == "real":
+        console.shifts(comparing.shifts(out / "figures", reproducing.REFERENCE))
+        console.gaps(explain.gaps(result.runs), explain.clock(result.runs))
+    for name, reason in result.invalid:
+        click.echo(f"run {name} enters no figure: {reason}", err=True)
+    click.echo(
+        f"{len(result.runs)} runs ({result.kept} kept), {result.virtual_s / 3600:.2f} h of scenario time, "
+        f"{result.wall_s:.0f} s of wall time; figures in {out / 'figures'}"
+    )
+    if chosen == ("guest", "virtual") and any(verdict.differs or verdict.other for verdict in verdicts):
+        for reason in reproducing.why_not(result):
+            click.echo(f"the reference was made with another {reason}", err=True)
+    sys.exit(0 if all(verdict.holds for verdict in verdicts) else 1)
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")
+    if not equals or not Path(file).is_file():
+        raise click.UsageError(f"--instead {text}: expected NAME=FILE, with a file that exists")
+    return name, Path(file)
+
+
+@click.command()
+@click.argument("mine", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("reference", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def compare(mine: Path, reference: Path) -> None:
+    """Compare two runs, two folders of runs or two of figures, point by point; exit status 1 if they differ.
+
+    Where one side was measured in real time, figures are compared by their confidence intervals; tables say how far
+    each figure is off, and how far each method is off its closed form, and what part of that the paths explain.
+    """
+    from dmmlab.experiments.campaigns import explain
+    from dmmlab.experiments.campaigns.compare import CompareError, folders, shifts
+
+    timed = [run for folder in (mine, reference) for run in explain.real_time(folder)]
+    try:
+        found = folders(mine, reference, exact=not timed)
+    except CompareError as error:
+        raise click.UsageError(str(error)) from None
+    for name, differences in found:
+        if differences:
+            more = f" (and at {len(differences) - 1} more)" if len(differences) > 1 else ""
+            click.echo(f"{name}: differs {differences[0]}{more}")
+        else:
+            click.echo(f"{name}: the same")
+    if timed:
+        console.shifts(shifts(mine, reference))
+        console.gaps(explain.gaps(timed), explain.clock(timed))
+    sys.exit(1 if any(differences for _, differences in found) else 0)

@@ -1,0 +1,48 @@
+"""Where a mobile node is and who knows it, when: attachment, address configuration, news to servers, redirect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dmmlab.experiments.oracle.delays import host_to_mn_s, link_s
+from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
+
+_DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
+_ARP_MESSAGES = 2  # RFC 826: the new router is asked for once there is an address to ask from
+
+
+def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
+    """The mobile router that ``node`` is attached to at ``at_s``; None before its first attachment and in a gap."""
+    router: str | None = None
+    for turn, move in enumerate(scenario.moves_of(node)):
+        if at_s < move.at:
+            break
+        router = move.to if turn == 0 or at_s >= move.at + move.gap else None
+    return router
+
+
+def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
+    """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
+
+    The node has an address after one DHCP exchange over the radio, knows its router after one more exchange, and one
+    message takes the news to the host.
+    """
+    known = []
+    for turn, move in enumerate(scenario.moves_of(node)):
+        attached_s = move.at + (move.gap if turn else 0.0)
+        way = host_to_mn_s(scenario, host, node, move.to, move.to)
+        known.append(
+            (attached_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * link_s(scenario, RADIO, node) + (way or 0.0), move.to)
+        )
+    return known
+
+
+def latest(known: Iterable[tuple[float, str]], at_s: float) -> str | None:
+    """The router of the newest address that is known at ``at_s``, of what `known_at_s` gives; None before the first."""
+    return next((router for since_s, router in reversed(list(known)) if since_s <= at_s), None)
+
+
+def redirected_s(scenario: Scenario, node: str, at_s: float) -> float:
+    """When the redirect of ``node``'s last move before ``at_s`` is in force: first frame, packet-in, flow-mods."""
+    move = [move for move in scenario.moves_of(node) if move.at <= at_s][-1]
+    return move.at + move.gap + link_s(scenario, RADIO, node) + 2 * link_s(scenario, CONTROLLER, SWITCHES)

@@ -1,0 +1,84 @@
+"""A run, or a folder of runs, as pandas frames: what `dmmlab.experiments.load` gives.
+
+Columns and units are those of the CSV files (results/README.md), with a column ``run`` in front: the folder's name.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, RunDirectoryError
+
+_TEXT = (
+    *("session", "method", "transport", "cn", "mn", "address", "anchor", "serving", "path", "outcome"),
+    *("from_mr", "to_mr", "protocol", "source", "destination", "message", "cause"),
+)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """``runs`` has one row a run (name, seed, runtime, clock, outcome, reason, virtual and wall seconds)."""
+
+    runs: pd.DataFrame
+    sessions: pd.DataFrame
+    probes: pd.DataFrame
+    handovers: pd.DataFrame
+    signalling: pd.DataFrame
+    events: pd.DataFrame
+
+
+def load(folder: str | Path, invalid: bool = False) -> Frames:
+    """The runs in ``folder``, or the run that it is; invalid and failed runs only if ``invalid`` is set.
+
+    Raises RunDirectoryError where there is no run.
+    """
+    root = Path(folder)
+    found = [root] if (root / "run.json").is_file() else sorted(path.parent for path in root.glob("*/run.json"))
+    runs = [RunDirectory(path) for path in found]
+    if not runs:
+        raise RunDirectoryError(f"{root}: neither a run directory nor a folder of them")
+    known = [_about(run) for run in runs]
+    chosen = [run for run, about in zip(runs, known, strict=True) if invalid or about["outcome"] == "ok"]
+    return Frames(
+        runs=pd.DataFrame(known),
+        sessions=_table(chosen, "sessions", SESSIONS),
+        probes=_table(chosen, "probes", PROBES),
+        handovers=_table(chosen, "handovers", HANDOVERS),
+        signalling=_table(chosen, "signalling", SIGNALLING),
+        events=_events(chosen),
+    )
+
+
+def _about(run: RunDirectory) -> dict[str, Any]:
+    manifest, outcome = run.manifest(), run.outcome() or {"outcome": "unfinished", "reason": None}
+    row = {"run": run.root.resolve().name, **{key: manifest[key] for key in ("name", "seed", "runtime", "clock")}}
+    return row | {"outcome": outcome["outcome"], "reason": outcome["reason"], "wall_s": outcome.get("wall_s")}
+
+
+def _table(runs: list[RunDirectory], name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    """One table of all ``runs``; text columns stay text, also where every cell is empty."""
+    kinds = {column: "string" for column in columns if column in _TEXT}
+    frames = []
+    for run in runs:
+        file = run.root / f"{name}.csv"
+        if file.is_file():
+            frame = pd.read_csv(file, dtype=kinds)
+            frame.insert(0, "run", run.root.resolve().name)
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run", *columns])
+
+
+def _events(runs: list[RunDirectory]) -> pd.DataFrame:
+    """``time_s``, ``source``, ``event``, and all other fields of an event as one mapping in ``fields``."""
+    rows = []
+    for run in runs:
+        for line in run.events.read_text().splitlines() if run.events.is_file() else ():
+            event = json.loads(line)
+            head = {key: event.pop(key) for key in ("time_s", "source", "event")}
+            rows.append({"run": run.root.resolve().name, **head, "fields": event})
+    return pd.DataFrame(rows, columns=["run", "time_s", "source", "event", "fields"])

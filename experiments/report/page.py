@@ -1,0 +1,255 @@
+"""One self-contained page of a run or a campaign: ``report.html``, opened from file, without a network.
+
+What it shows is read from the run directory alone. Figures are those in its folder ``figures/``, with the captions
+beside them; the ladders are drawn if they are not there yet.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jinja2
+import yaml
+
+from dmmlab.experiments.figures import style
+from dmmlab.experiments.ladders import ladder as ladders
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv
+from dmmlab.experiments.report import timeline, topology
+from dmmlab.experiments.scenario.model import OneSession, Scenario, parse, sessions_of
+
+REPORT = "report.html"
+_LADDER = "ladder-"
+_DELAYS = ("lookup_ms", "connect_ms", "setup_ms")
+_MILESTONES = {
+    "attach_s": "attached",
+    "address_s": "address",
+    "redirect_s": "redirect",
+    "first_packet_s": "first packet",
+    "registered_s": "registered",
+}
+
+
+def write(run_directory: Path) -> Path:
+    """Writes the report of a run, or of a folder of runs, into that folder; returns its path.
+
+    Raises RunDirectoryError where there is no run at all.
+    """
+    run = RunDirectory(run_directory)
+    below = [RunDirectory(path.parent) for path in sorted(run_directory.glob("*/run.json"))]
+    if not run.run_json.is_file() and not below:
+        raise RunDirectoryError(f"{run_directory}: no run here: neither it nor a folder in it has a run.json")
+    main = run if run.run_json.is_file() else None
+    page = _template().render(
+        title=main.manifest()["name"] if main else run_directory.resolve().name,
+        run=_described(main) if main else None,
+        runs=[_listed(one, run_directory) for one in below],
+        figures=_figures(run.figures) if run.figures.is_dir() else _figures(run_directory),
+        css=_asset("report.css"),
+        script=_asset("timeline.js"),
+        protocols={name: colour for name, (colour, _) in style.PROTOCOLS.items()},
+    )
+    path = run_directory / REPORT
+    path.write_text(page)
+    return path
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(_asset(REPORT))
+
+
+def _asset(name: str) -> str:
+    return resources.files("dmmlab.experiments.report").joinpath("templates", name).read_text()
+
+
+# -- one run -------------------------------------------------------------------------------------------------------
+def _described(run: RunDirectory) -> dict[str, Any]:
+    """All that the page says of one run. A run that failed has no tables; its page says so."""
+    manifest = run.manifest()
+    scenario = parse(manifest["scenario"], str(run.run_json))
+    outcome = run.outcome() or {"outcome": "unfinished", "reason": "there is no outcome.json"}
+    sessions = _table(run.sessions)
+    if (
+        outcome["outcome"] != "failed"
+        and run.capture.is_dir()
+        and not list(run.figures.glob(f"{_LADDER}*"))
+        and sessions
+    ):
+        ladders.write(run, run.figures)
+    text = yaml.safe_dump(manifest["scenario"], sort_keys=False, allow_unicode=True, width=100)
+    return {
+        "folder": run.root.resolve().name,
+        "manifest": manifest,
+        "environment": list(_flat(manifest.get("environment", {}))),
+        "outcome": outcome,
+        "scenario": scenario,
+        "story": _story(scenario),
+        "yaml": text,
+        "yaml_uri": _uri("text/yaml", text.encode()),
+        "topology": topology.drawing(scenario),
+        "groups": _grouped(scenario, sessions),
+        "handovers": [_handover(row) for row in _table(run.handovers)],
+        "ladders": _images(run.figures, of_ladders=True),
+        "timeline": timeline.movements(run, scenario),
+    }
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    return read_csv(path) if path.is_file() else []
+
+
+def _story(scenario: Scenario) -> list[str]:
+    """The scenario in sentences."""
+    sentences = []
+    for node in scenario.mobile_nodes:
+        moves = scenario.moves_of(node)
+        places = [f"at {moves[0].to} from {moves[0].at:g} s"]
+        places += [
+            f"at {move.to} from {move.at:g} s (after {move.gap * 1e3:g} ms without a link)" for move in moves[1:]
+        ]
+        shown = places if len(places) <= 4 else [*places[:3], f"… {len(places)} places in all"]
+        sentences.append(f"{node} is {', '.join(shown)}.")
+    for entry in scenario.sessions:
+        number = entry.repeat * len(entry.method) * len(entry.transport)
+        methods, transports = ", ".join(entry.method), " and ".join(word.upper() for word in entry.transport)
+        what = "one session" if number == 1 else f"{number} sessions"
+        sentences.append(
+            f"{entry.name}: from {entry.at:g} s, {entry.from_} opens {what} with {entry.to} ({methods}; {transports})."
+        )
+    sentences.append(
+        f"The redirect is {'on' if scenario.redirect else 'off'}; the scenario lasts {scenario.duration:g} s."
+    )
+    return sentences
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}: ")
+        else:
+            yield f"{prefix}{key}".replace("_", " "), "not there" if value is None else str(value)
+
+
+def _grouped(scenario: Scenario, rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """Sessions that should have taken the same time, together: medians, and each row to unfold."""
+    known = {session.name: session for session in sessions_of(scenario)}
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        entry = known[row["session"]].entry.name if row["session"] in known else row["session"].split(".")[0]
+        key = (entry, row["cn"], row["method"], row["transport"], _ms(row["expected_setup_ms"]))
+        groups.setdefault(key, []).append(row)
+    return [_group(key, members, known) for key, members in groups.items()]
+
+
+def _group(key: tuple[str, ...], rows: list[dict[str, str]], known: dict[str, OneSession]) -> dict[str, Any]:
+    entry, cn, method, transport, expected = key
+    off = [
+        abs(float(row["setup_ms"]) - float(row["expected_setup_ms"]))
+        for row in rows
+        if row["setup_ms"] and row["expected_setup_ms"]
+    ]
+    first = known.get(rows[0]["session"])
+    return {
+        "entry": entry,
+        "cn": cn,
+        "method": method,
+        "transport": transport.upper(),
+        "n": len(rows),
+        "expected": expected,
+        "from_s": f"{first.at_s:g}" if first else "",
+        **{column: _median(rows, column) for column in _DELAYS},
+        "off": f"{max(off):.3f}" if off else "",
+        "path": _counted(row["path"] for row in rows),
+        "outcome": _counted(row["outcome"] for row in rows),
+        "bad": any(row["outcome"] not in ("ok", "retried") for row in rows),
+        "rows": [{**row, **{column: _ms(row[column]) for column in (*_DELAYS, "start_s")}} for row in rows],
+    }
+
+
+def _median(rows: Iterable[dict[str, str]], column: str) -> str:
+    values = [float(row[column]) for row in rows if row[column]]
+    return f"{median(values):.3f}" if values else ""
+
+
+def _ms(value: str) -> str:
+    return f"{float(value):.3f}" if value else ""
+
+
+def _counted(words: Iterable[str]) -> str:
+    counts = Counter(words)
+    return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{word} {n}" for word, n in counts.most_common())
+
+
+def _handover(row: dict[str, str]) -> dict[str, Any]:
+    """A handover in ms since its link was lost."""
+    since_s = float(row["detach_s"]) if row["detach_s"] else None
+    steps = {
+        name: f"{(float(row[key]) - since_s) * 1e3:.1f}" if since_s is not None and row[key] else ""
+        for key, name in _MILESTONES.items()
+    }
+    return {**row, "detach_s": _ms(row["detach_s"]), "steps": steps}
+
+
+# -- figures -------------------------------------------------------------------------------------------------------
+def _figures(folder: Path) -> list[dict[str, str]]:
+    return _images(folder, of_ladders=False)
+
+
+def _images(folder: Path, of_ladders: bool) -> list[dict[str, str]]:
+    """The pictures of a folder with the captions beside them: F1 before F10, ladders or all but those."""
+    found = []
+    pictures = [p for p in folder.glob("*.png") if p.name.startswith(_LADDER) == of_ladders]
+    for path in sorted(pictures, key=_order):
+        caption = path.with_suffix(".txt")
+        found.append(
+            {
+                "name": path.stem,
+                "uri": _uri("image/png", path.read_bytes()),
+                "caption": caption.read_text().strip() if caption.is_file() else path.stem,
+            }
+        )
+    return found
+
+
+def _order(path: Path) -> tuple[int, int, str]:
+    kinds = [f"{_LADDER}{method}" for method in ladders.METHODS]
+    digits = "".join(letter for letter in path.stem.split("-")[0] if letter.isdigit())
+    return kinds.index(path.stem) if path.stem in kinds else 0, int(digits or 0), path.stem
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+# -- a folder of runs ---------------------------------------------------------------------------------------------
+def _listed(run: RunDirectory, folder: Path) -> dict[str, Any]:
+    manifest, outcome = run.manifest(), run.outcome() or {"outcome": "unfinished", "reason": "no outcome.json"}
+    sessions = _table(run.sessions)
+    own = run.root / REPORT
+    return {
+        "folder": run.root.name,
+        "href": own.relative_to(folder).as_posix() if own.is_file() else None,
+        "name": manifest["name"],
+        "seed": manifest["seed"],
+        "how": f"{manifest['runtime']}, {manifest['clock']} time",
+        "outcome": outcome["outcome"],
+        "reason": outcome.get("reason") or "",
+        "sessions": len(sessions),
+        "worked": sum(row["outcome"] in ("ok", "retried") for row in sessions),
+        "off": max(
+            (
+                abs(float(row["setup_ms"]) - float(row["expected_setup_ms"]))
+                for row in sessions
+                if row["setup_ms"] and row["expected_setup_ms"] and row["outcome"] == "ok"
+            ),
+            default=None,
+        ),
+    }

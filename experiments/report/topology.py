@@ -1,0 +1,133 @@
+"""A scenario's network as an SVG drawing: who is where, over which delay, and where the mobile nodes go."""
+
+from __future__ import annotations
+
+from html import escape
+
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SERVICES, SWITCHES, Link, Scenario
+
+_HOST_GAP, _ROUTER_GAP, _MARGIN = 104, 210, 70
+_HOSTS_Y, _CORE_Y, _ROUTERS_Y, _SWITCHES_Y, _NODES_Y, _HEIGHT = 40, 140, 240, 320, 440, 480
+
+
+def drawing(scenario: Scenario) -> str:
+    """The SVG element, text as text."""
+    return _Map(scenario).svg()
+
+
+class _Map:
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario, self._parts = scenario, list[str]()
+        hosts, routers = scenario.hosts, scenario.mobile_routers
+        self._controlled = scenario.link(CONTROLLER, SWITCHES) is not None
+        widest = max(len(hosts) * _HOST_GAP, (len(routers) + self._controlled) * _ROUTER_GAP, 420)
+        self._width = widest + 2 * _MARGIN - _HOST_GAP // 2
+        middle = self._width / 2
+        self._at = {CORE: (middle, float(_CORE_Y))}
+        self._at |= dict(zip(hosts, self._row(len(hosts), _HOST_GAP, middle, _HOSTS_Y), strict=True))
+        left = middle - (_ROUTER_GAP / 2 if self._controlled else 0)
+        below = self._row(len(routers), _ROUTER_GAP, left, _ROUTERS_Y)
+        self._at |= dict(zip(routers, below, strict=True))
+        nodes = scenario.mobile_nodes
+        self._at |= dict(zip(nodes, self._row(len(nodes), _HOST_GAP, left, _NODES_Y), strict=True))
+
+    @staticmethod
+    def _row(count: int, gap: float, middle: float, y: float) -> list[tuple[float, float]]:
+        return [(middle + (turn - (count - 1) / 2) * gap, y) for turn in range(count)]
+
+    def svg(self) -> str:
+        self._draw_links()
+        for name, (x, y) in self._at.items():
+            kind = "core" if name == CORE else "router" if name in self._scenario.mobile_routers else "host"
+            kind = "mobile" if name in self._scenario.mobile_nodes else "service" if name in SERVICES else kind
+            self._box(x, y, name, kind)
+        words = f"Network of scenario {self._scenario.name}: {len(self._scenario.mobile_routers)} mobile routers"
+        return (
+            f'<svg class="topology" viewBox="0 0 {self._width:g} {_HEIGHT}" width="{self._width:g}" '
+            f'height="{_HEIGHT}" role="img" aria-label="{escape(words)}">{"".join(self._parts)}</svg>'
+        )
+
+    # -- what is drawn ------------------------------------------------------------------------------------------
+    def _draw_links(self) -> None:
+        scenario = self._scenario
+        for name in scenario.hosts:
+            self._joined(scenario.link(name, CORE), self._at[name], self._at[CORE], share=0.32)
+        for name in scenario.mobile_routers:
+            x, _ = self._at[name]
+            self._joined(scenario.link(name, CORE), self._at[name], self._at[CORE], share=0.4)
+            self._line((x, _ROUTERS_Y), (x, _SWITCHES_Y), "wire")
+        for link in scenario.links:
+            if set(link.between) <= set(scenario.mobile_routers):
+                self._between_switches(link)
+        control = scenario.link(CONTROLLER, SWITCHES)
+        if control is not None:
+            self._draw_control(control)
+        for index, name in enumerate(scenario.mobile_routers, 1):
+            self._box(self._at[name][0], _SWITCHES_Y, f"s{index}", "switch")
+        for node in scenario.mobile_nodes:
+            self._draw_movement(node)
+
+    def _between_switches(self, link: Link) -> None:
+        (x1, _), (x2, _) = sorted(self._at[end] for end in link.between)
+        adjacent = abs(x2 - x1) <= _ROUTER_GAP
+        depth = 0.0 if adjacent else 26.0
+        self._parts.append(
+            f'<path class="inter" d="M{x1:g} {_SWITCHES_Y} Q{(x1 + x2) / 2:g} {_SWITCHES_Y + 2 * depth:g} '
+            f'{x2:g} {_SWITCHES_Y}"/>'
+        )
+        self._label((x1 + x2) / 2, _SWITCHES_Y + depth, _about(link))
+
+    def _draw_control(self, control: Link) -> None:
+        x = max(self._at[name][0] for name in self._scenario.mobile_routers) + _ROUTER_GAP
+        y = _ROUTERS_Y + 10
+        for name in self._scenario.mobile_routers:
+            self._line((x, y), (self._at[name][0] + 10, _SWITCHES_Y - 8), "control")
+        self._box(x, y, CONTROLLER, "controller")
+        self._label(x, y + 30, f"{_about(control)} to each switch")
+
+    def _draw_movement(self, node: str) -> None:
+        link = self._scenario.link(node, RADIO)
+        times: dict[str, list[str]] = {}
+        for move in self._scenario.moves_of(node):
+            times.setdefault(move.to, []).append(f"{move.at:g} s")
+        for router, moves in times.items():
+            there = (self._at[router][0], _SWITCHES_Y + 14.0)
+            self._line(self._at[node], there, "radio")
+            shown = moves if len(moves) <= 3 else [*moves[:2], "…", moves[-1]]
+            self._label(*_along(self._at[node], there, 0.55), "from " + ", ".join(shown))
+        if link is not None:
+            x, y = self._at[node]
+            self._label(x + 34, y, f"radio {_about(link)}", anchor="start")
+
+    # -- parts --------------------------------------------------------------------------------------------------
+    def _joined(self, link: Link | None, one: tuple[float, float], other: tuple[float, float], share: float) -> None:
+        if link is not None:
+            self._line(one, other, "wire")
+            self._label(*_along(one, other, share), _about(link))
+
+    def _line(self, one: tuple[float, float], other: tuple[float, float], kind: str) -> None:
+        self._parts.append(
+            f'<line class="{kind}" x1="{one[0]:g}" y1="{one[1]:g}" x2="{other[0]:g}" y2="{other[1]:g}"/>'
+        )
+
+    def _box(self, x: float, y: float, name: str, kind: str) -> None:
+        width = len(name) * 9 + 16
+        self._parts.append(
+            f'<g class="{kind}"><rect x="{x - width / 2:g}" y="{y - 14:g}" width="{width}" height="28" rx="5"/>'
+            f'<text x="{x:g}" y="{y + 5:g}" text-anchor="middle">{escape(name)}</text></g>'
+        )
+
+    def _label(self, x: float, y: float, text: str, anchor: str = "middle") -> None:
+        self._parts.append(f'<text class="label" x="{x:g}" y="{y + 4:g}" text-anchor="{anchor}">{escape(text)}</text>')
+
+
+def _along(one: tuple[float, float], other: tuple[float, float], share: float) -> tuple[float, float]:
+    return one[0] + (other[0] - one[0]) * share, one[1] + (other[1] - one[1]) * share
+
+
+def _about(link: Link) -> str:
+    words = [f"{link.delay * 1e3:g} ms"]
+    words += [f"± {link.jitter * 1e3:g} ms"] if link.jitter else []
+    words += [f"{link.loss * 100:g} % lost"] if link.loss else []
+    words += [f"{link.rate / 1e6:g} Mbit/s"] if link.rate else []
+    return ", ".join(words)

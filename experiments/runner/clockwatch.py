@@ -1,0 +1,217 @@
+"""Whether a machine kept time while it ran a scenario on its own clock: watched beside the run, judged afterwards.
+
+In virtual time there is nothing to watch. In real time a run shares the machine with whatever else it does, below the
+hypervisor as well, and three things are recorded (events of source ``clockwatch``):
+
+* how late a timer of 10 ms comes, second by second (``second``),
+* what share of the processors' time the hypervisor took away meanwhile (``steal``, of /proc/stat),
+* the round trip of every path that can be known by then, beside the configured one, before and after (``path``).
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from dmmlab.experiments.oracle import moves
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import CORE, SERVER, Scenario
+from dmmlab.nodes.events import EventLog
+from dmmlab.topologies.plan import CONTROLLER, NetworkPlan, Wire
+
+SOURCE = "clockwatch"
+CONTROL = "CONTROLLER-switches"  # the path that OpenFlow takes
+TICK_NS = 10_000_000
+_ECHOES, _TRIES, _EVERY_S, _PATIENCE_S = 5, 40, 0.03, 0.5  # where links lose, it takes more tries to get the echoes
+_ECHO_BYTES = 14 + 20 + 8 + 8  # Ethernet, IPv4 and ICMP headers, and the time it was sent
+_ECHO_REQUEST = 8
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may suffer: ticks' lateness (95th percentile; one second's worst), stolen time, paths' error."""
+
+    late_ms: float = 3.0
+    worst_ms: float = 100.0
+    steal: float = 0.02
+    path_ms: float = 3.0
+
+
+LIMITS = Limits()
+
+
+# -- beside the run ------------------------------------------------------------------------------------------------
+def watch(argv: list[str]) -> None:
+    """``watch([FILE])``: ticks until it is killed, and leaves one event a second."""
+    log = EventLog(Path(argv[0]), SOURCE)
+    log.emit("ready")
+    deadline_ns, late_ms, before = time.time_ns() + TICK_NS, list[float](), _processors()
+    while True:
+        while (left_ns := deadline_ns - time.time_ns()) > 0:
+            time.sleep(left_ns / 1e9)
+        late_ms.append(-left_ns / 1e6)
+        deadline_ns = max(deadline_ns + TICK_NS, time.time_ns())  # a tick that is missed is not made up for
+        if len(late_ms) * TICK_NS >= 10**9:
+            now = _processors()
+            late_ms.sort()
+            p95_ms = late_ms[round(0.95 * (len(late_ms) - 1))]
+            log.emit("second", late_p95_ms=p95_ms, late_max_ms=late_ms[-1], **_shares(before, now))
+            before, late_ms = now, []
+
+
+def _processors() -> dict[str, int]:
+    """The first line of /proc/stat (proc(5)): ticks of all processors together, per kind."""
+    names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+    with Path("/proc/stat").open() as file:
+        return dict(zip(names, map(int, file.readline().split()[1:]), strict=False))
+
+
+def _shares(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, float]:
+    spent = {name: now[name] - before[name] for name in now}
+    total = sum(spent.values()) or 1
+    return {"steal": spent.get("steal", 0) / total, "idle": (spent["idle"] + spent.get("iowait", 0)) / total}
+
+
+@dataclass(frozen=True)
+class Way:
+    """From a host's namespace to an address that answers echoes, and the round trip that is configured.
+
+    ``expected_ms`` has the sending of the echo where a link has a rate; jitter moves it by ``jitter_ms`` at most.
+    """
+
+    name: str
+    host: str
+    address: str
+    expected_ms: float
+    jitter_ms: float = 0.0
+
+    @classmethod
+    def along(cls, name: str, host: str, address: str, wires: Sequence[Wire]) -> Way:
+        """There and back over ``wires``."""
+        sending_s = sum(_ECHO_BYTES * 8 / wire.rate_bps for wire in wires if wire.rate_bps)
+        delay_s = sum(wire.delay_s for wire in wires) + sending_s
+        return cls(name, host, address, 2e3 * delay_s, 2e3 * sum(wire.jitter_s for wire in wires))
+
+
+def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Way]:
+    """Every path between end points that is there at ``at_s`` of the scenario's time (before it: no mobile node's)."""
+    hosts = {host.name: host for host in plan.hosts}
+    yield Way.along(CONTROL, CONTROLLER, str(plan.control.switch_address.ip), [plan.control.wire])
+    for host in hosts.values():
+        yield Way.along(f"{host.name}-{CORE}", host.name, str(host.gateway.ip), [host.wire])
+        for router in plan.mobile_routers:
+            wires = [host.wire, router.core_wire]
+            yield Way.along(f"{host.name}-{router.name}", host.name, str(router.gateway.ip), wires)
+    for node in plan.mobile_nodes:
+        at_router = moves.serving(scenario, node.name, at_s)
+        for name in (*scenario.correspondents, SERVER):
+            if at_router is not None and name in hosts:
+                wires = [hosts[name].wire, plan.mobile_router(at_router).core_wire, node.wire]
+                address = str(node.addresses[at_router])
+                yield Way.along(f"{name}-{node.name}@{at_router}", name, address, wires)
+
+
+def measure(
+    log: EventLog, when: str, wanted: Iterable[Way], inside: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    """Sends a few echoes along each path and leaves an event for each; in the block ``inside(host)`` we are there.
+
+    One path after the other: side by side they would measure how well the machine does many things at once.
+    """
+    for path in wanted:
+        with inside(path.host), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+            trips_ms = list(_echoes(raw, path.address, path.expected_ms))
+        log.emit(
+            "path",
+            when=when,
+            path=path.name,
+            expected_ms=path.expected_ms,
+            jitter_ms=path.jitter_ms,
+            rtt_ms=median(trips_ms) if trips_ms else None,
+            answered=len(trips_ms),
+        )
+
+
+def _echoes(raw: socket.socket, address: str, expected_ms: float) -> Iterator[float]:
+    """Round trips in ms of the first echoes that were answered in time, but for the very first: it may wait for ARP."""
+    raw.connect((address, 0))
+    missing = _ECHOES
+    for number in range(_TRIES):
+        if not missing:
+            return
+        sent_ns = time.time_ns()
+        raw.send(_echo(number, sent_ns))
+        deadline_ns = sent_ns + round((expected_ms / 1e3 + _PATIENCE_S) * 1e9)
+        while (left_ns := deadline_ns - time.time_ns()) > 0:
+            if not select.select([raw], [], [], left_ns / 1e9)[0]:
+                break
+            reply, now_ns = raw.recv(256), time.time_ns()
+            header = 4 * (reply[0] & 15)
+            if reply[header] == 0 and reply[header + 8 : header + 16] == struct.pack("!Q", sent_ns):
+                if number:
+                    missing -= 1
+                    yield (now_ns - sent_ns) / 1e6
+                break
+        time.sleep(max(0.0, _EVERY_S - (time.time_ns() - sent_ns) / 1e9))
+
+
+def _echo(number: int, stamp_ns: int) -> bytes:
+    """An ICMP echo request (RFC 792) that carries the time it was sent."""
+    payload = struct.pack("!Q", stamp_ns)
+    total = sum(struct.unpack("!8H", struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, 0xD3, number) + payload))
+    total = (total >> 16) + (total & 0xFFFF)
+    total += total >> 16
+    return struct.pack("!BBHHH", _ECHO_REQUEST, 0, ~total & 0xFFFF, 0xD3, number) + payload
+
+
+# -- afterwards ----------------------------------------------------------------------------------------------------
+def problems(run: RunDirectory, limits: Limits = LIMITS) -> list[str]:
+    """One sentence for each thing that makes a run in real time invalid; none for a run that was not watched."""
+    events = [event for event in run.timeline() if event["source"] == SOURCE]
+    seconds = [event for event in events if event["event"] == "second"]
+    measured = [event for event in events if event["event"] == "path"]
+    return [*_wrong_time(seconds, limits), *_wrong_paths(measured, limits)]
+
+
+def _wrong_time(seconds: list[dict[str, float]], limits: Limits) -> Iterator[str]:
+    if not seconds:
+        return
+    late_ms = median(second["late_p95_ms"] for second in seconds)
+    if late_ms > limits.late_ms:
+        yield f"timers came {late_ms:.1f} ms late (p95 of a typical second); {limits.late_ms:g} ms are allowed"
+    worst_ms = max(second["late_max_ms"] for second in seconds)
+    if worst_ms > limits.worst_ms:
+        yield f"the machine stood still for {worst_ms:.0f} ms; {limits.worst_ms:g} ms are allowed"
+    steal = sum(second["steal"] for second in seconds) / len(seconds)
+    if steal > limits.steal:
+        yield f"{steal:.1%} of the processors' time was stolen by the hypervisor; {limits.steal:.0%} are allowed"
+
+
+def _wrong_paths(measured: Sequence[Mapping[str, Any]], limits: Limits) -> Iterator[str]:
+    for when in ("before", "after"):
+        here = [event for event in measured if event["when"] == when]
+        silent = [event["path"] for event in here if event["rtt_ms"] is None]
+        if silent:
+            yield f"{when} the run no echo was answered on {len(silent)} of {len(here)} paths: {', '.join(silent)}"
+        off = {event["path"]: event for event in here if event["rtt_ms"] is not None}
+        off = {
+            name: event for name, event in off.items() if _off_ms(event) > limits.path_ms + event.get("jitter_ms", 0.0)
+        }
+        if off:
+            worst = max(off.values(), key=_off_ms)
+            yield (
+                f"{when} the run {len(off)} of {len(here)} paths were over {limits.path_ms:g} ms off; the worst is "
+                f"{worst['path']} with {worst['rtt_ms']:.1f} ms instead of {worst['expected_ms']:g}"
+            )
+
+
+def _off_ms(event: Mapping[str, Any]) -> float:
+    return float(abs(event["rtt_ms"] - event["expected_ms"]))

@@ -1,0 +1,171 @@
+"""From a scenario to what each part is told: the network's plan, the controller's plan, the correspondents' orders."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
+from dmmlab.experiments.scenario.model import (
+    CONTROLLER,
+    CORE,
+    DDNS,
+    RADIO,
+    RESOLVER,
+    SERVER,
+    SWITCHES,
+    Link,
+    OneSession,
+    Scenario,
+    sessions_of,
+)
+from dmmlab.nodes.guid import derive
+from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, ZoneKey
+from dmmlab.topologies.plan import MobileRouter, NetworkPlan, Wire, plan_network
+
+
+def _wire(link: Link | None) -> Wire:
+    return Wire() if link is None else Wire(link.delay, link.jitter, link.loss, link.rate)
+
+
+def network_plan(scenario: Scenario) -> NetworkPlan:
+    """The network that the scenario describes."""
+    routers = scenario.mobile_routers
+    pairs = [link for link in scenario.links if set(link.between) <= set(routers)]
+    return plan_network(
+        mobile_routers={name: _wire(scenario.link(name, CORE)) for name in routers},
+        inter_mr={link.between: _wire(link) for link in pairs},
+        hosts={name: _wire(scenario.link(name, CORE)) for name in scenario.hosts},
+        mobile_nodes={name: _wire(scenario.link(name, RADIO)) for name in scenario.mobile_nodes},
+        control=_wire(scenario.link(CONTROLLER, SWITCHES)),
+    )
+
+
+def redirect_plan(plan: NetworkPlan) -> Plan:
+    """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN."""
+    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers))
+
+
+def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
+    ports = [
+        InterMrPort(link.ports[end], plan.mobile_router(link.routers[1 - end]).dpid, link.wire.delay_s)
+        for link in plan.inter_mr
+        for end in (0, 1)
+        if link.routers[end] == router.name
+    ]
+    return SwitchPlan(
+        dpid=router.dpid,
+        name=router.switch,
+        mobile_router=router.name,
+        router_mac=router.access_mac,
+        router_port_name=router.router_port,
+        router_ip=str(router.gateway.ip),
+        prefix=str(router.prefix),
+        inter_mr=tuple(ports),
+    )
+
+
+ZONE = "mn.dmm.test"  # of the mobile nodes' names (RFC 6761: test. is nobody's)
+REGISTRATION_PORT = 48620
+_REALM = "dmm.test"  # of the nodes' credentials
+
+
+def node_id(name: str) -> str:
+    """The permanent ID of node ``name`` in its FQDN form (RFC 4703), from its credential."""
+    return derive(f"{name}@{_REALM}", label=name.lower()).fqdn(ZONE)
+
+
+def identities(scenario: Scenario) -> dict[str, dict[str, str]]:
+    """Each node's global unique ID: the FQDN, the UUID behind it, and the MN identifier option (RFC 4283, RFC 8371)."""
+    names = (*scenario.mobile_nodes, *scenario.correspondents)
+    guids = {name: derive(f"{name}@{_REALM}", label=name.lower()) for name in names}
+    return {
+        name: {"fqdn": guid.fqdn(ZONE), "uuid": str(guid.uuid), "mn_identifier_option": guid.mn_option.hex()}
+        for name, guid in guids.items()
+    }
+
+
+def secret(scenario: Scenario, purpose: str) -> bytes:
+    """A key of 256 bits: the same in every run of a seed, so that runs are the same to the byte."""
+    return hashlib.sha256(f"{scenario.seed}/{purpose}".encode()).digest()
+
+
+def uses_registration(scenario: Scenario) -> bool:
+    return scenario.uses("p2p", "central", "combined")
+
+
+def account_of(scenario: Scenario, plan: NetworkPlan, name: str) -> Account | None:
+    """Node ``name``'s account at the registration server; None in a scenario without one."""
+    if not uses_registration(scenario):
+        return None
+    key = secret(scenario, f"account/{name}").hex()
+    control, lifetime_s = scenario.registration.control, scenario.registration.lifetime
+    return Account(str(plan.host(SERVER).address.ip), REGISTRATION_PORT, node_id(name), key, control, lifetime_s)
+
+
+def tsig_secret(scenario: Scenario, node: str) -> str:
+    """The TSIG key of mobile node ``node``, base64."""
+    return base64.b64encode(secret(scenario, f"tsig/{node}")).decode()
+
+
+def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | None:
+    if not scenario.uses("ddns"):
+        return None
+    return ZoneKey(
+        server=str(plan.host(DDNS).address.ip),
+        zone=ZONE,
+        name=node_id(node),
+        secret=tsig_secret(scenario, node),
+        ttl_s=round(scenario.ddns.ttl),
+        keep_old=scenario.ddns.old_address == "keep",
+    )
+
+
+def _resolver(scenario: Scenario, plan: NetworkPlan) -> str | None:
+    return str(plan.host(RESOLVER).address.ip) if scenario.uses("ddns") else None
+
+
+def mobile_node_file(scenario: Scenario, plan: NetworkPlan, node: str) -> MobileNodeFile | None:
+    """Whom mobile node ``node`` is to tell of its addresses; None if nobody."""
+    account, zone = account_of(scenario, plan, node), _zone_key(scenario, plan, node)
+    if account is None and zone is None:
+        return None
+    discover = ZONE if scenario.discovery == "dns" else None
+    return MobileNodeFile(account, zone, discover, _resolver(scenario, plan))
+
+
+def known_address(scenario: Scenario, plan: NetworkPlan, session: OneSession) -> str:
+    """The address that a correspondent with no mechanism knows: that of ``anchor``, or of the first attachment."""
+    anchor = session.entry.anchor or scenario.moves_of(session.entry.to)[0].to
+    return str(plan.mobile_node(session.entry.to).addresses[anchor])
+
+
+def correspondent_file(scenario: Scenario, plan: NetworkPlan, name: str, start_ns: int) -> CorrespondentFile:
+    """What correspondent ``name`` is to do, when the scenario starts at ``start_ns`` (ns since the epoch)."""
+    mine = [session for session in sessions_of(scenario) if session.entry.from_ == name]
+    return CorrespondentFile(
+        orders=tuple(_order(scenario, plan, session, start_ns) for session in mine),
+        retry_s=scenario.retry.after,
+        attempts=scenario.retry.attempts,
+        resolver=_resolver(scenario, plan),
+        cn_cache=scenario.ddns.cn_cache,
+        account=account_of(scenario, plan, name),
+        discover=ZONE if scenario.discovery == "dns" else None,
+    )
+
+
+def _order(scenario: Scenario, plan: NetworkPlan, session: OneSession, start_ns: int) -> Order:
+    return Order(
+        number=session.number,
+        session=session.name,
+        start_ns=start_ns + round(session.at_s * 1e9),
+        method=session.method,
+        transport=session.transport,
+        target=node_id(session.entry.to),
+        address=known_address(scenario, plan, session),
+        count=session.count,
+        interval_ns=round((session.entry.interval or 0.0) * 1e9),
+        size=session.entry.size,
+        seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
+        select=session.entry.select,
+    )

@@ -1,0 +1,37 @@
+"""What a command is to run on: asks `doctor`, and builds the guest's kernel where it is all that is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from dmmlab.experiments.runner import doctor
+from dmmlab.guest import kernel
+from dmmlab.guest.cache import GuestKernel, find_kernel
+from dmmlab.guest.errors import NoKernelError
+from dmmlab.guest.progress import reporter
+
+if TYPE_CHECKING:
+    from dmmlab.experiments.runner.run import Clock, Runtime
+
+
+def means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
+    """The runtime and clock that this machine has for what was asked for, either of which may be ``auto``.
+
+    Raises GuestError, one sentence with the remedy, where it cannot be had.
+    """
+    picked = doctor.pick(runtime, clock)
+    if picked[0] == "guest":
+        try:
+            find_kernel(picked[1])
+        except NoKernelError:
+            sys.stderr.write("The guest's kernel is built now, once on this machine; it takes about five minutes.\n")
+            build_kernel()
+    return cast("tuple[Runtime, Clock]", picked)
+
+
+def build_kernel(source: Path | None = None, *, force: bool = False) -> GuestKernel:
+    """The cached kernel, built with progress on stderr if need be."""
+    with reporter() as report:
+        return kernel.build(source, force=force, report=report)

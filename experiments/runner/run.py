@@ -1,0 +1,204 @@
+"""One run from outside: its folder and manifest, the runner in the guest or natively, then records and an outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dmmlab.experiments.analysis import tables
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner.layout import identities
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.guest import terminal
+from dmmlab.guest.cache import find_kernel, origin
+from dmmlab.guest.errors import GuestError
+from dmmlab.guest.launch import execute, job_directory
+from dmmlab.machine import checks, environment, isolation, processes, processors, sources
+
+Runtime = Literal["guest", "native"]
+Clock = Literal["virtual", "real"]
+FORMAT = 1  # of run.json and the tables
+INTERRUPTED = 130
+_INSIDE = "/run/dmmlab/run"  # the run directory, to the guest: nothing in a run may follow from where it lies
+
+
+@dataclass
+class Progress:
+    """Tells ``tell(phase, share)`` how far a run is, and keeps the wall time of each phase in ``spent_s``."""
+
+    tell: Callable[[str, float | None], None] = lambda phase, share: None
+    spent_s: dict[str, float] = field(default_factory=dict)
+    exact_clock: dict[str, int] | None = None  # in virtual time: what moved the guest's clock, at the end of the run
+    _phase: str = ""
+    _since: float = 0.0
+
+    def enter(self, phase: str) -> None:
+        now = time.monotonic()
+        if self._phase:
+            self.spent_s[self._phase] = self.spent_s.get(self._phase, 0.0) + now - self._since
+        self._phase, self._since = phase, now
+        if phase:
+            self.tell(phase, None)
+
+    def line(self, text: str) -> None:
+        """One line of the runner's standard output."""
+        said = json.loads(text)
+        if "phase" in said:
+            self.enter(said["phase"])
+        elif "exact_clock" in said:
+            self.exact_clock = said["exact_clock"]
+        else:
+            self.tell(self._phase, said["progress"])
+
+
+def prepare(
+    scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, processor: int | None = None
+) -> RunDirectory:
+    """A fresh run directory with its manifest, ready for the runner; ``processor`` is the one that a guest keeps to."""
+    run = RunDirectory(out)
+    kernel = find_kernel(clock) if runtime == "guest" else None
+    run.create(
+        {
+            "format": FORMAT,
+            "name": scenario.name,
+            "seed": scenario.seed,
+            "runtime": runtime,
+            "clock": clock,
+            "datapath": os.environ.get("DMMLAB_OVS_DATAPATH")
+            or (checks.datapath() if runtime == "native" else "system"),
+            "environment": environment.describe(kernel.version, origin(kernel), processor)
+            if kernel
+            else environment.describe(),
+            "identities": identities(scenario),
+            "scenario": scenario.model_dump(mode="json", by_alias=True),
+        }
+    )
+    return run
+
+
+def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
+    """The running scenario at the Mininet prompt, on this process's terminal; returns the exit status."""
+    command = [*_command(prepare(scenario, out, runtime, clock).root.resolve()), "--shell"]
+    sources.compile_all()
+    if runtime == "native":
+        return subprocess.run(processes.as_root(command)).returncode
+    return terminal.shell(command, writable=[out], clock=clock, services=False)
+
+
+def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, progress: Progress) -> RunDirectory:
+    """Runs ``scenario`` into folder ``out``; how it ended is in its ``outcome.json``.
+
+    Raises KeyboardInterrupt when the user stopped it: the folder then has no outcome and counts as unfinished.
+    """
+    progress.enter("start")
+    with processors.claimed() if runtime == "guest" else contextlib.nullcontext() as processor:
+        run = prepare(scenario, out, runtime, clock, processor)
+        began = time.monotonic()
+        sources.compile_all()
+        with _in_memory(run) as work:
+            status, said = (
+                _in_guest(work, clock, progress, processor) if runtime == "guest" else _natively(work, progress)
+            )
+    if progress.exact_clock is not None:
+        run.amend(exact_clock=progress.exact_clock)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    progress.enter("records")
+    if status:
+        run.finish(
+            "failed", said.strip().splitlines()[-1] if said.strip() else f"the runner ended with status {status}"
+        )
+        return run
+    try:
+        tables.reduce(run)
+    except tables.RecordError as error:
+        run.finish("failed", str(error))
+        return run
+    found = tables.problems(run)
+    run.finish("invalid" if found else "ok", "; ".join(found) or None, wall_s=round(time.monotonic() - began, 3))
+    progress.enter("")
+    return run
+
+
+def _command(root: Path | str) -> list[str]:
+    return isolation.argv([sys.executable, "-m", "dmmlab.experiments.runner.lab", str(root)])
+
+
+def _in_guest(run: RunDirectory, clock: Clock, progress: Progress, processor: int | None) -> tuple[int, str]:
+    progress.enter("boot")
+    lines, errors = _Lines(progress.line), bytearray()
+    try:
+        status = execute(
+            _command(_INSIDE),
+            places={_INSIDE: run.root},
+            cwd=Path("/"),
+            clock=clock,
+            stdout=lines.feed,
+            stderr=errors.extend,
+            seed=int(run.manifest()["seed"]),
+            processor=processor,
+        )
+    except GuestError as error:
+        return 1, str(error)
+    (run.log / "runner.log").write_bytes(errors)
+    return status, errors.decode(errors="replace")
+
+
+def _natively(run: RunDirectory, progress: Progress) -> tuple[int, str]:
+    with (run.log / "runner.log").open("w+") as errors:
+        process = processes.popen(_command(run.root), stdout=subprocess.PIPE, stderr=errors)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                progress.line(line)
+            status = process.wait()
+        except BaseException:
+            processes.end(process)
+            raise
+        errors.seek(0)
+        return status, errors.read()
+
+
+@contextlib.contextmanager
+def _in_memory(run: RunDirectory) -> Iterator[RunDirectory]:
+    """A folder for the runner, whose logs and captures are copied into ``run`` in the end.
+
+    In real time, writing to a slow or synced folder would be measured, too.
+    """
+    with job_directory() as folder:
+        work = RunDirectory(folder)
+        shutil.copy(run.run_json, work.run_json)
+        work.log.mkdir()
+        work.capture.mkdir()
+        try:
+            yield work
+        finally:
+            for mine, out in ((work.log, run.log), (work.capture, run.capture)):
+                shutil.copytree(mine, out, dirs_exist_ok=True, copy_function=_copy)
+
+
+def _copy(source: str, target: str) -> None:
+    """Leaves out what only root may read: a runner that was killed could not hand it over (`Lab.stop`)."""
+    if os.access(source, os.R_OK):
+        shutil.copyfile(source, target)
+
+
+class _Lines:
+    """Cuts a stream of bytes into lines."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self._take, self._rest = take, b""
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._take(line.decode())

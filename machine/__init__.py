@@ -1,0 +1,1 @@
+"""What this machine has and gives: checks, processes and isolation of our own, its description, its provisioning."""

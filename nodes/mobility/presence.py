@@ -1,0 +1,142 @@
+"""Whom a mobile node tells of its addresses: the registration server, the DDNS server.
+
+It is told of every new address and acts beside the handover, never in its way: whatever a server does, or fails to
+do, the mobile node's addresses and sessions do not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from dmmlab.nodes.ddns.update import UpdateClient
+from dmmlab.nodes.events import EventLog
+from dmmlab.nodes.methods.lookups import DNS_PORT, DNS_SERVICE
+from dmmlab.nodes.orders import ECHO_PORT, SERVICES, Account, MobileNodeFile, ZoneKey
+from dmmlab.nodes.registration.accounts import client_for
+from dmmlab.nodes.registration.client import Agreement, RegistrationClient
+from dmmlab.nodes.registration.client_core import IncomingRequest
+from dmmlab.nodes.registration.terminal import LegTerminal
+from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
+
+
+class Presence:
+    """Keeps the servers informed. `announce` returns at once; what comes of it are events."""
+
+    def __init__(self, told: MobileNodeFile, log: EventLog) -> None:
+        self._told, self._log = told, log
+        self._registrar: Registrar | None = None
+        self._making = asyncio.Lock()
+        self._zone = ZoneUpdater(told.zone, log) if told.zone is not None else None
+        self._updating: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def announce(self, address: str, deprecated: Sequence[str]) -> None:
+        """``address`` is the one for new sessions from now on; ``deprecated`` ones are kept, newest first."""
+        if self._zone is not None:
+            if self._updating is not None:  # updates have no order (RFC 2136): an older one must not come last
+                self._updating.cancel()
+            self._updating = self._start(self._zone.update(address, deprecated))
+        if self._told.account is not None:
+            self._start(self._register(self._told.account, address, deprecated))
+
+    async def _register(self, account: Account, address: str, deprecated: Sequence[str]) -> None:
+        async with self._making:  # two addresses in quick succession are announced by one client
+            if self._registrar is None:
+                self._registrar = await Registrar.at(account, self._told, self._log)
+        await self._registrar.update(address, deprecated)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.emit("announcement_failed", reason=f"{type(error).__name__}: {error}")
+
+
+class ZoneUpdater:
+    """The DDNS solution (draft 4.1): address and port under the mobile node's name, in one update."""
+
+    def __init__(self, key: ZoneKey, log: EventLog) -> None:
+        self._key, self._log = key, log
+        self._client = UpdateClient((key.server, DNS_PORT), key.zone, key.name, key.secret)
+
+    async def update(self, address: str, deprecated: Sequence[str]) -> None:
+        self._client.source = address
+        keep = deprecated if self._key.keep_old else ()
+        done = await self._client.update([address], ECHO_PORT, self._key.ttl_s, service=DNS_SERVICE, keep=keep)
+        self._log.emit("zone_updated", address=address, outcome=done.status, reason=done.reason, attempts=done.attempts)
+
+
+class Registrar:
+    """The registration solution (draft 4.2): registers, and answers what correspondents ask through the server."""
+
+    def __init__(self, lifetime_s: float, log: EventLog) -> None:
+        self._lifetime_s, self._log = lifetime_s, log
+        self._client: RegistrationClient
+        self._terminals: dict[str, LegTerminal] = {}  # by service: where the server's TCP legs end
+        self._addresses: tuple[str, ...] = ()
+        self._relayed: set[int] = set()  # sessions over UDP that have a leg of ours
+
+    @classmethod
+    async def at(cls, account: Account, told: MobileNodeFile, log: EventLog) -> Registrar:
+        """A registrar that can be asked."""
+        made = cls(account.lifetime_s, log)
+        made._client = await client_for(account, told.discover, told.resolver, log, made._answer, made._relayed.discard)
+        for service, port in SERVICES.items():
+            made._terminals[service] = LegTerminal(made._client, ("127.0.0.1", port))
+            await made._terminals[service].start()
+        return made
+
+    async def update(self, address: str, deprecated: Sequence[str]) -> None:
+        """Answers with the new address from now on, moves the user planes of relayed sessions, then registers."""
+        moved = bool(self._addresses) and self._addresses[0] != address
+        self._addresses = (address, *deprecated)
+        self._client.offer(self._addresses, ECHO_PORT)
+        await self._client.bind(address)
+        # The new legs are asked for first, as the draft has it, but the registration does not wait for the answers:
+        # a correspondent that asks the server meanwhile should get the new address.
+        legs = asyncio.create_task(self._move_legs(address)) if moved else None
+        await asyncio.sleep(0)
+        outcome = await self._client.register(
+            self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s, services=SERVICES
+        )
+        reason = outcome.reason.name.lower() if outcome.reason is not None else ""
+        self._log.emit(
+            "registered", address=address, outcome=outcome.status.value, reason=reason, attempts=outcome.attempts
+        )
+        if legs is not None:
+            await legs
+
+    async def _move_legs(self, address: str) -> None:
+        """The second user plane of each relayed session, from the new address (draft 4.2.2)."""
+        opened = await asyncio.gather(
+            *(self._client.open_leg(session, address, ECHO_PORT) for session in sorted(self._relayed))
+        )
+        for session, outcome in zip(sorted(self._relayed), opened, strict=True):
+            if outcome.ok:
+                self._log.emit("leg_opened", session_number=session, address=address, transport="udp")
+            else:
+                self._relayed.discard(session)
+        for terminal in self._terminals.values():
+            for session, ok in (await terminal.move(address)).items():
+                self._log.emit("leg_opened", session_number=session, address=address, transport="tcp", ok=ok)
+
+    def _answer(self, request: IncomingRequest) -> Agreement | Reason:
+        """Agrees with what is true now: the address that this node has, whatever the server believes."""
+        service = request.service or "echo"
+        if service not in SERVICES:
+            return Reason.UNKNOWN_SERVICE
+        port = SERVICES[service]
+        if request.mode is not Mode.CENTRAL:
+            return Agreement(self._addresses, port)
+        if request.transport is Transport.TCP:
+            return Agreement(self._addresses, self._terminals[service].port, Leg.RESUMABLE)
+        if request.session is not None:
+            self._relayed.add(request.session)
+        return Agreement(self._addresses, port)

@@ -1,0 +1,127 @@
+"""A campaign: each run once, several at a time, continued where it stopped. No network: the runner is replaced."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import figures_fake
+import pytest
+
+from dmmlab.experiments.campaigns import campaign
+from dmmlab.experiments.campaigns.campaign import MADE_BY, Planned, complete
+from dmmlab.experiments.figures import FIGURES, digest
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import load, parse
+
+
+def planned() -> list[Planned]:
+    return campaign.plan([FIGURES["F1"]])
+
+
+def make_complete(one: Planned, out: Path, outcome: str = "ok") -> Path:
+    folder = out / one.folder
+    figures_fake.make(one.scenario, folder, outcome=outcome)
+    (folder / MADE_BY).write_text(json.dumps({"program": campaign.program()}))
+    return folder
+
+
+def test_a_run_that_two_figures_need_is_planned_once() -> None:
+    once = campaign.plan([FIGURES["F1"]])
+    twice = campaign.plan([FIGURES["F1"], FIGURES["F1"]])
+    assert [one.digest for one in once] == [one.digest for one in twice]
+    assert len({one.folder for one in once}) == len(once) == 2
+    assert twice[0].figures == ("F1", "F1")
+
+
+def test_the_whole_plan_has_what_was_promised() -> None:
+    whole = campaign.plan()
+    assert sum(one.scenario.duration for one in whole) >= 2 * 3600
+    assert {name for one in whole for name in one.figures} == set(FIGURES)
+    assert len({one.folder for one in whole}) == len(whole)
+
+
+def test_the_digest_is_of_what_is_run_and_not_of_its_name() -> None:
+    one, other = load("two-mr"), load("two-mr", {"name": "another"})
+    assert digest(one) == digest(other)
+    assert digest(one) != digest(load("two-mr", {"seed": 2}))
+    assert digest(one) == digest(parse(one.model_dump(mode="json", by_alias=True), "run.json"))
+
+
+def test_a_run_is_complete_with_outcome_scenario_and_program(tmp_path: Path) -> None:
+    one = planned()[0]
+    folder = make_complete(one, tmp_path)
+    assert complete(folder, one.digest, "guest", "virtual")
+    assert not complete(folder, one.digest, "native", "real"), "another way of running"
+    assert not complete(folder, "0" * 16, "guest", "virtual"), "another scenario"
+    (folder / MADE_BY).write_text(json.dumps({"program": "older"}))
+    assert not complete(folder, one.digest, "guest", "virtual"), "another program"
+
+
+def test_a_run_without_an_outcome_or_with_a_failed_one_is_not_complete(tmp_path: Path) -> None:
+    one = planned()[0]
+    folder = make_complete(one, tmp_path, outcome="failed")
+    assert not complete(folder, one.digest, "guest", "virtual")
+    RunDirectory(folder).outcome_json.unlink()
+    assert not complete(folder, one.digest, "guest", "virtual")
+    assert not complete(tmp_path / "nothing", one.digest, "guest", "virtual")
+
+
+def test_an_invalid_run_is_kept_listed_and_in_no_figure(tmp_path: Path) -> None:
+    one, other = planned()
+    make_complete(one, tmp_path)
+    make_complete(other, tmp_path, outcome="invalid")
+    result = campaign.carry_out([one, other], tmp_path, "guest", "virtual")
+    assert result.kept == 2
+    assert [run.root.name for run in result.runs] == [one.folder]
+    assert result.invalid == ((other.folder, "invalid: a test says so"),)
+
+
+def test_what_is_complete_is_not_redone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = planned()
+    folder = make_complete(one, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    done: list[str] = []
+
+    def run(scenario: object, out: Path, *_: object) -> None:
+        done.append(out.name)
+        make_complete(other, tmp_path)
+
+    monkeypatch.setattr(campaign, "run_scenario", run)
+    monkeypatch.setattr(campaign, "ProcessPoolExecutor", InThisProcess)
+    steps: list[campaign.Step] = []
+    result = campaign.carry_out([one, other], tmp_path, "guest", "virtual", 1, steps.append)
+    assert done == [other.folder]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert [(step.done, step.of, step.name, step.outcome) for step in steps] == [(2, 2, other.folder, "ok")]
+    assert steps[0].left_s == 0
+    assert len(result.runs) == 2
+
+
+def test_a_run_that_breaks_the_program_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise KeyError("address")
+
+    monkeypatch.setattr(campaign, "run_scenario", run)
+    monkeypatch.setattr(campaign, "ProcessPoolExecutor", InThisProcess)
+    result = campaign.carry_out(planned(), tmp_path, "guest", "virtual", 1)
+    assert len(result.invalid) == 2
+    assert result.invalid[0][1].startswith("failed: KeyError")
+
+
+class InThisProcess:
+    """Stands for the pool: `concurrent.futures` futures, no processes."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> InThisProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def submit(self, *work: object) -> object:
+        return self._pool.submit(*work)  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""Bad input is one sentence on standard error and exit status 2; nothing is started, nothing is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def dmmlab(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dmmlab.experiments.cli.main", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("extends: two-mr\nspeed: 3\n", "speed: unknown key"),
+        ("extends: two-mr\nduration: -3s\n", "must not be negative"),
+        ("extends: two-mr\nmovement: [{at: 0s, node: MN1, to: MR5}]\n", "unknown mobile router MR5"),
+        ("extends: two-mr\nsessions: [{name: A, at: 1s, from: CN1, to: MN4}]\n", "unknown mobile node"),
+        (
+            "extends: two-mr\nmovement: [{at: 0s, node: MN1, to: MR1}, {at: 5s, node: MN1, to: MR2, gap: 2s}, "
+            "{at: 6s, node: MN1, to: MR1}]\n",
+            "overlap",
+        ),
+        ("just words", "not a scenario"),
+        ("{", "not YAML"),
+    ],
+)
+def test_a_bad_scenario_starts_nothing(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    for verb in ("check", "run"):
+        said = dmmlab(verb, "bad.yaml", cwd=tmp_path)
+        assert said.returncode == 2
+        assert said.stderr.startswith("dmmlab: bad.yaml: ")
+        assert words in said.stderr
+        assert said.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "nothing.yaml"), "no such file"),
+        (("run", "no-such-name"), "neither a file nor a shipped scenario"),
+        (("run", "two-mr", "--seed", "-1"), "seed"),
+        (("run", "two-mr", "--runtime", "native", "--clock", "virtual"), "only the guest can stop the clock"),
+        (("figures", "F99", "--from", ".", "--out", "x"), "unknown figure F99"),
+        (("figures", "F1", "--from", ".", "--out", "x"), "F1"),
+        (("fly",), "fly"),
+    ],
+)
+def test_bad_arguments(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    said = dmmlab(*arguments, cwd=tmp_path)
+    assert said.returncode == 2
+    assert words in said.stderr
+    assert "Traceback" not in said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_list_check_and_doctor_speak(tmp_path: Path) -> None:
+    listed = dmmlab("list", cwd=tmp_path)
+    assert listed.returncode == 0
+    for word in ("two-mr", "combined", "F1"):
+        assert word in listed.stdout
+    plan = dmmlab("check", "two-mr", cwd=tmp_path)
+    assert plan.returncode == 0
+    for word in ("10.1.2.100", "MN1", "188 ms", "after a gap of 50 ms"):
+        assert word in plan.stdout
+    doctor = dmmlab("doctor", "--json", cwd=tmp_path)
+    assert {entry["runtime"] for entry in json.loads(doctor.stdout)["combinations"]} == {"guest", "native"}

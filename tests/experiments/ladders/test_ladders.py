@@ -1,0 +1,143 @@
+"""The message ladders hold against the draft's Figures 2 to 5: who speaks to whom, in which order."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from recorded_story import CN, MN, Story
+
+from dmmlab.experiments.ladders import ladder as ladders
+from dmmlab.experiments.ladders.ladder import CONTROL, USER, Ladder
+from dmmlab.experiments.records.rundir import SESSIONS, RunDirectory, read_csv, write_csv
+from dmmlab.guest.cache import GuestKernel
+from dmmlab.nodes.registration.wire import Message, MessageType, Mode, Transport
+
+# The draft's figures, restated: (plane, from, to, what is said), and what answers it. "IP1" is from MR1, "IP2" from
+# MR2, the latest one when CN3 opens its session. The resolver stands between CN3 and the DDNS server.
+UPDATES = [(CONTROL, "MN1", "DDNS", "update IP1, port 5001, ID"), (CONTROL, "DDNS", "MN1", "updated")]
+FIRST = [
+    (CONTROL, "CN3", "SERVER", "register CN3's IP, port 5001, ID"),
+    (CONTROL, "SERVER", "CN3", "registered"),
+    (CONTROL, "MN1", "SERVER", "register IP1, port 5001, ID"),
+    (CONTROL, "SERVER", "MN1", "registered"),
+    (CONTROL, "MN1", "SERVER", "register IP2, port 5001, ID"),
+    (CONTROL, "SERVER", "MN1", "registered"),
+]
+ASKED = [(CONTROL, "CN3", "SERVER", "service request to MN1")]
+PASSED_ON = [
+    (CONTROL, "SERVER", "MN1", "service request from CN3"),
+    (CONTROL, "MN1", "SERVER", "answer: IP2, port 5001"),
+]
+ANSWERED = [(CONTROL, "SERVER", "CN3", "answer: IP2, port 5001")]
+DIRECT = [(USER, "CN3", "MN1", "first packet to IP2"), (USER, "MN1", "CN3", "answer from IP2")]
+DRAFT = {
+    "ddns": [
+        *UPDATES,
+        (USER, "CN1", "MN1", "first packet to IP1"), (USER, "MN1", "CN1", "answer from IP1"),
+        (CONTROL, "MN1", "DDNS", "update IP2, port 5001, ID"), (CONTROL, "DDNS", "MN1", "updated"),
+        (USER, "CN2", "MN1", "first packet to IP2"), (USER, "MN1", "CN2", "answer from IP2"),
+        (CONTROL, "CN3", "RESOLVER", "query"), (CONTROL, "RESOLVER", "DDNS", "query"),
+        (CONTROL, "DDNS", "RESOLVER", "answer"), (CONTROL, "RESOLVER", "CN3", "answer"),
+        *DIRECT,
+    ],
+    "p2p": [*FIRST, *ASKED, *ANSWERED, *DIRECT],
+    "central": [
+        *FIRST, *ASKED, *PASSED_ON, (CONTROL, "SERVER", "CN3", "answer: relay, port 46000"),
+        (USER, "CN3", "SERVER", "first packet to relay"), (USER, "SERVER", "MN1", "first packet to IP2"),
+        (USER, "MN1", "SERVER", "answer from IP2"), (USER, "SERVER", "CN3", "answer from relay"),
+    ],
+    "combined": [*FIRST, *ASKED, *PASSED_ON, *ANSWERED, *DIRECT],
+}  # fmt: skip
+
+
+def told(ladder: Ladder) -> list[tuple[str, str, str, str]]:
+    """The ladder's steps; two questions (or answers) that go side by side, for port and address, count as one."""
+
+    def words(says: str) -> str:
+        kind = says.split(":")[0]
+        return kind if ladder.method == "ddns" and kind in ("query", "answer") else says
+
+    steps = [step for section in ladder.sections for step in section.steps]
+    return [key for key, _ in groupby((step.plane, step.source, step.destination, words(step.says)) for step in steps)]
+
+
+def without_port(steps: list[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str]]:
+    """The relay's port is the kernel's choice."""
+    return [(*step[:3], step[3].split(", port")[0] if "relay" in step[3] else step[3]) for step in steps]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return Story(tmp_path / "run").write()
+
+
+@pytest.mark.parametrize("method", DRAFT)
+def test_order_and_parties_are_those_of_the_drafts_figure(run: RunDirectory, method: str) -> None:
+    ladder = next(ladder for ladder in ladders.ladders(run) if ladder.method == method)
+    assert told(ladder) == DRAFT[method]
+
+
+def test_a_message_out_of_place_is_noticed(tmp_path: Path) -> None:
+    story = Story(tmp_path / "run")
+    late = Message(MessageType.INCOMING_REQUEST, 9, node=MN, target=CN, mode=Mode.P2P, transport=Transport.UDP,
+                   peer_port=20_003)  # fmt: skip
+    story.of.registration(15.03, 0.022, "SERVER", "MN1@MR2", late)  # the server must not ask MN1 in mode P2P
+    ladder = next(ladder for ladder in ladders.ladders(story.write()) if ladder.method == "p2p")
+    assert told(ladder) != DRAFT["p2p"]
+
+
+def test_times_are_those_of_both_ends(run: RunDirectory) -> None:
+    ladder = next(ladder for ladder in ladders.ladders(run) if ladder.method == "combined")
+    rows = [row for row in ladder.rows() if row["since"] == "Px.combined"]
+    assert [(row["departed_ms"], row["arrived_ms"]) for row in rows[:2]] == [
+        ("0.000000", "25.000000"), ("25.100000", "47.100000"),
+    ]  # fmt: skip
+    assert all(float(str(row["arrived_ms"])) > float(str(row["departed_ms"])) for row in ladder.rows())
+
+
+def test_a_lost_message_has_no_arrival(tmp_path: Path) -> None:
+    story = Story(tmp_path / "run")
+    lost = Message(MessageType.SERVICE_REQUEST, 30, node=CN, target=MN, mode=Mode.P2P, transport=Transport.UDP,
+                   peer_port=20_003)  # fmt: skip
+    story.of.registration(14.9, None, "CN3", "SERVER", lost)
+    ladder = next(ladder for ladder in ladders.ladders(story.write()) if ladder.method == "p2p")
+    assert ladder.sections[-1].steps[0].arrived_ns is None
+
+
+def test_files_and_caption(run: RunDirectory, tmp_path: Path) -> None:
+    drawn = ladders.write(run, tmp_path / "figures")
+    assert [path.name for path in drawn] == [f"ladder-{method}.png" for method in DRAFT]
+    for path in drawn:
+        assert path.stat().st_size > 10_000 and path.with_suffix(".pdf").stat().st_size > 5_000
+        assert f"Figure {ladders.METHODS[path.stem.removeprefix('ladder-')]}" in path.with_suffix(".txt").read_text()
+        assert set(read_csv(path.with_suffix(".csv"))[0]) == set(ladders.COLUMNS)
+
+
+def test_a_method_without_a_session_that_worked_has_no_ladder(run: RunDirectory) -> None:
+    rows = [{**row, "outcome": "timeout" if "p2p" in row["session"] else "ok"} for row in read_csv(run.sessions)]
+    write_csv(run.sessions, SESSIONS, rows)
+    assert [ladder.method for ladder in ladders.ladders(run)] == ["ddns", "central", "combined"]
+
+
+@pytest.mark.live
+def test_a_run_in_the_guest_has_the_drafts_ladders(live_kernel: GuestKernel, tmp_path: Path) -> None:
+    from dmmlab.experiments.runner.run import Progress, run_scenario
+    from dmmlab.experiments.scenario.model import load
+
+    short = {
+        "name": "ladders",
+        "sessions": [
+            {"name": "P1", "at": "1s", "from": "CN1", "to": "MN1"},
+            {"name": "P2", "at": "3s", "from": "CN2", "to": "MN1", "anchor": "MR2"},
+            {"name": "Px", "at": "4s", "from": "CN3", "to": "MN1", "method": list(DRAFT)},
+        ],
+        "movement": [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "2s", "node": "MN1", "to": "MR2"}],
+        "duration": "6s",
+    }
+    run = run_scenario(load("two-mr", short), tmp_path / "run", "guest", "virtual", Progress())
+    found = {ladder.method: told(ladder) for ladder in ladders.ladders(run)}
+    assert set(found) == set(DRAFT)
+    for method, steps in found.items():
+        assert without_port(steps) == without_port(DRAFT[method])

@@ -1,0 +1,126 @@
+"""The closed forms, against sums done by hand on the delays of scenario `two-mr`.
+
+One way: radio 2, MR-CORE 5, MR1-MR2 4, CN 10, RESOLVER 1, DDNS 15, SERVER 15 ms. So CN-MN 17, by the redirect 21,
+CN-RESOLVER 11, RESOLVER-DDNS 16, CN-SERVER 25, SERVER-MN 22.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dmmlab.experiments.oracle.delays import inter_mr_s
+from dmmlab.experiments.oracle.expectation import Expectation, Oracle
+from dmmlab.experiments.oracle.moves import known_at_s, serving
+from dmmlab.experiments.scenario.model import Scenario, load, sessions_of
+
+BEFORE, AFTER = "3s", "15s"
+
+
+def scenario_with(at: str, method: str, transport: str = "udp", **overrides: Any) -> Scenario:
+    session = {"name": "X", "at": at, "from": "CN3", "to": "MN1", "method": method, "transport": transport}
+    return load("two-mr", {"sessions": [{**session, **overrides.pop("session", {})}], **overrides})
+
+
+def expect(at: str, method: str, transport: str = "udp", **overrides: Any) -> Expectation | None:
+    scenario = scenario_with(at, method, transport, **overrides)
+    return Oracle(scenario).of(sessions_of(scenario)[0])
+
+
+@pytest.mark.parametrize(
+    ("method", "at", "lookup_ms", "connect_ms", "anchor"),
+    [
+        ("fixed", BEFORE, 0, 34, "MR1"),
+        ("fixed", AFTER, 0, 42, "MR1"),
+        ("ddns", BEFORE, 54, 34, "MR1"),
+        ("ddns", AFTER, 54, 34, "MR2"),
+        ("p2p", BEFORE, 50, 34, "MR1"),
+        ("p2p", AFTER, 50, 34, "MR2"),
+        ("central", BEFORE, 94, 94, "MR1"),
+        ("central", AFTER, 94, 94, "MR2"),
+        ("combined", BEFORE, 94, 34, "MR1"),
+        ("combined", AFTER, 94, 34, "MR2"),
+    ],
+)
+def test_each_method_before_and_after_the_move(
+    method: str, at: str, lookup_ms: float, connect_ms: float, anchor: str
+) -> None:
+    for transport, round_trips in (("udp", 1), ("tcp", 2)):
+        expected = expect(at, method, transport)
+        assert expected is not None
+        assert expected.lookup_s * 1e3 == pytest.approx(lookup_ms)
+        assert expected.connect_s * 1e3 == pytest.approx(connect_ms * round_trips)
+        assert expected.anchor == anchor
+
+
+def test_without_a_redirect_a_stale_address_has_no_closed_form() -> None:
+    assert expect(AFTER, "fixed", redirect=False) is None
+    assert expect(AFTER, "p2p", redirect=False) is not None
+
+
+@pytest.mark.parametrize("at", ["9.99s", "10.02s", "10.051s"])
+def test_in_the_middle_of_a_move_there_is_no_closed_form(at: str) -> None:
+    assert expect(at, "fixed") is None
+
+
+def test_servers_learn_of_an_address_after_dhcp_arp_and_one_way() -> None:
+    known = known_at_s(load("two-mr"), "MN1", "SERVER")
+    assert known == [
+        (pytest.approx(0.008 + 0.004 + 0.022), "MR1"),
+        (pytest.approx(10.05 + 0.008 + 0.004 + 0.022), "MR2"),
+    ]
+
+
+def test_a_resolver_answers_from_its_cache_until_the_second_in_which_the_ttl_ends() -> None:
+    """Cached at 3.043 s with a TTL of 5 s: used until second 8 is over; what is cached outlives the move's news."""
+    scenario = scenario_with("3s", "ddns", session={"repeat": 7, "every": "1s"})
+    oracle = Oracle(scenario)
+    lookups = [oracle.of(session) for session in sessions_of(scenario)]
+    assert [round(one.lookup_s * 1e3) for one in lookups if one is not None] == [54, 22, 22, 22, 22, 22, 54]
+
+
+def test_a_cached_answer_is_stale_after_the_move() -> None:
+    scenario = scenario_with("8s", "ddns", session={"repeat": 2, "every": "3s"})
+    stale = Oracle(scenario).of(sessions_of(scenario)[1])
+    assert stale is not None
+    assert (stale.anchor, round(stale.connect_s * 1e3)) == ("MR1", 42)
+
+
+@pytest.mark.parametrize(("mode", "lookups"), [("off", [54, 22, 54]), ("ttl", [54, 0, 54]), ("forever", [54, 0, 0])])
+def test_the_correspondents_own_cache(mode: str, lookups: list[int]) -> None:
+    scenario = scenario_with("13s", "ddns", session={"repeat": 3, "every": "4s"}, ddns={"ttl": "5s", "cn_cache": mode})
+    oracle = Oracle(scenario)
+    found = [oracle.of(session) for session in sessions_of(scenario)]
+    assert [round(one.lookup_s * 1e3) for one in found if one is not None] == lookups
+
+
+@pytest.mark.parametrize(
+    ("select", "lookup_ms", "connect_ms", "anchor"),
+    [("latest", 50, 54, "MR2"), ("race", 50, 42, "MR1"), ("lowest-rtt", 50 + 54, 42, "MR1")],
+)
+def test_several_addresses_when_the_new_router_is_far(
+    select: str, lookup_ms: float, connect_ms: float, anchor: str
+) -> None:
+    """MR2 is 15 ms from the core: 27 ms to the node by its newest address, 21 by the older one and the redirect."""
+    links = load("two-mr").model_dump(mode="json", by_alias=True)["links"]
+    for link in links:
+        if link["between"] == ["MR2", "CORE"]:
+            link["delay"] = "15ms"
+    expected = expect(AFTER, "p2p", links=links, session={"select": select})
+    assert expected is not None
+    assert (round(expected.lookup_s * 1e3, 6), round(expected.connect_s * 1e3, 6)) == (lookup_ms, connect_ms)
+    assert expected.anchor == anchor
+
+
+def test_position_and_the_shortest_way_between_mobile_routers() -> None:
+    scenario = load("two-mr")
+    assert [serving(scenario, "MN1", at) for at in (0.0, 9.999, 10.0, 10.049, 10.05)] == [
+        "MR1",
+        "MR1",
+        None,
+        None,
+        "MR2",
+    ]
+    assert inter_mr_s(scenario, "MR1", "MR2") == pytest.approx(0.004)
+    assert inter_mr_s(scenario, "MR1", "MR1") == 0.0

@@ -1,0 +1,126 @@
+"""A scenario file is read exactly, or refused with one sentence that names file, key and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmmlab.experiments.scenario.model import ScenarioError, load, parse, sessions_of, shipped
+from dmmlab.experiments.scenario.units import format_duration, parse_duration, parse_rate, parse_share, parse_size
+
+
+def refused(**overrides: Any) -> str:
+    with pytest.raises(ScenarioError) as error:
+        load("two-mr", overrides)
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    assert sentence.startswith("two-mr: ")
+    return sentence.removeprefix("two-mr: ")
+
+
+def session(**keys: Any) -> dict[str, Any]:
+    return {"name": "X", "at": "1s", "from": "CN1", "to": "MN1", **keys}
+
+
+def test_every_shipped_scenario_loads_and_survives_being_written_and_read_again() -> None:
+    for entry in shipped():
+        scenario = load(entry.name)
+        assert scenario.name == entry.name
+        assert entry.summary
+        assert parse(scenario.model_dump(mode="json", by_alias=True), "again") == scenario
+
+
+def test_a_variant_differs_from_what_it_extends_only_where_it_says_so() -> None:
+    base, variant = load("two-mr"), load("two-mr-no-redirect")
+    assert not variant.redirect
+    assert variant.model_copy(update={"name": base.name, "redirect": True}) == base
+
+
+def test_sessions_multiply_by_method_transport_and_repetition() -> None:
+    scenario = load(
+        "two-mr",
+        {"sessions": [session(method=["fixed", "p2p"], transport=["udp", "tcp"], repeat=3, every="200ms")]},
+    )
+    sessions = sessions_of(scenario)
+    assert [one.number for one in sessions] == list(range(12))
+    assert sessions[0].name == "X.fixed.udp.1"
+    assert sessions[-1].name == "X.p2p.tcp.3"
+    assert sessions[2].at_s == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"foo": 1}, ["foo: unknown key", "allowed are name, family"]),
+        ({"sessions": [session(methd="fixed")]}, ["sessions: entry 1 (X): methd: unknown key", "method"]),
+        ({"sessions": [session(method="carrier-pigeon")]}, ["sessions: entry 1 (X)", "carrier-pigeon", "central"]),
+        ({"links": [{"between": ["radio", "MN1"], "delay": "-2ms"}]}, ["links: entry 1", "must not be negative"]),
+        ({"links": [{"between": ["radio", "MN1"], "delay": "2 parsec"}]}, ["parsec", "ms", "such as 20ms"]),
+        ({"links": [{"between": ["MR1", "CN1"], "delay": "2ms"}]}, ["[MR1, CN1] joins nothing", "[node, CORE]"]),
+        ({"movement": [{"at": "0s", "node": "MN1", "to": "MR9"}]}, ["unknown mobile router MR9", "MR1, MR2"]),
+        ({"movement": [{"at": "0s", "node": "MN7", "to": "MR1"}]}, ["MN7: unknown mobile node", "MN1"]),
+        ({"movement": []}, ["MN1 never attaches"]),
+        ({"sessions": [session(**{"from": "CN9"})]}, ["X: from CN9: unknown correspondent", "CN1, CN2, CN3"]),
+        ({"sessions": [session(to="CN2")]}, ["X: to CN2: unknown mobile node"]),
+        ({"sessions": [session(at="29s", interval="1s", duration="5s")]}, ["X: lasts until 34s", "duration of 30s"]),
+        ({"sessions": [session(interval="1s")]}, ["interval and duration go together"]),
+        ({"sessions": [session(size="1MB")]}, ["transport: tcp"]),
+        ({"sessions": [session(repeat=2)]}, ["repeat needs every"]),
+        ({"sessions": [session(anchor="MR2", method="p2p")]}, ["anchor goes with method: fixed only"]),
+        ({"sessions": [session(), session()]}, ["two sessions have the name X"]),
+        ({"family": "ipx"}, ["family", "'ipx'"]),
+        ({"redirect": "perhaps"}, ["redirect", "perhaps"]),
+        ({"duration": 30}, ["duration", "such as 20ms"]),
+        ({"mobile_routers": ["MR1", "MR2", "MR3"]}, ["MR3 needs a link"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_would_do(overrides: dict[str, Any], words: list[str]) -> None:
+    sentence = refused(**overrides)
+    for word in words:
+        assert word in sentence
+
+
+def test_movements_that_overlap_are_named_with_their_times() -> None:
+    moves = [("0s", "MR1"), ("10s", "MR2"), ("10.05s", "MR1")]
+    overlapping = [{"at": at, "node": "MN1", "to": to} for at, to in moves]
+    assert "movements of MN1 at 10s (gap 50ms) and 10.05s overlap" in refused(movement=overlapping)
+
+
+def test_a_method_without_its_server_is_named() -> None:
+    links = [
+        link
+        for link in load("two-mr").model_dump(mode="json", by_alias=True)["links"]
+        if "SERVER" not in link["between"]
+    ]
+    assert "method p2p needs a node SERVER" in refused(links=links)
+
+
+def test_a_file_that_is_missing_or_no_yaml_or_no_mapping(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    for text, word in (("a: [", "not YAML"), ("- 1", "not a scenario"), ("extends: bad.yaml", "extends itself")):
+        bad.write_text(text)
+        with pytest.raises(ScenarioError, match=word):
+            load(bad)
+    with pytest.raises(ScenarioError, match="no such file"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(ScenarioError, match=r"neither a file nor a shipped scenario; shipped are .*two-mr"):
+        load("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("20ms", 0.02), ("1.5s", 1.5), ("2min", 120.0), ("7us", 7e-6), ("30ns", 3e-8), (0, 0.0)]
+)
+def test_durations(text: object, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds, rel=1e-12)
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-12)
+
+
+def test_other_quantities() -> None:
+    assert parse_share("30%") == pytest.approx(0.3)
+    assert parse_rate("10mbit") == 1e7
+    assert parse_size("5MB") == 5_000_000
+    for bad in ("130%", 1.2, -0.1):
+        with pytest.raises(ValueError, match=r"0% and 100%|negative"):
+            parse_share(bad)

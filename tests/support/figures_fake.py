@@ -1,0 +1,182 @@
+"""Run directories as a perfect laboratory would leave them: every record is the closed form, plus ``off_ms``.
+
+Figures are tested on these without a network. What is perfect must pass a figure's check, and what is a millisecond
+off must not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from dmmlab.experiments.figures.base import digest
+from dmmlab.experiments.oracle import delays, moves
+from dmmlab.experiments.oracle.expectation import Oracle
+from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
+from dmmlab.experiments.runner.layout import network_plan
+from dmmlab.experiments.scenario.model import (
+    CONTROLLER,
+    CORE,
+    RADIO,
+    SERVER,
+    SWITCHES,
+    OneSession,
+    Scenario,
+    sessions_of,
+)
+
+GAP_S = 0.05
+Row = dict[str, object]
+
+
+def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "ok") -> RunDirectory:
+    """A finished run of ``scenario`` in ``folder``."""
+    run = RunDirectory(folder)
+    run.create(
+        {
+            "format": 1,
+            "name": scenario.name,
+            "seed": scenario.seed,
+            "runtime": "guest",
+            "clock": "virtual",
+            "scenario": scenario.model_dump(mode="json", by_alias=True),
+        }
+    )
+    known = Oracle(scenario)
+    sessions = sessions_of(scenario)
+    write_csv(run.sessions, SESSIONS, [_session(scenario, one, known, off_ms) for one in sessions])
+    write_csv(run.probes, PROBES, [row for one in sessions for row in _probes(scenario, one, known, off_ms)])
+    write_csv(run.handovers, HANDOVERS, _handovers(scenario, off_ms))
+    write_csv(run.signalling, SIGNALLING, _signalling(scenario))
+    run.events.write_text("".join(json.dumps(event) + "\n" for event in _events(scenario, known)))
+    for switch in range(1, len(scenario.mobile_routers) + 1):
+        rules = 8 + (len(scenario.mobile_routers) - 1) * 4 * len(scenario.mobile_nodes)
+        (run.log / f"s{switch}.flows").write_text("cookie=0x0\n" * rules)
+    run.finish(outcome, None if outcome == "ok" else "a test says so")  # type: ignore[arg-type]
+    return run
+
+
+def _anchor(scenario: Scenario, one: OneSession, known: Oracle) -> str:
+    return known.answer(one) or scenario.moves_of(one.entry.to)[0].to
+
+
+def _way_s(scenario: Scenario, one: OneSession, anchor: str, at_s: float) -> float | None:
+    at_router = moves.serving(scenario, one.entry.to, at_s)
+    if at_router is None:
+        return None
+    if one.method == "central":
+        leg = delays.host_to_mn_s(scenario, SERVER, one.entry.to, at_router, at_router)
+        return None if leg is None else leg + delays.hosts_s(scenario, one.entry.from_, SERVER)
+    return delays.host_to_mn_s(scenario, one.entry.from_, one.entry.to, anchor, at_router)
+
+
+def _session(scenario: Scenario, one: OneSession, known: Oracle, off_ms: float) -> Row:
+    expected, anchor = known.of(one), _anchor(scenario, one, known)
+    serving = moves.serving(scenario, one.entry.to, one.at_s) or ""
+    plan = network_plan(scenario)
+    row: Row = {
+        **{"session": one.name, "method": one.method, "transport": one.transport, "cn": one.entry.from_},
+        **{"mn": one.entry.to, "start_s": f"{one.at_s:.9f}", "anchor": anchor, "serving": serving},
+        "address": str(plan.mobile_node(one.entry.to).addresses[anchor]),
+        **{"path": "none", "outcome": "timeout"},
+    }
+    way = _way_s(scenario, one, anchor, one.at_s)
+    if way is None:
+        return row
+    lookup_s, connect_s = (expected.lookup_s, expected.connect_s) if expected else (0.0, 2 * way)
+    if expected:
+        row["expected_setup_ms"] = f"{expected.setup_s * 1e3:.6f}"
+    server = scenario.link(SERVER, CORE)
+    lost_ms = 100 * server.loss if server and one.method != "fixed" else 0.0  # what retransmission costs
+    connect_ms = connect_s * 1e3 + off_ms + lost_ms
+    row |= {"lookup_ms": f"{lookup_s * 1e3:.6f}", "connect_ms": f"{connect_ms:.6f}"}
+    row["setup_ms"] = f"{lookup_s * 1e3 + connect_ms:.6f}"
+    path = "relay" if one.method == "central" else "direct" if anchor == serving else "redirect"
+    return row | {"path": path, "outcome": "ok"}
+
+
+def _probes(scenario: Scenario, one: OneSession, known: Oracle, off_ms: float) -> Iterator[Row]:
+    anchor = _anchor(scenario, one, known)
+    for number in range(one.count):
+        sent_s = one.at_s + number * (one.entry.interval or 0.0)
+        row: Row = {"session": one.name, "seq": number, "sent_s": f"{sent_s:.9f}"}
+        way = _way_s(scenario, one, anchor, sent_s)
+        redirecting = any(
+            move.at - 0.01 < sent_s < move.at + move.gap + 0.004 for move in scenario.moves_of(one.entry.to)[1:]
+        )
+        repeated = way is None or redirecting
+        if one.transport == "tcp" and scenario.redirect and repeated:
+            way, repeated = 0.3, False
+        link = scenario.link(one.entry.from_, CORE)
+        there_and_back = 1 - (1 - link.loss) ** 2 if link else 0.0  # spread evenly over the numbers
+        repeated = repeated or (there_and_back > 0 and (number * there_and_back) % 1 < there_and_back)
+        if way is not None and not repeated:
+            rtt_ms = 2e3 * way + off_ms
+            row |= {"received_s": f"{sent_s + rtt_ms / 1e3:.9f}", "rtt_ms": f"{rtt_ms:.6f}"}
+        yield row
+
+
+def _handovers(scenario: Scenario, off_ms: float) -> Iterator[Row]:
+    control = scenario.link(CONTROLLER, SWITCHES)
+    for node in scenario.mobile_nodes:
+        moves = scenario.moves_of(node)
+        radio = scenario.link(RADIO, node)
+        for before, move in pairwise(moves):
+            attach_s = move.at + move.gap
+            redirect_s = attach_s + (radio.delay if radio else 0) + 3 * (control.delay if control else 0) + off_ms / 1e3
+            yield {
+                **{"mn": node, "from_mr": before.to, "to_mr": move.to, "detach_s": f"{move.at:.9f}"},
+                **{"attach_s": f"{attach_s:.9f}", "address_s": f"{attach_s + 0.008:.9f}"},
+                **{"redirect_s": f"{redirect_s:.9f}", "registered_s": f"{attach_s + 0.05:.9f}"},
+                **{"first_packet_s": f"{redirect_s + 0.003:.9f}", "lost_packets": 3},
+            }
+
+
+def _signalling(scenario: Scenario) -> Iterator[Row]:
+    counts: Mapping[str, int] = {"ddns": 4, "p2p": 2, "central": 7, "combined": 4}
+    for node in scenario.mobile_nodes:
+        for move in scenario.moves_of(node):
+            for protocol in ("openflow", "dhcp", "dns-update", "registration"):
+                for turn in range(2):
+                    text = ("REGISTER", "REGISTERED")[turn] if protocol == "registration" else str(turn)
+                    yield {
+                        **{"time_s": f"{move.at:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
+                        **{"message": text, "bytes": 100, "cause": f"{node}→{move.to}@{move.at:g}s"},
+                    }
+    for one in sessions_of(scenario):
+        for turn in range(counts.get(one.method, 0)):
+            protocol = "dns" if one.method == "ddns" else "registration"
+            yield {
+                **{"time_s": f"{one.at_s:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
+                **{"message": str(turn), "bytes": 100, "cause": one.name},
+            }
+
+
+def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
+    plan = network_plan(scenario)
+    mod = {"source": "controller", "event": "flow_mod_sent"}
+    yield {"time_s": -1.0, **mod, "installed": 8, "removed": 0, "cause": "base"}
+    for node in scenario.mobile_nodes:
+        for move in scenario.moves_of(node):
+            router = str(plan.mobile_router(move.to).gateway.ip)
+            address = str(plan.mobile_node(node).addresses[move.to])
+            lease = {"event": "address_configured", "address": address, "router": router}
+            yield {"time_s": move.at, "source": node, **lease}
+            yield {"time_s": move.at + 0.06, **mod, "installed": 6, "removed": 2, "cause": "mn_attached"}
+    for one in sessions_of(scenario):
+        address = str(plan.mobile_node(one.entry.to).addresses[_anchor(scenario, one, known)])
+        expected = known.of(one)
+        cached = one.method == "ddns" and expected is not None and expected.lookup_s == 0
+        yield {
+            **{"time_s": one.at_s, "source": one.entry.from_, "event": "lookup_ended", "session": one.name},
+            **{"outcome": "ok", "addresses": [address], "cached": cached},
+        }
+    moves = sum(len(scenario.moves_of(node)) for node in scenario.mobile_nodes)
+    counters = {"s1": {"packet_ins": 3 * moves, "flow_mods": 8 * moves, "barriers": 2 * moves}}
+    yield {"time_s": scenario.duration, "source": "controller", "event": "stopped", "counters": counters}
+
+
+def folder_of(scenario: Scenario) -> str:
+    return f"{scenario.name}-{digest(scenario)[:8]}"
