@@ -21,12 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from dmmlab.nodes import clock
+from dmmlab.nodes.datagrams import Contest, datagrams_to
 from dmmlab.nodes.events import EventLog
-from dmmlab.nodes.methods.lookups import Found, Method, methods_for
+from dmmlab.nodes.methods import base as methods
+from dmmlab.nodes.methods.base import Found, Means, Method
 from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
+from dmmlab.nodes.policies.base import Policy
 from dmmlab.nodes.probe import Probe
 from dmmlab.nodes.registration.accounts import client_for
-from dmmlab.nodes.selection import Race, datagrams_to, nearest_first
 
 _CHUNK = 1 << 16
 _ANSWER_S = 5.0  # how long answers are waited for after the last probe
@@ -35,15 +37,18 @@ _ANSWER_S = 5.0  # how long answers are waited for after the last probe
 class Session:
     """One order being carried out."""
 
-    def __init__(self, order: Order, method: Method, told: CorrespondentFile, local: str, log: EventLog) -> None:
-        self._order, self._method, self._told, self._local, self._log = order, method, told, local, log
+    def __init__(
+        self, order: Order, method: Method, policy: Policy, config: CorrespondentFile, local: str, log: EventLog
+    ) -> None:
+        self._order, self._method, self._policy = order, method, policy
+        self._config, self._local, self._log = config, local, log
 
     async def run(self) -> None:
         """From the order's start to the session's end; what goes wrong with it is an event, not an error."""
         order = self._order
         await clock.sleep_until(order.start_ns)
         self._note("session_started", method=order.method, transport=order.transport)
-        for attempt in range(self._told.attempts):
+        for attempt in range(self._config.attempts):
             found = await self._lookup(attempt)
             if found.outcome != "ok":
                 continue
@@ -63,8 +68,9 @@ class Session:
     async def _lookup(self, attempt: int) -> Found:
         self._note("lookup_started", attempt=attempt)
         found = await self._method.lookup(self._order, self._local)
-        if self._order.select == "lowest-rtt" and found.outcome == "ok":
-            found = replace(found, addresses=await nearest_first(found.addresses, found.port, self._told.retry_s))
+        if found.outcome == "ok":
+            ranked = await self._policy.rank(found.addresses, found.port, self._config.retry_s)
+            found = replace(found, addresses=ranked)
         self._note(
             "lookup_ended",
             attempt=attempt,
@@ -82,9 +88,7 @@ class Session:
             return await self._bulk(addresses[0], port, self._order.size)
         if self._order.transport == "tcp":
             return await self._stream(addresses[0], port)
-        if self._order.select == "race":
-            return await self._datagrams(addresses, port)
-        return await self._datagrams(addresses[:1], port)
+        return await self._datagrams(addresses if self._policy.at_once else addresses[:1], port)
 
     def _note(self, event: str, **fields: object) -> None:
         self._log.emit(event, session=self._order.session, **fields)
@@ -92,7 +96,7 @@ class Session:
     async def _probes(self) -> AsyncIterator[bytes]:
         """The session's probes, each at its time, counted from the opening and never from the probe before."""
         order = self._order
-        opened_ns = order.start_ns if order.method == "fixed" else clock.now_ns()
+        opened_ns = clock.now_ns() if self._method.asks else order.start_ns
         for sequence in range(order.count):
             due_ns = opened_ns + sequence * order.interval_ns
             probe = bytes(Probe(session=order.number, sequence=sequence, due_ns=due_ns))
@@ -103,7 +107,7 @@ class Session:
     async def _datagrams(self, addresses: Sequence[str], port: int) -> bool:
         """A session with whichever of ``addresses`` answers the first probe first; all of them get that one."""
         loop = asyncio.get_running_loop()
-        race = Race(last=self._order.count - 1)
+        race = Contest(last=self._order.count - 1)
         with contextlib.ExitStack() as stack:
             for address in addresses:
                 there = stack.enter_context(datagrams_to(address, port, self._order.local_port))
@@ -113,9 +117,9 @@ class Session:
             sending = asyncio.create_task(self._send_datagrams(race))
             stack.callback(sending.cancel)
             try:
-                await asyncio.wait_for(race.decided.wait(), self._told.retry_s)
+                await asyncio.wait_for(race.decided.wait(), self._config.retry_s)
             except TimeoutError:
-                if self._order.method != "fixed":
+                if self._method.asks:
                     return False
             self._note("address_chosen", address=race.winner or addresses[0])
             await sending
@@ -123,7 +127,7 @@ class Session:
                 await asyncio.wait_for(race.finished.wait(), _ANSWER_S)
         return race.decided.is_set()
 
-    async def _send_datagrams(self, race: Race) -> None:
+    async def _send_datagrams(self, race: Contest) -> None:
         async for probe in self._probes():
             for there in race.runners:
                 with contextlib.suppress(OSError):  # an earlier probe was refused, or no route: the next may pass
@@ -131,7 +135,7 @@ class Session:
 
     # -- TCP ----------------------------------------------------------------------------------------------------
     async def _connect(self, address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        async with asyncio.timeout(None if self._order.method == "fixed" else self._told.retry_s):
+        async with asyncio.timeout(self._config.retry_s if self._method.asks else None):
             local = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             try:
                 local.setblocking(False)
@@ -173,21 +177,26 @@ class Session:
 
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name)
-    told = CorrespondentFile.read(arguments.told)
+    config = CorrespondentFile.read(arguments.config)
     client = None
-    if told.account is not None:  # both register, the MN and the CN (draft 4.2)
-        client = await client_for(told.account, told.discover, told.resolver, log)
+    if config.account is not None:  # both register, the MN and the CN (draft 4.2)
+        client = await client_for(config.account, config.discover, config.resolver, log)
         await client.bind(arguments.address)
         outcome = await client.register(
-            [arguments.address], SERVICES["echo"], service="echo", lifetime_s=told.account.lifetime_s
+            [arguments.address], SERVICES["echo"], service="echo", lifetime_s=config.account.lifetime_s
         )
         log.emit("registered", outcome=outcome.status.value, attempts=outcome.attempts)
-    methods = methods_for(told, client)
+    means = Means(config.resolver, config.cn_cache, client)
+    ways = {name: methods.load(side.side)(means, **side.parameters) for name, side in config.methods.items()}
+    policies = {name: methods.load(side.side)() for name, side in config.policies.items()}
     sessions = asyncio.gather(
-        *(Session(order, methods[order.method], told, arguments.address, log).run() for order in told.orders)
+        *(
+            Session(order, ways[order.method], policies[order.select], config, arguments.address, log).run()
+            for order in config.orders
+        )
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sessions.cancel)
-    log.emit("ready", sessions=len(told.orders))
+    log.emit("ready", sessions=len(config.orders))
     with contextlib.suppress(asyncio.CancelledError):
         await sessions
     if client is not None:
@@ -198,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.correspondent", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--address", required=True, help="this host's own address")
-    parser.add_argument("--told", type=Path, required=True, help="JSON: CorrespondentFile")
+    parser.add_argument("--config", type=Path, required=True, help="JSON: CorrespondentFile")
     parser.add_argument("--events", type=Path, required=True)
     clock.run(_main(parser.parse_args(argv)))
 

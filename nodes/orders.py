@@ -6,12 +6,14 @@ Planners read this module too: it imports little.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ECHO_PORT = 5001
 BULK_PORT = 5002
 PROBE_BYTES = 24
+DNS_PORT = 53
+DNS_SERVICE = "dmm"  # the MNs' service in SRV owner names: _dmm._udp.mn1.ZONE
 FIRST_LOCAL_PORT = 20_000  # session n of a run uses local port FIRST_LOCAL_PORT + n: captures tell sessions apart
 MOST_SESSIONS = 10_000  # further up are the ports that the kernel hands out itself
 SERVICES = {"echo": ECHO_PORT, "bulk": BULK_PORT}  # of the mobile node, by the names that a request carries
@@ -46,8 +48,8 @@ class Order:
     """One session: its number in the run, its name, when it starts (ns since the epoch), how, with whom, and what.
 
     ``target`` is the mobile node's ID (an FQDN), ``address`` the one address that method `fixed` knows. ``count``
-    probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``. Of several addresses that a
-    lookup gave, ``select`` takes the latest, the one with the lowest RTT as measured now, or whichever answers first.
+    probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``. ``select``
+    names the policy by which one of several addresses is chosen.
     """
 
     number: int
@@ -61,7 +63,7 @@ class Order:
     interval_ns: int
     size: int | None
     seed: int
-    select: str = "latest"
+    select: str
 
     @property
     def local_port(self) -> int:
@@ -73,10 +75,23 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Side:
+    """A method's or policy's side on the node: its class (``module:Class``), and what it is made with."""
+
+    side: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CorrespondentFile:
-    """All that a correspondent is told. ``discover`` is the zone in which to look for the registration server."""
+    """All that a correspondent is told. ``discover`` is the zone in which to look for the registration server.
+
+    ``methods`` and ``policies`` are those that its orders name.
+    """
 
     orders: tuple[Order, ...]
+    methods: dict[str, Side]
+    policies: dict[str, Side]
     retry_s: float
     attempts: int
     resolver: str | None
@@ -90,9 +105,11 @@ class CorrespondentFile:
     @classmethod
     def read(cls, path: Path) -> CorrespondentFile:
         data = json.loads(path.read_text())
-        orders = tuple(Order(**order) for order in data.pop("orders"))
-        account = data.pop("account")
-        return cls(orders=orders, account=Account(**account) if account else None, **data)
+        data["orders"] = tuple(Order(**order) for order in data["orders"])
+        for kind in ("methods", "policies"):
+            data[kind] = {name: Side(**side) for name, side in data[kind].items()}
+        data["account"] = Account(**data["account"]) if data["account"] else None
+        return cls(**data)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from typing import Any
 from dmmlab.experiments.analysis import messages
 from dmmlab.experiments.analysis.messages import Arp, Dhcp, Dns, Message
 from dmmlab.experiments.analysis.openflow import OpenFlow
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import RESOLVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.layout import network_plan, node_id
-from dmmlab.experiments.scenario.model import CONTROLLER, RESOLVER, Movement, OneSession, Scenario, parse, sessions_of
+from dmmlab.experiments.scenario.model import CONTROLLER, Movement, Scenario, SessionSpec, parse, sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT
 from dmmlab.nodes.registration import wire
 from dmmlab.nodes.registration.wire import MessageType
@@ -43,8 +45,8 @@ def events_of(run: RunDirectory) -> list[Event]:
 
 
 @dataclass
-class Said:
-    """What was said in a run, and what is needed to tell what for."""
+class SignallingTrace:
+    """All signalling of a run, and what is needed to find what each message was for."""
 
     scenario: Scenario
     plan: NetworkPlan
@@ -53,7 +55,7 @@ class Said:
     heard: list[Message]  # at every host
 
     @classmethod
-    def of(cls, run: RunDirectory) -> Said:
+    def of(cls, run: RunDirectory) -> SignallingTrace:
         scenario = parse(run.manifest()["scenario"], str(run.run_json))
         plan, events = network_plan(scenario), events_of(run)
         started = next((event for event in events if event["event"] == "scenario_started"), None)
@@ -69,11 +71,11 @@ class Said:
 class Moves:
     """Which movement a mobile node had made last, at any time, and which one an address speaks of."""
 
-    def __init__(self, said: Said) -> None:
-        self._routers = {str(own): (n.name, r) for n in said.plan.mobile_nodes for r, own in n.addresses.items()}
+    def __init__(self, trace: SignallingTrace) -> None:
+        self._routers = {str(own): (n.name, r) for n in trace.plan.mobile_nodes for r, own in n.addresses.items()}
         self._moves: dict[str, list[tuple[int, Movement]]] = {
-            node: [(said.start_ns + round(move.at * 1e9), move) for move in said.scenario.moves_of(node)]
-            for node in said.scenario.mobile_nodes
+            node: [(trace.start_ns + round(move.at * 1e9), move) for move in trace.scenario.moves_of(node)]
+            for node in trace.scenario.mobile_nodes
         }
 
     def last(self, node: str, time_ns: int) -> tuple[int, str] | None:
@@ -106,50 +108,50 @@ class Moves:
 class RegistrationRule:
     """By the user-plane port in a service request, the address in a REGISTER or a leg, the number of a session."""
 
-    def __init__(self, said: Said, moves: Moves) -> None:
+    def __init__(self, trace: SignallingTrace, moves: Moves) -> None:
         self._moves = moves
-        self._sessions = {FIRST_LOCAL_PORT + session.number: session.name for session in sessions_of(said.scenario)}
+        self._sessions = {FIRST_LOCAL_PORT + session.number: session.name for session in sessions_of(trace.scenario)}
         self._requests: dict[tuple[bool, str, int], str] = {}
         self._relayed: dict[int, str] = {}
-        self._registered: dict[str, tuple[object, ...]] = {}  # what a node's last granted registration said
+        self._registered: dict[str, tuple[object, ...]] = {}  # what a node's last granted registration held
         self._wanted: dict[tuple[str, int], tuple[object, ...]] = {}
 
     def of(self, message: Message) -> str:
-        said = message.detail
-        if not isinstance(said, wire.Message):
+        detail = message.detail
+        if not isinstance(detail, wire.Message):
             return UNKNOWN
-        key = (said.type in _FORWARDED, said.node, said.sequence)
-        if said.type in _ASKED:
+        key = (detail.type in _FORWARDED, detail.node, detail.sequence)
+        if detail.type in _ASKED:
             if key not in self._requests:
-                self._requests[key] = self._request(message, said)
-        elif said.type is MessageType.SESSION_ENDED:
-            return self._relayed.get(said.session or 0, UNKNOWN)
-        elif said.type is MessageType.REGISTERED:
-            self._registered[said.node] = self._wanted.get((said.node, said.sequence), ())
+                self._requests[key] = self._request(message, detail)
+        elif detail.type is MessageType.SESSION_ENDED:
+            return self._relayed.get(detail.session or 0, UNKNOWN)
+        elif detail.type is MessageType.REGISTERED:
+            self._registered[detail.node] = self._wanted.get((detail.node, detail.sequence), ())
         return self._requests.get(key, UNKNOWN)
 
-    def _request(self, message: Message, said: wire.Message) -> str:
-        if said.type is MessageType.KEEPALIVE:
+    def _request(self, message: Message, detail: wire.Message) -> str:
+        if detail.type is MessageType.KEEPALIVE:
             return KEEPALIVE
-        if said.type is MessageType.REGISTER:
-            return self._register(message, said)
-        if said.type is MessageType.DEREGISTER:
+        if detail.type is MessageType.REGISTER:
+            return self._register(message, detail)
+        if detail.type is MessageType.DEREGISTER:
             return self._moves.by(message.source, message.time_ns)
-        if said.type in (MessageType.LEG_OPEN, MessageType.LEG_CLOSE):
-            return self._moves.to_router_of(said.addresses[0], message.time_ns)
-        if said.type in (MessageType.SERVICE_REQUEST, MessageType.INCOMING_REQUEST):
-            cause = self._sessions.get(said.peer_port or 0, UNKNOWN)
-            if said.session is not None:
-                self._relayed[said.session] = cause
+        if detail.type in (MessageType.LEG_OPEN, MessageType.LEG_CLOSE):
+            return self._moves.to_router_of(detail.addresses[0], message.time_ns)
+        if detail.type in (MessageType.SERVICE_REQUEST, MessageType.INCOMING_REQUEST):
+            cause = self._sessions.get(detail.peer_port or 0, UNKNOWN)
+            if detail.session is not None:
+                self._relayed[detail.session] = cause
             return cause
-        return self._relayed.get(said.session or 0, UNKNOWN)
+        return self._relayed.get(detail.session or 0, UNKNOWN)
 
-    def _register(self, message: Message, said: wire.Message) -> str:
+    def _register(self, message: Message, detail: wire.Message) -> str:
         """A refresh says again what was granted, at the same attachment."""
-        cause = self._moves.to_router_of(said.addresses[0], message.time_ns)
-        content = (said.addresses, said.port, said.service, cause)
-        self._wanted[said.node, said.sequence] = content
-        if self._registered.get(said.node) == content:
+        cause = self._moves.to_router_of(detail.addresses[0], message.time_ns)
+        content = (detail.addresses, detail.port, detail.service, cause)
+        self._wanted[detail.node, detail.sequence] = content
+        if self._registered.get(detail.node) == content:
             return REFRESH
         return cause
 
@@ -166,29 +168,33 @@ class _Lookup:
 class DnsRule:
     """By the lookups of the correspondents, first in, first out; the resolver's own by what waits for it."""
 
-    def __init__(self, said: Said, moves: Moves) -> None:
+    def __init__(self, trace: SignallingTrace, moves: Moves) -> None:
         self._moves = moves
         self._open: dict[tuple[str, str, str], deque[_Lookup]] = defaultdict(deque)
         self._asked: dict[tuple[str, int, tuple[str, str]], _Lookup] = {}
         self._causes: dict[tuple[tuple[str, int], int], str] = {}
-        self._read_lookups(said)
-        everything = [message for message in said.once() if message.protocol == "dns"]
+        self._read_lookups(trace)
+        everything = [message for message in trace.once() if message.protocol == "dns"]
         for message in everything:
             self._ask(message)
-        self._follow_resolver([m for m in said.heard if m.protocol == "dns" and m.at == RESOLVER])
+        self._follow_resolver([m for m in trace.heard if m.protocol == "dns" and m.at == RESOLVER])
 
     def of(self, message: Message) -> str:
-        said = message.detail
-        return self._causes.get((said.client, said.transaction), UNKNOWN) if isinstance(said, Dns) else UNKNOWN
+        detail = message.detail
+        return self._causes.get((detail.client, detail.transaction), UNKNOWN) if isinstance(detail, Dns) else UNKNOWN
 
-    def _read_lookups(self, said: Said) -> None:
-        sessions = {session.name: session for session in sessions_of(said.scenario) if session.method == "ddns"}
+    def _read_lookups(self, trace: SignallingTrace) -> None:
+        sessions = {
+            session.name: session
+            for session in sessions_of(trace.scenario)
+            if METHODS[session.method].signalling.lookups == "dns"
+        }
         running: dict[tuple[str, int], _Lookup] = {}
         cached = {
-            (event["session"], event["attempt"]) for event in said.events
+            (event["session"], event["attempt"]) for event in trace.events
             if event["event"] == "lookup_ended" and event["cached"]
         }  # fmt: skip
-        for event in said.events:
+        for event in trace.events:
             if event["event"] not in ("lookup_started", "lookup_ended") or event["session"] not in sessions:
                 continue
             key = (event["session"], event["attempt"])
@@ -197,45 +203,45 @@ class DnsRule:
             elif key not in cached:
                 running[key] = lookup = _Lookup(event["session"], event["time_ns"], float("inf"))
                 for question in _questions(sessions[event["session"]]):
-                    self._open[sessions[event["session"]].entry.from_, *question].append(lookup)
+                    self._open[sessions[event["session"]].cn, *question].append(lookup)
 
     def _ask(self, message: Message) -> None:
-        said = message.detail
-        if not isinstance(said, Dns) or said.answer or message.source == RESOLVER:
+        detail = message.detail
+        if not isinstance(detail, Dns) or detail.answer or message.source == RESOLVER:
             return
-        repeated = self._asked.get((message.source, said.transaction, said.question))
+        repeated = self._asked.get((message.source, detail.transaction, detail.question))
         if repeated is None or repeated.end_ns < message.time_ns:
-            waiting = self._open[message.source, *said.question]
+            waiting = self._open[message.source, *detail.question]
             while waiting and waiting[0].end_ns < message.time_ns:
                 waiting.popleft()
             if waiting and waiting[0].start_ns <= message.time_ns:
                 repeated = waiting.popleft()
-                self._asked[message.source, said.transaction, said.question] = repeated
+                self._asked[message.source, detail.transaction, detail.question] = repeated
             else:
                 repeated = None
         cause = repeated.session if repeated is not None else self._moves.by(message.source, message.time_ns)
-        self._causes[said.client, said.transaction] = cause
+        self._causes[detail.client, detail.transaction] = cause
 
     def _follow_resolver(self, heard: Iterable[Message]) -> None:
         """The resolver's capture in its order: questions come, wait, make it ask, and are answered."""
         waiting: dict[tuple[tuple[str, int], int], tuple[str, str]] = {}
         for message in heard:
-            said = message.detail
-            if not isinstance(said, Dns):
+            detail = message.detail
+            if not isinstance(detail, Dns):
                 continue
-            key = (said.client, said.transaction)
-            if message.destination == RESOLVER and not said.answer:
-                waiting.setdefault(key, said.question)
-            elif message.source == RESOLVER and said.answer:
+            key = (detail.client, detail.transaction)
+            if message.destination == RESOLVER and not detail.answer:
+                waiting.setdefault(key, detail.question)
+            elif message.source == RESOLVER and detail.answer:
                 waiting.pop(key, None)
             elif message.source == RESOLVER:
-                same = [self._causes.get(k, UNKNOWN) for k, question in waiting.items() if question == said.question]
-                about = [self._causes.get(k, UNKNOWN) for k, (_, name) in waiting.items() if name.endswith(said.name)]
+                same = [self._causes.get(k, UNKNOWN) for k, question in waiting.items() if question == detail.question]
+                about = [self._causes.get(k, UNKNOWN) for k, (_, name) in waiting.items() if name.endswith(detail.name)]
                 self._causes[key] = next(iter([*same, *about]), UNKNOWN)
 
 
-def _questions(session: OneSession) -> list[tuple[str, str]]:
-    target = node_id(session.entry.to).lower().rstrip(".")
+def _questions(session: SessionSpec) -> list[tuple[str, str]]:
+    target = node_id(session.mn).lower().rstrip(".")
     return [("SRV", f"{_DNS_SERVICE}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
 
 
@@ -247,39 +253,39 @@ class UpdateRule:
         self._causes: dict[tuple[tuple[str, int], int], str] = {}
 
     def of(self, message: Message) -> str:
-        said = message.detail
-        if not isinstance(said, Dns):
+        detail = message.detail
+        if not isinstance(detail, Dns):
             return UNKNOWN
-        key = (said.client, said.transaction)
-        if not said.answer:
-            self._causes.setdefault(key, self._moves.to_router_of(said.client[0], message.time_ns))
+        key = (detail.client, detail.transaction)
+        if not detail.answer:
+            self._causes.setdefault(key, self._moves.to_router_of(detail.client[0], message.time_ns))
         return self._causes.get(key, UNKNOWN)
 
 
 class DhcpRule:
     """By the client's MAC and the movements; what follows the lease is its renewal."""
 
-    def __init__(self, said: Said, moves: Moves) -> None:
+    def __init__(self, trace: SignallingTrace, moves: Moves) -> None:
         self._moves = moves
-        self._names = messages.Names(said.plan)
+        self._names = messages.Names(trace.plan)
         self._leases: dict[str, list[int]] = defaultdict(list)
-        for event in said.events:
+        for event in trace.events:
             if event["event"] in _LEASES:
                 self._leases[event["source"]].append(event["time_ns"])
         self._causes: dict[tuple[str, int], tuple[int, str]] = {}
 
     def of(self, message: Message) -> str:
-        said = message.detail
-        if not isinstance(said, Dhcp):
+        detail = message.detail
+        if not isinstance(detail, Dhcp):
             return UNKNOWN
         if message.text == "release":
-            return self._moves.away_from_router_of(said.address, message.time_ns)
-        node = self._names.of(said.client_mac)
+            return self._moves.away_from_router_of(detail.address, message.time_ns)
+        node = self._names.of(detail.client_mac)
         last = self._moves.last(node, message.time_ns)
         if last is None:
             return UNKNOWN
         since_ns, cause = last
-        key = (said.client_mac, said.transaction)
+        key = (detail.client_mac, detail.transaction)
         if self._causes.get(key, (0, ""))[0] != since_ns:
             leased = any(since_ns <= lease_ns < message.time_ns for lease_ns in self._leases[node])
             self._causes[key] = since_ns, REFRESH if leased else cause
@@ -289,24 +295,24 @@ class DhcpRule:
 class ArpRule:
     """The first exchange of each pair after a movement."""
 
-    def __init__(self, said: Said, moves: Moves) -> None:
-        self._nodes, self._moves = set(said.scenario.mobile_nodes), moves
+    def __init__(self, trace: SignallingTrace, moves: Moves) -> None:
+        self._nodes, self._moves = set(trace.scenario.mobile_nodes), moves
         self._answered: dict[tuple[str, str, str], bool] = {}
 
     def of(self, message: Message) -> str:
         """The movement, or nothing for what is not part of one."""
-        said = message.detail
-        if not isinstance(said, Arp):
+        detail = message.detail
+        if not isinstance(detail, Arp):
             return ""
-        node = next((name for name in (said.sender, said.target) if name in self._nodes), "")
+        node = next((name for name in (detail.sender, detail.target) if name in self._nodes), "")
         last = self._moves.last(node, message.time_ns)
         if last is None:
             return ""
-        asker, asked = (said.sender, said.target) if said.asks else (said.target, said.sender)
+        asker, asked = (detail.sender, detail.target) if detail.asks else (detail.target, detail.sender)
         key = (last[1], asker, asked)
-        if said.asks and message.destination == messages.BROADCAST:
+        if detail.asks and message.destination == messages.BROADCAST:
             return "" if self._answered.setdefault(key, False) else last[1]
-        if said.asks or self._answered.get(key) is not False:
+        if detail.asks or self._answered.get(key) is not False:
             return ""
         self._answered[key] = True
         return last[1]
@@ -315,11 +321,11 @@ class ArpRule:
 class OpenFlowRule:
     """By the mobile node in the message's match, frame or port; what copies DHCP, or answers it, by that."""
 
-    def __init__(self, said: Said, moves: Moves, dhcp: DhcpRule) -> None:
-        self._moves, self._start_ns, self._dhcp = moves, said.start_ns, dhcp
-        self._reader = messages.Reader(CONTROLLER, said.plan)
-        self._by_mac = {node.mac: node.name for node in said.plan.mobile_nodes}
-        self._by_port_name = {node.radio_port: node.name for node in said.plan.mobile_nodes}
+    def __init__(self, trace: SignallingTrace, moves: Moves, dhcp: DhcpRule) -> None:
+        self._moves, self._start_ns, self._dhcp = moves, trace.start_ns, dhcp
+        self._reader = messages.Reader(CONTROLLER, trace.plan)
+        self._by_mac = {node.mac: node.name for node in trace.plan.mobile_nodes}
+        self._by_port_name = {node.radio_port: node.name for node in trace.plan.mobile_nodes}
         self._ports: dict[tuple[str, int], str] = {}  # (switch, port number) to mobile node
         self._asked: dict[tuple[str, int], str] = {}
         self._released: dict[str, str] = {}  # addresses given back, and for which movement
@@ -328,47 +334,47 @@ class OpenFlowRule:
         self._before = UNKNOWN
 
     def of(self, message: Message) -> str:
-        said = message.detail
+        detail = message.detail
         switch = message.source if message.destination == CONTROLLER else message.destination
-        if not isinstance(said, OpenFlow):
+        if not isinstance(detail, OpenFlow):
             return self._before
-        if said.keepalive:
+        if detail.keepalive:
             return KEEPALIVE
         if message.destination == CONTROLLER:
             self._flush = None
-        key = (switch, said.transaction)
-        if said.answers and key in self._asked:
+        key = (switch, detail.transaction)
+        if detail.answers and key in self._asked:
             return self._asked[key]
-        cause = START_UP if message.time_ns < self._start_ns else self._reason(said, switch, message.time_ns)
+        cause = START_UP if message.time_ns < self._start_ns else self._reason(detail, switch, message.time_ns)
         self._before = cause
         if message.source == CONTROLLER:
             self._asked[key] = cause
         return cause
 
-    def _reason(self, said: OpenFlow, switch: str, time_ns: int) -> str:
-        for number, name in said.ports:
+    def _reason(self, detail: OpenFlow, switch: str, time_ns: int) -> str:
+        for number, name in detail.ports:
             if name in self._by_port_name:
                 self._ports[switch, number] = self._by_port_name[name]
-        if said.name == "packet-in":
-            copied = self._copied(said, time_ns)
+        if detail.name == "packet-in":
+            copied = self._copied(detail, time_ns)
             if copied is not None:
                 return copied
-        addresses = {address for address in said.addresses if self._moves.node_of(address) is not None}
+        addresses = {address for address in detail.addresses if self._moves.node_of(address) is not None}
         released = addresses & self._released.keys()
         if not addresses and self._flush is not None:
             return self._flush
         if self._leased is not None and self._leased[0] in addresses:
             self._flush = self._leased[1]
-        elif said.name in ("flow-mod delete", "flow-removed") and released:
+        elif detail.name in ("flow-mod delete", "flow-removed") and released:
             self._flush = self._released[min(released)]
         else:
-            return self._movement(said, switch, time_ns)
+            return self._movement(detail, switch, time_ns)
         return self._flush
 
-    def _copied(self, said: OpenFlow, time_ns: int) -> str | None:
+    def _copied(self, detail: OpenFlow, time_ns: int) -> str | None:
         """The cause of the DHCP message that a packet-in copies; None if it copies something else."""
         self._leased = None
-        frame = pcap.parse(said.frame, time_ns)
+        frame = pcap.parse(detail.frame, time_ns)
         message = next(iter(self._reader.messages(iter([frame]))), None) if frame is not None else None
         if message is None or not isinstance(message.detail, Dhcp):
             return None
@@ -381,9 +387,9 @@ class OpenFlowRule:
             self._leased = message.detail.address, cause
         return cause
 
-    def _movement(self, said: OpenFlow, switch: str, time_ns: int) -> str:
-        named = [self._by_mac[mac] for mac in said.macs if mac in self._by_mac]
-        named += [node for address in said.addresses if (node := self._moves.node_of(address)) is not None]
-        if said.in_port is not None and (switch, said.in_port) in self._ports:
-            named.append(self._ports[switch, said.in_port])
+    def _movement(self, detail: OpenFlow, switch: str, time_ns: int) -> str:
+        named = [self._by_mac[mac] for mac in detail.macs if mac in self._by_mac]
+        named += [node for address in detail.addresses if (node := self._moves.node_of(address)) is not None]
+        if detail.in_port is not None and (switch, detail.in_port) in self._ports:
+            named.append(self._ports[switch, detail.in_port])
         return self._moves.by(min(named), time_ns) if named else self._before

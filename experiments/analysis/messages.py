@@ -16,10 +16,10 @@ import dns.rdatatype
 
 from dmmlab.experiments.analysis import openflow
 from dmmlab.experiments.analysis.openflow import OpenFlow
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.pcap import Cutter, Frame, Stream
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import SERVER
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan
 
@@ -40,7 +40,7 @@ class Dhcp:
 
 @dataclass(frozen=True, slots=True)
 class Dns:
-    """A query or its answer, or an update and its; ``client`` is the asking end's address and port, ``data`` all of
+    """A query, an update, or the answer to either; ``client`` is the asking end's address and port, ``data`` all of
     the message that was captured."""
 
     transaction: int
@@ -167,10 +167,10 @@ class Reader:
             yield replace(message, destination=self._names.of(mac))
 
     def _dns(self, frame: Frame, time_ns: int, data: bytes, length: int) -> Iterator[Message]:
-        said = _dns(data)
-        if said is None:
+        head = _dns(data)
+        if head is None:
             return
-        transaction, flags, name, kind = said
+        transaction, flags, name, kind = head
         answer, rcode = bool(flags & 0x8000), flags & 0x000F
         client = (frame.destination, frame.destination_port) if answer else (frame.source, frame.source_port)
         detail = Dns(transaction, client, answer, name, kind, data)
@@ -272,14 +272,14 @@ def _control_channel(frames: Iterator[Frame], plan: NetworkPlan) -> list[Message
         connection = frame.source_port if inwards else frame.destination_port
         for piece in stream.feed(frame):
             for cut in cutter.feed(piece):
-                said = openflow.decode(cut.data) if cut.data else None
-                if said is not None and said.datapath is not None:
-                    names[connection] = switches.get(said.datapath, f"datapath {said.datapath}")
-                text = LOST_HEADER if said is None else said.name
+                decoded = openflow.decode(cut.data) if cut.data else None
+                if decoded is not None and decoded.datapath is not None:
+                    names[connection] = switches.get(decoded.datapath, f"datapath {decoded.datapath}")
+                text = LOST_HEADER if decoded is None else decoded.name
                 ends = ("", CONTROLLER) if inwards else (CONTROLLER, "")
                 where = (frame.source, frame.destination), frame.ports
                 found.append(
-                    (connection, Message(cut.time_ns, "openflow", *ends, text, cut.length, CONTROLLER, said, *where))
+                    (connection, Message(cut.time_ns, "openflow", *ends, text, cut.length, CONTROLLER, decoded, *where))
                 )
     return [_with_switch(message, names.get(connection, "switch")) for connection, message in found]
 

@@ -122,11 +122,11 @@ def _flow_removed(name: str, transaction: int, data: bytes) -> OpenFlow:
 
 
 def _packet_in(name: str, transaction: int, data: bytes) -> OpenFlow:
-    said = _matching(name, transaction, data, 24)
+    match = _matching(name, transaction, data, 24)
     (match_bytes,) = struct.unpack_from("!H", data, 26)
     frame = data[24 + (match_bytes + 7) // 8 * 8 + 2 :]
     macs = {mac_text(frame[at : at + 6]) for at in (0, 6) if len(frame) >= 12}
-    return OpenFlow(name, transaction, said.macs | macs, said.addresses, said.in_port, frame=frame)
+    return OpenFlow(name, transaction, match.macs | macs, match.addresses, match.in_port, frame=frame)
 
 
 def _packet_out(name: str, transaction: int, data: bytes) -> OpenFlow:

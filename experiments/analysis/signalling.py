@@ -39,7 +39,7 @@ from dmmlab.experiments.analysis.causes import (
     Moves,
     OpenFlowRule,
     RegistrationRule,
-    Said,
+    SignallingTrace,
     UpdateRule,
 )
 from dmmlab.experiments.analysis.messages import Message
@@ -48,10 +48,10 @@ from dmmlab.experiments.records.rundir import RunDirectory
 
 def rows(run: RunDirectory) -> list[dict[str, object]]:
     """The rows of signalling.csv, by time. Raises ValueError if the run's scenario never started."""
-    said = Said.of(run)
+    trace = SignallingTrace.of(run)
     return [
         {
-            "time_s": f"{(message.time_ns - said.start_ns) / 1e9:.9f}",
+            "time_s": f"{(message.time_ns - trace.start_ns) / 1e9:.9f}",
             "protocol": message.protocol,
             "source": message.source,
             "destination": message.destination,
@@ -59,26 +59,26 @@ def rows(run: RunDirectory) -> list[dict[str, object]]:
             "bytes": message.length,
             "cause": cause,
         }
-        for message, cause in attributed(said)
+        for message, cause in attributed(trace)
     ]
 
 
-def attributed(said: Said) -> list[tuple[Message, str]]:
+def attributed(trace: SignallingTrace) -> list[tuple[Message, str]]:
     """Each message once, with its cause. ARP that is not part of an attachment is left out."""
-    moves = Moves(said)
-    dhcp = DhcpRule(said, moves)
+    moves = Moves(trace)
+    dhcp = DhcpRule(trace, moves)
     rules = {
-        "registration": RegistrationRule(said, moves).of,
-        "dns": DnsRule(said, moves).of,
+        "registration": RegistrationRule(trace, moves).of,
+        "dns": DnsRule(trace, moves).of,
         "dns-update": UpdateRule(moves).of,
         "dhcp": dhcp.of,
-        "arp": ArpRule(said, moves).of,
-        "openflow": OpenFlowRule(said, moves, dhcp).of,
+        "arp": ArpRule(trace, moves).of,
+        "openflow": OpenFlowRule(trace, moves, dhcp).of,
     }
     found = []
-    for message in said.once():
+    for message in trace.once():
         cause = rules[message.protocol](message)
-        if cause == UNKNOWN and message.time_ns < said.start_ns:
+        if cause == UNKNOWN and message.time_ns < trace.start_ns:
             cause = START_UP
         if cause:
             found.append((message, cause))

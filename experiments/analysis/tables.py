@@ -15,12 +15,14 @@ from functools import cached_property
 from typing import Any
 
 from dmmlab.experiments.analysis import signalling, validity
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.records import packets
 from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.layout import network_plan
-from dmmlab.experiments.scenario.model import SERVER, Movement, OneSession, Scenario, parse, sessions_of
+from dmmlab.experiments.scenario.model import Movement, Scenario, SessionSpec, parse, sessions_of
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT, MOST_SESSIONS, PROBE_BYTES
 from dmmlab.topologies.plan import NetworkPlan
 
@@ -157,7 +159,7 @@ def _events(run: RunDirectory, plan: NetworkPlan) -> list[Event]:
     return sorted(events, key=lambda event: event["time_ns"])
 
 
-def _probes(raw: Raw, sessions: Iterable[OneSession]) -> Iterable[Mapping[str, object]]:
+def _probes(raw: Raw, sessions: Iterable[SessionSpec]) -> Iterable[Mapping[str, object]]:
     for session in sessions:
         flow = raw.flows.get(session.number, Flow())
         for number in range(session.count):
@@ -171,7 +173,7 @@ def _probes(raw: Raw, sessions: Iterable[OneSession]) -> Iterable[Mapping[str, o
             yield row
 
 
-def _handovers(raw: Raw, sessions: list[OneSession]) -> Iterable[Mapping[str, object]]:
+def _handovers(raw: Raw, sessions: list[SessionSpec]) -> Iterable[Mapping[str, object]]:
     for node in raw.scenario.mobile_nodes:
         moves = raw.scenario.moves_of(node)
         for turn in range(1, len(moves)):
@@ -180,7 +182,7 @@ def _handovers(raw: Raw, sessions: list[OneSession]) -> Iterable[Mapping[str, ob
 
 
 def _handover(
-    raw: Raw, sessions: list[OneSession], before: Movement, move: Movement, until_s: float
+    raw: Raw, sessions: list[SessionSpec], before: Movement, move: Movement, until_s: float
 ) -> Mapping[str, object]:
     node = move.node
     start_ns, end_ns = raw.start_ns + round(move.at * 1e9), raw.start_ns + round(until_s * 1e9)
@@ -211,12 +213,12 @@ def _handover(
     }
 
 
-def _lost(raw: Raw, sessions: list[OneSession], node: str, start_ns: int, end_ns: int) -> int:
+def _lost(raw: Raw, sessions: list[SessionSpec], node: str, start_ns: int, end_ns: int) -> int:
     """Probes to ``node`` that were never answered and that the move may have cost: those sent since it began, and
     those that were under way then."""
     lost = 0
     for session in sessions:
-        if session.entry.to != node or session.number not in raw.flows or session.entry.size is not None:
+        if session.mn != node or session.number not in raw.flows or session.size is not None:
             continue  # a bulk transfer has no probes
         flow = raw.flows[session.number]
         longest_ns = max((ns - flow.sent_ns[n] for n, ns in flow.received_ns.items() if n in flow.sent_ns), default=0)
@@ -228,7 +230,7 @@ def _lost(raw: Raw, sessions: list[OneSession], node: str, start_ns: int, end_ns
     return lost
 
 
-def _session(raw: Raw, session: OneSession, expected: Expectation | None) -> Mapping[str, object]:
+def _session(raw: Raw, session: SessionSpec, expected: Expectation | None) -> Mapping[str, object]:
     """One row: what the session was, what it took, and what it should have taken."""
     entry, flow = session.entry, raw.flows.get(session.number, Flow())
     lookups = raw.find(entry.from_, "lookup_ended", session=session.name)
@@ -259,14 +261,14 @@ def _session(raw: Raw, session: OneSession, expected: Expectation | None) -> Map
     }
 
 
-def _delays(raw: Raw, session: OneSession, opened_ns: int, answered_ns: int, retried: bool) -> dict[str, object]:
+def _delays(raw: Raw, session: SessionSpec, opened_ns: int, answered_ns: int, retried: bool) -> dict[str, object]:
     """``lookup`` as the agent saw it, ``connect`` between capture stamps, ``setup`` their sum.
 
     Of a session that was retried, ``setup`` lasts from its start to the first answer and ``connect`` is all of it
     that was not spent on lookups: waiting in vain, mostly.
     """
-    starts = raw.find(session.entry.from_, "lookup_started", session=session.name)
-    ends = raw.find(session.entry.from_, "lookup_ended", session=session.name)
+    starts = raw.find(session.cn, "lookup_started", session=session.name)
+    ends = raw.find(session.cn, "lookup_ended", session=session.name)
     lookup_ms = sum(end["time_ns"] - start["time_ns"] for start, end in zip(starts, ends, strict=False)) / 1e6
     setup_ms = (answered_ns - starts[0]["time_ns"]) / 1e6
     connect_ms = setup_ms - lookup_ms if retried else (answered_ns - opened_ns) / 1e6
@@ -293,14 +295,14 @@ def _serving_at(raw: Raw, node: str, time_ns: int) -> str:
     return serving
 
 
-def _path(raw: Raw, session: OneSession, address: str, since_ns: int) -> str:
+def _path(raw: Raw, session: SessionSpec, address: str, since_ns: int) -> str:
     """By which router's hand the session's first packet reached the mobile node, as its frame's source MAC tells."""
-    if session.method == "central":
+    if METHODS[session.method].relayed:
         return "relay" if address == str(raw.plan.host(SERVER).address.ip) else "none"
     routers = {router.access_mac: router.name for router in raw.plan.mobile_routers}
-    for packet in raw.at_mn[session.entry.to]:
+    for packet in raw.at_mn[session.mn]:
         ours = packet.source_port == FIRST_LOCAL_PORT + session.number and packet.destination == address
         if ours and packet.time_ns >= since_ns:
-            serving = _serving_at(raw, session.entry.to, packet.time_ns)
+            serving = _serving_at(raw, session.mn, packet.time_ns)
             return "direct" if routers.get(packet.from_mac) == serving else "redirect"
     return "none"

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dmmlab.experiments.analysis import stats
+from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle import delays, moves
-from dmmlab.experiments.records.recording import Seen, SeenSession
+from dmmlab.experiments.records.recording import RecordedSession, Recording
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, RADIO
 
@@ -37,17 +38,17 @@ def problems(run: RunDirectory) -> list[str]:
     Judged are the paths of sessions by method `fixed` over UDP, on links that neither jitter nor lose nor queue: for
     the others what is configured says too little of a single packet. A run without such a session is not judged here.
     """
-    looked_at, limits = Seen(run), LIMITS[run.manifest()["clock"]]
-    return [*_wrong_delays(looked_at, limits), *_late_probes(looked_at, limits)]
+    recording, limits = Recording(run), LIMITS[run.manifest()["clock"]]
+    return [*_wrong_delays(recording, limits), *_late_probes(recording, limits)]
 
 
-def _wrong_delays(run: Seen, limits: Limits) -> Iterator[str]:
+def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
     off: dict[str, list[float]] = {part: [] for part in _PARTS}
-    for one in run.sessions:
-        if not _plain(run, one):
+    for session in run.sessions:
+        if not _plain(run, session):
             continue
-        for probe in run.probes[one.one.name]:
-            expected_ms = _expected_ms(run, one, probe.sent_s)
+        for probe in run.probes[session.spec.name]:
+            expected_ms = _expected_ms(run, session, probe.sent_s)
             if expected_ms is not None and probe.rtt_ms is not None:
                 off[_part(run, probe.sent_s)].append(probe.rtt_ms - expected_ms)
     for part, values in off.items():
@@ -58,14 +59,14 @@ def _wrong_delays(run: Seen, limits: Limits) -> Iterator[str]:
             )
 
 
-def _late_probes(run: Seen, limits: Limits) -> Iterator[str]:
+def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
     late: dict[str, list[float]] = {part: [] for part in _PARTS}
-    for one in run.sessions:
-        interval_s = one.one.entry.interval
-        if one.one.method != "fixed" or one.one.transport != "udp" or interval_s is None:
+    for session in run.sessions:
+        interval_s = session.spec.interval_s
+        if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None:
             continue
-        for probe in run.probes[one.one.name]:
-            late[_part(run, probe.sent_s)].append((probe.sent_s - one.one.at_s - probe.seq * interval_s) * 1e3)
+        for probe in run.probes[session.spec.name]:
+            late[_part(run, probe.sent_s)].append((probe.sent_s - session.spec.at_s - probe.seq * interval_s) * 1e3)
     for part, values in late.items():
         if len(values) >= _LEAST_PROBES and stats.quantile(values, 0.95) > limits.late_ms:
             yield (
@@ -74,28 +75,28 @@ def _late_probes(run: Seen, limits: Limits) -> Iterator[str]:
             )
 
 
-def _part(run: Seen, at_s: float) -> str:
+def _part(run: Recording, at_s: float) -> str:
     third = int(3 * at_s / run.scenario.duration)
     return _PARTS[min(max(third, 0), 2)]
 
 
-def _plain(run: Seen, one: SeenSession) -> bool:
+def _plain(run: Recording, session: RecordedSession) -> bool:
     """By method `fixed` over UDP, and over links that do nothing but delay."""
-    if one.one.method != "fixed" or one.one.transport != "udp" or not one.row["anchor"]:
+    if METHODS[session.spec.method].asks or session.spec.transport != "udp" or not session.row.anchor:
         return False
-    scenario, entry = run.scenario, one.one.entry
+    scenario, entry = run.scenario, session.spec.entry
     ends = [(entry.from_, CORE), (RADIO, entry.to), *((router, CORE) for router in scenario.mobile_routers)]
     links = [link for link in scenario.links if any(link.joins(*end) for end in ends)]
     links += [link for link in scenario.links if set(link.between) <= set(scenario.mobile_routers)]
     return not any(link.jitter or link.loss or link.rate for link in links)
 
 
-def _expected_ms(run: Seen, one: SeenSession, at_s: float) -> float | None:
+def _expected_ms(run: Recording, session: RecordedSession, at_s: float) -> float | None:
     """The configured round trip at a time; None around a move."""
-    scenario, node = run.scenario, one.one.entry.to
+    scenario, node = run.scenario, session.spec.mn
     later = scenario.moves_of(node)[1:]
     if any(move.at - _SETTLES_S < at_s < move.at + move.gap + _SETTLES_S for move in later):
         return None
     at_router = moves.serving(scenario, node, at_s)
-    way = delays.host_to_mn_s(scenario, one.one.entry.from_, node, one.row["anchor"], at_router) if at_router else None
+    way = delays.host_to_mn_s(scenario, session.spec.cn, node, session.row.anchor, at_router) if at_router else None
     return None if way is None else 2e3 * way

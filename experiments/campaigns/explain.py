@@ -14,12 +14,14 @@ from pathlib import Path
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import handover
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import CN, MN
 from dmmlab.experiments.oracle import delays
-from dmmlab.experiments.records.recording import Seen, SeenSession
+from dmmlab.experiments.records.recording import RecordedSession, Recording
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.clockwatch import CONTROL
-from dmmlab.experiments.scenario.model import CORE, DDNS, METHODS, RESOLVER, SERVER
+from dmmlab.experiments.scenario.model import CORE, Scenario
 
 REDIRECT = ("redirect", "OpenFlow")
 
@@ -78,12 +80,12 @@ def gaps(runs: Iterable[RunDirectory]) -> list[Gap]:
     one for the redirects of all handovers."""
     found: dict[tuple[str, str], list[tuple[float, float, float | None]]] = defaultdict(list)
     for run in runs:
-        looked_at, excess = Seen(run), _excess_ms(run)
-        for one in looked_at.sessions:
-            expected, measured = one.ms("expected_setup_ms"), one.ms("setup_ms")
-            if one.row["outcome"] == "ok" and expected is not None and measured is not None:
-                paths = _along(looked_at, one, excess)
-                found[one.one.method, one.one.transport].append((expected, measured - expected, paths))
+        recording, excess = Recording(run), _excess_ms(run)
+        for session in recording.sessions:
+            expected, measured = session.row.expected_setup_ms, session.row.setup_ms
+            if session.row.outcome == "ok" and expected is not None and measured is not None:
+                paths = _along(recording, session, excess)
+                found[session.spec.method, session.spec.transport].append((expected, measured - expected, paths))
         found[REDIRECT] += list(_redirects(run, excess))
     kinds = (*((method, transport) for method in METHODS for transport in ("udp", "tcp")), REDIRECT)
     return [_gap(*kind, found[kind]) for kind in kinds if found[kind]]
@@ -128,28 +130,32 @@ def _excess_ms(run: RunDirectory) -> dict[str, float]:
     return {path: stats.mean(values) for path, values in found.items()}
 
 
-def _along(run: Seen, one: SeenSession, excess: dict[str, float]) -> float | None:
+def _along(run: Recording, session: RecordedSession, excess: dict[str, float]) -> float | None:
     """The excess of all round trips that the session's closed form is made of."""
-    cn, node, method = one.one.entry.from_, one.one.entry.to, one.one.method
-    asked = (cn, SERVER), (SERVER, node)
-    lookup: tuple[tuple[str, str], ...] = ()
-    if method in ("central", "combined"):
-        lookup = asked
-    elif method == "p2p":
-        lookup = asked[:1]
-    elif method == "ddns":
-        lookup = ((cn, RESOLVER),)
-        expected = run.oracle.of(one.one)
-        if expected is not None and expected.lookup_s > 2 * delays.hosts_s(run.scenario, cn, RESOLVER) + 1e-9:
-            lookup = (*lookup, (RESOLVER, DDNS))
-    connect = asked if method == "central" else ((cn, node),)
-    trips = (*lookup, *connect * (1 if one.one.transport == "udp" else 2))
-    parts = [_trip(a, b, node, excess) for a, b in trips]
+    spec, method = session.spec, METHODS[session.spec.method]
+    who = {CN: spec.cn, MN: spec.mn}
+    lookup, connect = (
+        [(who.get(near, near), who.get(far, far)) for near, far in trips] for trips in (method.asks, method.carries)
+    )
+    if method.cached and (expected := run.oracle.of(spec)) is not None:
+        lookup = lookup[: _taken(run.scenario, lookup, expected.lookup_s)]
+    trips = (*lookup, *connect * (1 if spec.transport == "udp" else 2))
+    parts = [_trip(a, b, spec.mn, excess) for a, b in trips]
     return None if None in parts else sum(part for part in parts if part is not None)
 
 
-def _trip(one: str, other: str, node: str, excess: dict[str, float]) -> float | None:
+def _taken(scenario: Scenario, trips: Sequence[tuple[str, str]], lookup_s: float) -> int:
+    """How many of ``trips`` between hosts a lookup took that ended after ``lookup_s``: a cache on the way ends it."""
+    spent_s = 0.0
+    for number, trip in enumerate(trips):
+        if lookup_s <= spent_s + 1e-9:
+            return number
+        spent_s += 2 * delays.hosts_s(scenario, *trip)
+    return len(trips)
+
+
+def _trip(host: str, other: str, node: str, excess: dict[str, float]) -> float | None:
     if other == node:
-        return excess.get(f"{one}-{node}")
-    ends = [excess.get(f"{host}-{CORE}") for host in (one, other)]
+        return excess.get(f"{host}-{node}")
+    ends = [excess.get(f"{end}-{CORE}") for end in (host, other)]
     return None if None in ends else sum(part for part in ends if part is not None)

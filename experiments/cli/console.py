@@ -16,21 +16,12 @@ from rich.table import Table
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records.rundir import HANDOVERS
 from dmmlab.experiments.runner.layout import network_plan
-from dmmlab.experiments.scenario.model import METHODS, Scenario, sessions_of
+from dmmlab.experiments.scenario.model import Scenario, sessions_of
 
 if TYPE_CHECKING:
     from dmmlab.experiments.campaigns.campaign import Step
     from dmmlab.experiments.campaigns.compare import Shift
     from dmmlab.experiments.campaigns.explain import Clock, Gap
-
-METHOD = {
-    "fixed": "no mechanism: it knows one address",
-    "ddns": "asks the DNS, which the mobile node updates (draft 4.1, RFC 2136)",
-    "p2p": "asks the registration server, which answers (draft 4.2.1)",
-    "central": "by the server, user plane and all (draft 4.2.2)",
-    "combined": "the server asks the mobile node, which answers (draft 4.2.3)",
-}
-assert set(METHOD) == set(METHODS)
 
 
 def _console() -> Console:
@@ -76,7 +67,7 @@ def plan(scenario: Scenario) -> None:
             (
                 session.name,
                 f"{session.at_s:g} s",
-                f"{session.entry.from_} → {session.entry.to}",
+                f"{session.cn} → {session.mn}",
                 session.method,
                 session.transport,
                 "no closed form" if expectation is None else f"{expectation.setup_s * 1e3:g} ms",

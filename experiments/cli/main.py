@@ -13,10 +13,11 @@ import click
 from dmmlab.experiments.cli import console, doctor_view
 from dmmlab.experiments.cli.campaign import CLOCKS, RUNTIMES, compare, reproduce
 from dmmlab.experiments.cli.guest import guest
+from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv
 from dmmlab.experiments.runner import doctor
 from dmmlab.experiments.runner.means import means as means_for
-from dmmlab.experiments.scenario.model import METHODS, Scenario, ScenarioError, load, shipped
+from dmmlab.experiments.scenario.model import Scenario, ScenarioError, load, shipped
 from dmmlab.guest.errors import GuestError
 
 OF_ONE_RUN = ("F1", "F2", "F3")
@@ -54,9 +55,8 @@ def list_() -> None:
     from dmmlab.experiments.figures import FIGURES
 
     console.table("Scenarios", ("name", "what it shows"), [(entry.name, entry.summary) for entry in shipped()])
-    console.table(
-        "Methods", ("name", "how a correspondent finds the mobile node"), [(m, console.METHOD[m]) for m in METHODS]
-    )
+    methods = [(method.name, method.words) for method in METHODS.values()]
+    console.table("Methods", ("name", "how a correspondent finds the mobile node"), methods)
     console.table("Figures", ("id", "name", "shows"), [(kind.id, kind.name, kind.shows) for kind in FIGURES.values()])
 
 

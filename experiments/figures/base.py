@@ -134,8 +134,8 @@ class FigureKind:
         """The runs that were made for this figure; all of them, if none was. By name: their order says nothing."""
         own = {digest(scenario) for scenario in self.scenarios(loader)}
         chosen = [run for run in runs if digest_of(run) in own] or runs
-        told = {run.root: run.manifest() for run in chosen}
-        return sorted(chosen, key=lambda run: (told[run.root]["name"], told[run.root]["seed"], run.root))
+        manifests = {run.root: run.manifest() for run in chosen}
+        return sorted(chosen, key=lambda run: (manifests[run.root]["name"], manifests[run.root]["seed"], run.root))
 
 
 def _if_time(column: str, allowed_ms: float) -> float:

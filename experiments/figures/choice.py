@@ -17,10 +17,12 @@ from dmmlab.experiments.figures.sweep import (
     nodes_like_first,
     numbered,
     routers_like_first,
-    session,
+    session_entry,
 )
+from dmmlab.experiments.methods import ddns, fixed, p2p
 from dmmlab.experiments.oracle import delays
-from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.policies import latest, lowest_rtt, race
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, Scenario
 
@@ -28,8 +30,8 @@ _BACKHAULS_MS = (2, 5, 8, 12, 16, 24, 40)  # of the new router
 _BETWEEN_MS = (2, 8, 32)  # first to new router
 _EACH = 30
 _SEED = 13
-POLICIES = ("latest", "anchor", "cached", "lowest RTT", "race")
-_SELECTS = {"latest": "latest", "lowest RTT": "lowest-rtt", "race": "race"}  # those that ask the server, by its key
+LATEST, ANCHOR, CACHED, LOWEST, RACE = POLICIES = ("latest", "anchor", "cached", "lowest RTT", "race")
+_SELECTS = {LATEST: latest.POLICY.name, LOWEST: lowest_rtt.POLICY.name, RACE: race.POLICY.name}  # those that ask
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -54,11 +56,15 @@ def _geometry(load: Load, between_ms: float) -> Scenario:
             movement.append({"at": at, "node": node, "to": to})
         many: dict[str, Any] = {"repeat": _EACH, "every": "2s"}
         at_s = 15 + 0.1 * place
-        sessions.append(session(f"F{place}", 8 + 0.1 * place, node, method="ddns"))  # what will be remembered
-        sessions.append(session(f"C{place}", at_s, node, method="ddns", **many))
-        sessions.append(session(f"A{place}", at_s + 0.4, node, anchor="MR1", **many))
-        for name, select in (("P", "latest"), ("R", "race"), ("Q", "lowest-rtt")):
-            sessions.append(session(f"{name}{place}", at_s + 0.8, node, method="p2p", select=select, **many))
+        sessions.append(
+            session_entry(f"F{place}", 8 + 0.1 * place, node, method=ddns.METHOD.name)
+        )  # what will be remembered
+        sessions.append(session_entry(f"C{place}", at_s, node, method=ddns.METHOD.name, **many))
+        sessions.append(session_entry(f"A{place}", at_s + 0.4, node, anchor="MR1", **many))
+        for name, select in (("P", _SELECTS[LATEST]), ("R", _SELECTS[RACE]), ("Q", _SELECTS[LOWEST])):
+            sessions.append(
+                session_entry(f"{name}{place}", at_s + 0.8, node, method=p2p.METHOD.name, select=select, **many)
+            )
     return build(
         load, f"f13-between-{between_ms:g}ms", mobile_routers=routers, links=links(base, changes), movement=movement,
         ddns={"ttl": "5s", "cn_cache": "forever"}, sessions=sessions, duration=f"{20 + 2 * _EACH:g}s", seed=_SEED,
@@ -68,47 +74,59 @@ def _geometry(load: Load, between_ms: float) -> Scenario:
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Each policy for each node that moved twice: its set-up delay, and the round trip of the session it then has."""
     rows: list[Row] = []
-    for run in seen(runs):
-        by_node: dict[str, list[SeenSession]] = defaultdict(list)
-        for one in run.sessions:
-            moves = run.scenario.moves_of(one.row["mn"])
-            if len({move.to for move in moves}) == 3 and one.one.at_s > moves[-1].at + 1 and one.row["outcome"] == "ok":
-                by_node[one.row["mn"]].append(one)
+    for run in recordings(runs):
+        by_node: dict[str, list[RecordedSession]] = defaultdict(list)
+        for session in run.sessions:
+            moves = run.scenario.moves_of(session.spec.mn)
+            if (
+                len({move.to for move in moves}) == 3
+                and session.spec.at_s > moves[-1].at + 1
+                and session.row.outcome == "ok"
+            ):
+                by_node[session.spec.mn].append(session)
         for node, found in by_node.items():
             rows += _policies(run, node, found)
     return sorted(rows, key=lambda row: (row["between_ms"], row["backhaul_ms"], POLICIES.index(row["policy"])))
 
 
-def _policies(run: Seen, node: str, found: list[SeenSession]) -> list[Row]:
+def _policies(run: Recording, node: str, found: list[RecordedSession]) -> list[Row]:
     routers = [move.to for move in run.scenario.moves_of(node)][-3:]
     by_policy = {
-        "anchor": [one for one in found if one.one.method == "fixed" and one.row["anchor"] == routers[0]],
-        "cached": [one for one in found if one.one.method == "ddns" and _remembered(run, one)],
+        ANCHOR: [
+            session
+            for session in found
+            if session.spec.method == fixed.METHOD.name and session.row.anchor == routers[0]
+        ],
+        CACHED: [session for session in found if session.spec.method == ddns.METHOD.name and _remembered(run, session)],
     }
     for policy, select in _SELECTS.items():
-        by_policy[policy] = [one for one in found if one.one.method == "p2p" and one.one.entry.select == select]
+        by_policy[policy] = [
+            session for session in found if session.spec.method == p2p.METHOD.name and session.spec.select == select
+        ]
     if not all(by_policy.values()):
         return []
     return [_row(run, node, routers, policy, by_policy[policy]) for policy in POLICIES]
 
 
-def _remembered(run: Seen, one: SeenSession) -> bool:
+def _remembered(run: Recording, session: RecordedSession) -> bool:
     """Whether the correspondent had the answer itself."""
-    return any(event["cached"] for event in run.lookups.get(one.one.name, ())[:1])
+    return any(event["cached"] for event in run.lookups.get(session.spec.name, ())[:1])
 
 
-def _row(run: Seen, node: str, routers: Sequence[str], policy: str, found: list[SeenSession]) -> Row:
-    summary = stats.summary([one.ms("setup_ms") or 0.0 for one in found])
-    rtt_ms = stats.median([one.ms("connect_ms") or 0.0 for one in found])  # of one request and its answer over UDP
+def _row(run: Recording, node: str, routers: Sequence[str], policy: str, found: list[RecordedSession]) -> Row:
+    summary = stats.summary([session.row.setup_ms or 0.0 for session in found])
+    rtt_ms = stats.median(
+        [session.row.connect_ms or 0.0 for session in found]
+    )  # of one request and its answer over UDP
     cn, new = run.scenario.sessions[0].from_, routers[-1]
     ways = [2e3 * (delays.host_to_mn_s(run.scenario, cn, node, anchor, new) or 0.0) for anchor in routers]
     lookup = 2e3 * delays.hosts_s(run.scenario, cn, "SERVER")
     due = {
-        "latest": (lookup + ways[2], ways[2]),
-        "anchor": (ways[0], ways[0]),
-        "cached": (ways[1], ways[1]),
-        "race": (lookup + min(ways), min(ways)),
-        "lowest RTT": (lookup + max(ways) + min(ways), min(ways)),
+        LATEST: (lookup + ways[2], ways[2]),
+        ANCHOR: (ways[0], ways[0]),
+        CACHED: (ways[1], ways[1]),
+        RACE: (lookup + min(ways), min(ways)),
+        LOWEST: (lookup + max(ways) + min(ways), min(ways)),
     }
     return {
         "between_ms": (delays.inter_mr_s(run.scenario, routers[0], new) or 0.0) * 1e3,
@@ -129,7 +147,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
             if off[0] < -allowed or off[1] > allowed:
                 found.append(f"{point}: {column} off the closed form by {off[0]:+.3f} to {off[1]:+.3f} ms")
     winners = {_winner(rows, *point) for point in {(row["between_ms"], row["backhaul_ms"]) for row in rows}}
-    if not {"latest", "cached"} <= winners:
+    if not {LATEST, CACHED} <= winners:
         found.append("one address is the best everywhere: the geometry does not ask the question")
     return found
 
@@ -138,9 +156,9 @@ def _winner(rows: list[Row], between_ms: float, backhaul_ms: float) -> str:
     """By which policy of one address the round trip is lowest there; `equal` if the latest is as good as that."""
     here = (row for row in rows if (row["between_ms"], row["backhaul_ms"]) == (between_ms, backhaul_ms))
     rtts = {row["policy"]: row["rtt_ms"] for row in here}
-    if abs(rtts["latest"] - min(rtts["anchor"], rtts["cached"])) < EXACT_MS:
+    if abs(rtts[LATEST] - min(rtts[ANCHOR], rtts[CACHED])) < EXACT_MS:
         return "equal"
-    return min(("latest", "cached", "anchor"), key=lambda policy: float(rtts[policy]))
+    return min((LATEST, CACHED, ANCHOR), key=lambda policy: float(rtts[policy]))
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
@@ -153,7 +171,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
     ):
         for policy in POLICIES:
             mine = [row for row in rows if row["between_ms"] == middle and row["policy"] == policy]
-            if column == "rtt_ms" and policy == "race":
+            if column == "rtt_ms" and policy == RACE:
                 continue  # the same session as by the lowest RTT: what differs is how long it took to set up
             style.line(axis, style.POLICIES[policy], [(row["backhaul_ms"], row[column]) for row in mine])
         form = [(row["backhaul_ms"], row[f"expected_{column}"]) for row in rows if row["between_ms"] == middle]
@@ -179,8 +197,8 @@ def plot(rows: list[Row], about: About) -> Drawing:
         "whichever address answers first, `lowest RTT` waits for all answers and then opens. "
         "Right: the address with the lowest round trip; on the line the new "
         "router is as far from the core as the second router and the way from there together. The latest address "
-        f"wins at {winners.count('latest')} points, an older one at "
-        f"{len(winners) - winners.count('latest') - winners.count('equal')}. Medians of n = {least} sessions, "
+        f"wins at {winners.count(LATEST)} points, an older one at "
+        f"{len(winners) - winners.count(LATEST) - winners.count('equal')}. Medians of n = {least} sessions, "
         f"rings the closed form. {about}"
     )
     return Drawing(figure, caption)
@@ -188,7 +206,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
 
 def _regions(axis: Any, rows: list[Row]) -> None:
     points = sorted({(row["between_ms"], row["backhaul_ms"]) for row in rows})
-    labels = {"latest": "latest address", "cached": "the one before", "anchor": "first address", "equal": "the same"}
+    labels = {LATEST: "latest address", CACHED: "the one before", ANCHOR: "first address", "equal": "the same"}
     for winner, label in labels.items():
         mine = [(backhaul, between) for between, backhaul in points if _winner(rows, between, backhaul) == winner]
         look = style.POLICIES.get(winner, style.SERIES[-1])

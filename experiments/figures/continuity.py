@@ -7,7 +7,9 @@ from typing import Any
 
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.records.rundir import RunDirectory, read_csv
+from dmmlab.experiments.records.recording import Recording, recordings
+from dmmlab.experiments.records.rows import HandoverRow
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 
 _LEAD_S, _TRAIL_S = 0.3, 0.5  # of time around the move that is drawn
@@ -21,37 +23,34 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Every probe of the first session that a move interrupts, of one run with the redirect and one without."""
     rows: list[Row] = []
     for redirect in (True, False):
-        found = [run for run in runs if bool(run.manifest()["scenario"]["redirect"]) == redirect]
-        for run in found:
+        for run in (run for run in recordings(runs) if run.scenario.redirect == redirect):
             if hits := _interrupted(run):
                 rows += _probes(run, *hits[0], redirect)
                 break
     return rows
 
 
-def _interrupted(run: RunDirectory) -> list[tuple[str, dict[str, str]]]:
+def _interrupted(run: Recording) -> list[tuple[str, HandoverRow]]:
     """Sessions with probes on both sides of a move of their mobile node, each with the first such move."""
-    moves, probes = read_csv(run.handovers), read_csv(run.probes)
     found = []
-    for session in read_csv(run.sessions):
-        sent = [float(row["sent_s"]) for row in probes if row["session"] == session["session"] and row["sent_s"]]
-        for move in moves:
-            if move["mn"] == session["mn"] and sent and min(sent) < float(move["detach_s"]) < max(sent):
-                found.append((session["session"], move))
+    for session in run.sessions:
+        sent = [probe.sent_s for probe in run.probes[session.spec.name]]
+        for move in run.handovers:
+            if move.mn == session.spec.mn and sent and min(sent) < (move.detach_s or 0.0) < max(sent):
+                found.append((session.spec.name, move))
                 break
     return found
 
 
-def _probes(run: RunDirectory, session: str, move: dict[str, str], redirect: bool) -> list[Row]:
-    times = {key: float(move[key]) if move[key] else None for key in ("detach_s", "attach_s", "redirect_s")}
+def _probes(run: Recording, session: str, move: HandoverRow, redirect: bool) -> list[Row]:
+    times = {"detach_s": move.detach_s, "attach_s": move.attach_s, "redirect_s": move.redirect_s}
     return [
         {
-            **{"redirect": redirect, "session": session, "seq": int(probe["seq"]), "sent_s": float(probe["sent_s"])},
-            "rtt_ms": float(probe["rtt_ms"]) if probe["rtt_ms"] else None,
+            **{"redirect": redirect, "session": session, "seq": probe.seq, "sent_s": probe.sent_s},
+            "rtt_ms": probe.rtt_ms,
             **times,
         }
-        for probe in read_csv(run.probes)
-        if probe["session"] == session and probe["sent_s"]
+        for probe in run.probes[session]
     ]
 
 
@@ -78,14 +77,14 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
 def plot(rows: list[Row], about: About) -> Drawing:
     panels = [flag for flag in (True, False) if any(row["redirect"] == flag for row in rows)]
     figure, axes = style.figure(nrows=1, ncols=len(panels), sharex=True, sharey=True, squeeze=False)
-    said = []
+    outcomes = []
     for axis, redirect in zip(axes[0], panels, strict=True):
-        said.append(_panel(axis, [row for row in rows if row["redirect"] == redirect], redirect))
+        outcomes.append(_panel(axis, [row for row in rows if row["redirect"] == redirect], redirect))
     axes[0][0].set_ylabel("sequence number of the probe")
     figure.supxlabel("time a probe was sent, since the scenario's start (s)")
     caption = (
         f"Sequence number against time of session {rows[0]['session']}, which keeps the address of the mobile "
-        f"router it began at, while its mobile node moves on. It goes so: {'; '.join(said)}. Times are kernel "
+        f"router it began at, while its mobile node moves on. It goes so: {'; '.join(outcomes)}. Times are kernel "
         f"capture stamps at the correspondent; n = 1 session each. {about}"
     )
     return Drawing(figure, caption)

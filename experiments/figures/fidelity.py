@@ -9,9 +9,10 @@ from typing import Any
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, REAL_MS, About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session
+from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session_entry
+from dmmlab.experiments.methods import fixed
 from dmmlab.experiments.oracle import delays
-from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
 
@@ -41,7 +42,7 @@ def _delays(load: Load) -> Scenario:
         for cn in cns:
             for at, anchor in ((2, "MR1"), (22, "MR1"), (22, "MR2")):
                 keys: dict[str, Any] = {"anchor": anchor, "interval": "500ms", "duration": f"{_PROBES * 0.5:g}s"}
-                sessions.append(session(f"C{cn[2:]}M{node[2:]}a{at}{anchor[1:]}", at + 0.1, node, cn, **keys))
+                sessions.append(session_entry(f"C{cn[2:]}M{node[2:]}a{at}{anchor[1:]}", at + 0.1, node, cn, **keys))
     drop = ("RESOLVER", "DDNS", "SERVER")
     return build(
         load, "f14-delay", links=links(base, changes, drop), movement=movement, sessions=sessions, duration="40s",
@@ -55,7 +56,7 @@ def _losses(load: Load) -> Scenario:
     cns = numbered("CN", len(_LOSS))
     changes = {(cn, CORE): {"delay": "10ms", "loss": f"{share}%"} for cn, share in zip(cns, _LOSS, strict=True)}
     length = {"interval": "100ms", "duration": f"{_LOSS_PROBES / 10:g}s"}
-    sessions = [session(f"L{cn[2:]}", 2, cn=cn, **length) for cn in cns]
+    sessions = [session_entry(f"L{cn[2:]}", 2, cn=cn, **length) for cn in cns]
     drop = ("RESOLVER", "DDNS", "SERVER")
     return build(
         load, "f14-loss", links=links(base, changes, drop), movement=[{"at": "0s", "node": "MN1", "to": "MR1"}],
@@ -67,28 +68,34 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Paths without loss by their delay (ms), those with loss by the share that is lost (%); UDP, method `fixed`."""
     delays: dict[tuple[str, float], list[float]] = defaultdict(list)
     losses: dict[float, list[bool]] = defaultdict(list)
-    for run in seen(runs):
-        for one in run.sessions:
-            path = _steady_path(run, one)
+    for run in recordings(runs):
+        for session in run.sessions:
+            path = _steady_path(run, session)
             if path is None:
                 continue
             kind, configured_ms, lost = path
             if lost:
-                losses[round(lost, 9)] += [probe.rtt_ms is None for probe in run.probes[one.one.name]]
+                losses[round(lost, 9)] += [probe.rtt_ms is None for probe in run.probes[session.spec.name]]
             else:
-                delays[kind, round(configured_ms, 6)] += run.rtts_ms(one.one.name)
+                delays[kind, round(configured_ms, 6)] += run.rtts_ms(session.spec.name)
     rows = [_delay_row(kind, configured_ms, values) for (kind, configured_ms), values in delays.items() if values]
     rows += [_loss_row(share, lost) for share, lost in losses.items()]
     return sorted(rows, key=lambda row: (row["panel"], row["path"], row["configured"]))
 
 
-def _steady_path(run: Seen, one: SeenSession) -> tuple[str, float, float] | None:
+def _steady_path(run: Recording, session: RecordedSession) -> tuple[str, float, float] | None:
     """Of a session that no move disturbs: direct or redirect, configured RTT in ms, configured loss there and back."""
-    scenario, entry = run.scenario, one.one.entry
-    end_s = one.one.at_s + (entry.duration or 0.0) + 1
-    anchor, serving = one.row["anchor"], one.row["serving"]
-    moved = any(one.one.at_s - 0.1 < move.at < end_s for move in scenario.moves_of(entry.to))
-    if one.one.method != "fixed" or one.one.transport != "udp" or moved or not serving or one.one.count < _PROBES:
+    scenario, entry = run.scenario, session.spec.entry
+    end_s = session.spec.at_s + (entry.duration or 0.0) + 1
+    anchor, serving = session.row.anchor, session.row.serving
+    moved = any(session.spec.at_s - 0.1 < move.at < end_s for move in scenario.moves_of(entry.to))
+    if (
+        session.spec.method != fixed.METHOD.name
+        or session.spec.transport != "udp"
+        or moved
+        or not serving
+        or session.spec.count < _PROBES
+    ):
         return None
     if any(link.jitter or link.rate for link in scenario.links):
         return None

@@ -10,8 +10,10 @@ from typing import Any
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import Item, build, joined, links, ms, routers_like_first, seconds, session
-from dmmlab.experiments.records.recording import Seen, seen
+from dmmlab.experiments.figures.sweep import Item, build, joined, links, ms, routers_like_first, seconds, session_entry
+from dmmlab.experiments.methods import ddns, p2p
+from dmmlab.experiments.records.recording import Recording, recordings
+from dmmlab.experiments.records.rows import HandoverRow
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
@@ -49,12 +51,12 @@ def _moving(load: Load, control_ms: float, jitter_ms: float) -> Scenario:
     changes = routers_like_first(base, ("MR3",)) | joined(base, [("MR1", "MR3")])
     changes[CONTROLLER, SWITCHES] = {"delay": ms(control_ms), "jitter": ms(jitter_ms)}
     movement: list[Item] = [{"at": "0s", "node": "MN1", "to": "MR1"}]
-    sessions: list[Item] = [session("S", 1, method=["ddns", "p2p"])]
+    sessions: list[Item] = [session_entry("S", 1, method=[ddns.METHOD.name, p2p.METHOD.name])]
     for turn in range(_MOVES + 1):
         at_s = round(5 * (turn + 1) + draw.uniform(0, 1), 6)
         movement.append({"at": seconds(at_s), "node": "MN1", "to": "MR2" if turn % 2 == 0 else "MR3", "gap": "50ms"})
         probes = {"interval": seconds(_PROBE_S), "duration": "500ms", "anchor": "MR1"}
-        sessions.append(session(f"P{turn}", 5 * (turn + 1) + int((at_s % 1) * 10) / 10 - 0.1, cn="CN1", **probes))
+        sessions.append(session_entry(f"P{turn}", 5 * (turn + 1) + int((at_s % 1) * 10) / 10 - 0.1, cn="CN1", **probes))
     return build(
         load, f"f8-control-{control_ms:g}ms", mobile_routers=["MR1", "MR2", "MR3"], links=links(base, changes),
         movement=movement, sessions=sessions, duration=f"{5 * (_MOVES + 2)}s", seed=_SEED,
@@ -64,34 +66,37 @@ def _moving(load: Load, control_ms: float, jitter_ms: float) -> Scenario:
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """One row a handover: its components in ms."""
     rows: list[Row] = []
-    for run in seen(runs):
+    for run in recordings(runs):
         control = run.scenario.link(CONTROLLER, SWITCHES)
         control_ms = (control.delay if control else 0.0) * 1e3
         for number, move in enumerate(run.handovers):
-            if move["redirect_s"] is None or move["first_packet_s"] is None or move["address_s"] is None:
-                continue
-            row = {"run": run.scenario.name, "number": number, **_components(run, move, control_ms)}
-            rows.append(row | {"jitter_ms": (control.jitter if control else 0.0) * 1e3})
+            components = _components(run, move, control_ms)
+            if components is not None:
+                row = {"run": run.scenario.name, "number": number, **components}
+                rows.append(row | {"jitter_ms": (control.jitter if control else 0.0) * 1e3})
     return rows
 
 
-def _components(run: Seen, move: dict[str, Any], control_ms: float) -> Row:
-    attach_s = move["attach_s"]
-    confirmed_s = max(attach_s, move["redirect_s"])
-    resumed_s = max(confirmed_s, move["first_packet_s"])
-    radio = run.scenario.link(RADIO, move["mn"])
-    configured = min(run.scenario.moves_of(move["mn"])[1:], key=lambda entry: abs(entry.at - move["detach_s"]))
-    registered_s = move["registered_s"]
+def _components(run: Recording, move: HandoverRow, control_ms: float) -> Row | None:
+    """What the interruption is made of; None if the movement did not come to its end before the next one."""
+    detach_s, attach_s, address_s = move.detach_s, move.attach_s, move.address_s
+    redirect_s, first_packet_s, registered_s = move.redirect_s, move.first_packet_s, move.registered_s
+    if detach_s is None or attach_s is None or address_s is None or redirect_s is None or first_packet_s is None:
+        return None
+    confirmed_s = max(attach_s, redirect_s)
+    resumed_s = max(confirmed_s, first_packet_s)
+    radio = run.scenario.link(RADIO, move.mn)
+    configured = min(run.scenario.moves_of(move.mn)[1:], key=lambda entry: abs(entry.at - detach_s))
     return {
         "control_ms": control_ms,
-        "detach_s": move["detach_s"],
-        "gap_ms": (attach_s - move["detach_s"]) * 1e3,
+        "detach_s": detach_s,
+        "gap_ms": (attach_s - detach_s) * 1e3,
         "redirect_ms": (confirmed_s - attach_s) * 1e3,
         "resume_ms": (resumed_s - confirmed_s) * 1e3,
-        "total_ms": (resumed_s - move["detach_s"]) * 1e3,
-        "address_ms": (move["address_s"] - attach_s) * 1e3,
-        "register_ms": None if registered_s is None else (registered_s - move["address_s"]) * 1e3,
-        "lost": int(move["lost_packets"] or 0),
+        "total_ms": (resumed_s - detach_s) * 1e3,
+        "address_ms": (address_s - attach_s) * 1e3,
+        "register_ms": None if registered_s is None else (registered_s - address_s) * 1e3,
+        "lost": move.lost_packets,
         "expected_gap_ms": configured.gap * 1e3,
         "expected_redirect_ms": (radio.delay if radio else 0.0) * 1e3 + 3 * control_ms,
     }

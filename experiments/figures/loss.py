@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import build, links, session
-from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.figures.sweep import build, links, session_entry
+from dmmlab.experiments.methods import METHODS, NAMES
+from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import CORE, DDNS, METHODS, RESOLVER, SERVER, Scenario
+from dmmlab.experiments.scenario.model import CORE, Scenario
 
 _LOSSES = (0, 5, 10, 15, 20, 25, 30)
 _EACH, _SEEDS = 25, 4  # sessions by each method in a run; runs at each loss
@@ -32,7 +34,7 @@ def _lossy(load: Load, loss: float, turn: int) -> Scenario:
     base = load("two-mr", {})
     changes = {(host, CORE): {"loss": f"{loss:g}%"} for host in _SIGNALLING}
     sessions = [
-        session(f"S{place}", 5 + 1.1 * place, method=method, repeat=_EACH, every=f"{_CYCLE_S:g}s")
+        session_entry(f"S{place}", 5 + 1.1 * place, method=method, repeat=_EACH, every=f"{_CYCLE_S:g}s")
         for place, method in enumerate(METHODS)
     ]
     movement = [{"at": "0s", "node": "MN1", "to": "MR1"}]
@@ -44,30 +46,30 @@ def _lossy(load: Load, loss: float, turn: int) -> Scenario:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Sessions over UDP by method and by the loss of the server's link."""
-    groups: dict[tuple[str, float], list[tuple[Seen, SeenSession]]] = defaultdict(list)
-    for run in seen(runs):
+    groups: dict[tuple[str, float], list[tuple[Recording, RecordedSession]]] = defaultdict(list)
+    for run in recordings(runs):
         link = run.scenario.link(SERVER, CORE)
-        for one in run.sessions:
-            if one.one.transport == "udp" and one.one.entry.size is None and link is not None:
-                groups[one.one.method, round(link.loss * 100, 6)].append((run, one))
+        for session in run.sessions:
+            if session.spec.transport == "udp" and session.spec.size is None and link is not None:
+                groups[session.spec.method, round(link.loss * 100, 6)].append((run, session))
     if len({loss for _, loss in groups}) < 2:
         return []
     rows = [_row(method, loss, found) for (method, loss), found in groups.items()]
-    return sorted(rows, key=lambda row: (METHODS.index(row["method"]), row["loss"]))
+    return sorted(rows, key=lambda row: (NAMES.index(row["method"]), row["loss"]))
 
 
-def _row(method: str, loss: float, found: list[tuple[Seen, SeenSession]]) -> Row:
-    worked = [one for _, one in found if one.worked]
+def _row(method: str, loss: float, found: list[tuple[Recording, RecordedSession]]) -> Row:
+    worked = [session for _, session in found if session.worked]
     low, high = stats.share_interval(len(worked), len(found))
     row: Row = {
         **{"method": method, "loss": loss, "n": len(found), "success": len(worked) / len(found)},
         **{"success_low": low, "success_high": high},
-        "retried": sum(one.row["outcome"] == "retried" for one in worked),
-        "no_outcome": sum(one.row["outcome"] not in ("ok", "retried", "timeout", "refused") for _, one in found),
-        "expected_ms": next((ms for _, one in found if (ms := one.ms("expected_setup_ms")) is not None), None),
+        "retried": sum(session.row.outcome == "retried" for session in worked),
+        "no_outcome": sum(session.row.outcome not in ("ok", "retried", "timeout", "refused") for _, session in found),
+        "expected_ms": next((ms for _, session in found if (ms := session.row.expected_setup_ms) is not None), None),
     }
     if worked:
-        setups = stats.summary([one.ms("setup_ms") or 0.0 for one in worked])
+        setups = stats.summary([session.row.setup_ms or 0.0 for session in worked])
         row |= {"setup_ms": setups.median, "low_ms": setups.low, "high_ms": setups.high, "p95_ms": setups.p95}
     return row
 
@@ -78,14 +80,14 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
         point = f"{row['method']}, loss {row['loss']:g} %"
         if row["no_outcome"]:
             found.append(f"{point}: {row['no_outcome']} sessions without an outcome")
-        if (row["loss"] == 0 or row["method"] == "fixed") and row["success"] < 1:
+        if (row["loss"] == 0 or not METHODS[row["method"]].asks) and row["success"] < 1:
             found.append(f"{point}: {row['success']:.2f} succeed, though nothing that they need is lost")
         if row["loss"] == 0 and not abs((row["setup_ms"] or 0) - (row["expected_ms"] or 0)) <= EXACT_MS + more_ms:
             found.append(f"{point}: {row['setup_ms']} ms, {row['expected_ms']} by the closed form")
     for method in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == method]
         first, last = mine[0], mine[-1]
-        if method != "fixed" and len(mine) > 1 and last["setup_ms"] and last["p95_ms"] <= first["p95_ms"]:
+        if METHODS[method].asks and len(mine) > 1 and last["setup_ms"] and last["p95_ms"] <= first["p95_ms"]:
             found.append(f"{method}: p95 of the set-up delay does not grow with loss")
     return found
 

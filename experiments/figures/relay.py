@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import Item, build, links, session
+from dmmlab.experiments.figures.sweep import Item, build, links, session_entry
+from dmmlab.experiments.methods import METHODS, central, p2p
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays
 from dmmlab.experiments.records import pcap
-from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.layout import network_plan
-from dmmlab.experiments.scenario.model import CORE, SERVER, Scenario
+from dmmlab.experiments.scenario.model import CORE, Scenario
 
 _STEPS = (1, 2, 4, 8, 16, 24, 32, 36)
 _STEP_S, _PAUSE_S = 10.0, 5.0
 _INTERVAL_S = 0.2
 _RATE_KBIT = 200  # of the server's link: what 37.9 sessions fill
 _FRAME_BYTES = 66  # of a probe: Ethernet 14, IPv4 20, UDP 8, payload 24; what netem's rate counts
-_METHODS = ("central", "p2p")
+_METHODS = (central.METHOD.name, p2p.METHOD.name)
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -35,7 +37,7 @@ def _busy(load: Load, method: str) -> Scenario:
     for step, count in enumerate(_STEPS):
         for number in range(count):
             at_s = 3 + step * (_STEP_S + _PAUSE_S) + number * _INTERVAL_S / count
-            sessions.append(session(f"S{step}n{number}", at_s, method=method, interval="200ms", duration="10s"))
+            sessions.append(session_entry(f"S{step}n{number}", at_s, method=method, interval="200ms", duration="10s"))
     return build(
         load, f"f10-{method}", links=links(base, {(SERVER, CORE): {"rate": f"{_RATE_KBIT}kbit"}}), sessions=sessions,
         movement=[{"at": "0s", "node": "MN1", "to": "MR1"}], seed=10,
@@ -46,17 +48,17 @@ def _busy(load: Load, method: str) -> Scenario:
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """One row a method and number of concurrent sessions; the first and last second of each step are left out."""
     rows: list[Row] = []
-    for run in seen(runs):
-        steps: dict[str, list[SeenSession]] = {}
-        for one in run.sessions:
-            if one.one.method in _METHODS and one.one.count >= 20 and one.one.name.startswith("S"):
-                steps.setdefault(one.one.name.split("n")[0], []).append(one)
+    for run in recordings(runs):
+        steps: dict[str, list[RecordedSession]] = {}
+        for session in run.sessions:
+            if session.spec.method in _METHODS and session.spec.count >= 20 and session.spec.name.startswith("S"):
+                steps.setdefault(session.spec.name.split("n")[0], []).append(session)
         carried = _at_server(run) if steps else []
-        rows += [_row(run, found, carried) for found in steps.values() if any(one.worked for one in found)]
+        rows += [_row(run, found, carried) for found in steps.values() if any(session.worked for session in found)]
     return sorted(rows, key=lambda row: (row["method"], row["sessions"]))
 
 
-def _at_server(run: Seen) -> list[tuple[float, int, bool]]:
+def _at_server(run: Recording) -> list[tuple[float, int, bool]]:
     """Time (s), bytes on the wire, and whether it arrives, of each packet at the server's interface."""
     own = str(network_plan(run.scenario).host(SERVER).address.ip)
     origin_ns = _origin_ns(run)
@@ -67,7 +69,7 @@ def _at_server(run: Seen) -> list[tuple[float, int, bool]]:
     ]
 
 
-def _origin_ns(run: Seen) -> int:
+def _origin_ns(run: Recording) -> int:
     """Nanoseconds since the epoch at which the scenario started, from the runner's own log."""
 
     for line in run.run.events_of("runner").read_text().splitlines():
@@ -77,25 +79,24 @@ def _origin_ns(run: Seen) -> int:
     return 0
 
 
-def _row(run: Seen, found: list[SeenSession], carried: list[tuple[float, int, bool]]) -> Row:
-    start_s = max(one.one.at_s for one in found) + 1
-    end_s = min(one.one.at_s for one in found) + _STEP_S - 1
+def _row(run: Recording, found: list[RecordedSession], carried: list[tuple[float, int, bool]]) -> Row:
+    start_s = max(session.spec.at_s for session in found) + 1
+    end_s = min(session.spec.at_s for session in found) + _STEP_S - 1
     mine = [(size, arrives) for at_s, size, arrives in carried if start_s <= at_s < end_s]
-    rtts = [rtt for one in found for rtt in run.rtts_ms(one.one.name, start_s, end_s)]
+    rtts = [rtt for session in found for rtt in run.rtts_ms(session.spec.name, start_s, end_s)]
     summary = stats.summary(rtts)
-    one = found[0]
-    direct = (
-        delays.host_to_mn_s(run.scenario, one.row["cn"], one.row["mn"], one.row["serving"], one.row["serving"]) or 0
-    )
-    leg = delays.host_to_mn_s(run.scenario, SERVER, one.row["mn"], one.row["serving"], one.row["serving"]) or 0.0
-    central = one.one.method == "central"
-    way = delays.hosts_s(run.scenario, one.row["cn"], SERVER) + leg if central else direct
+    session = found[0]
+    node, serving = session.spec.mn, session.row.serving
+    direct = delays.host_to_mn_s(run.scenario, session.spec.cn, node, serving, serving) or 0
+    leg = delays.host_to_mn_s(run.scenario, SERVER, node, serving, serving) or 0.0
+    relayed = METHODS[session.spec.method].relayed
+    way = delays.hosts_s(run.scenario, session.spec.cn, SERVER) + leg if relayed else direct
     link = run.scenario.link(SERVER, CORE)
     # Each packet crosses the server's link twice, there and back again: four times the time that it takes to send.
-    sending_ms = 4 * _FRAME_BYTES * 8 / link.rate * 1e3 if central and link and link.rate else 0.0
-    offered = len(found) * 2 * _FRAME_BYTES * 8 / _INTERVAL_S if central else 0.0
+    sending_ms = 4 * _FRAME_BYTES * 8 / link.rate * 1e3 if relayed and link and link.rate else 0.0
+    offered = len(found) * 2 * _FRAME_BYTES * 8 / _INTERVAL_S if relayed else 0.0
     return {
-        **{"method": one.one.method, "sessions": len(found), "n": summary.n},
+        **{"method": session.spec.method, "sessions": len(found), "n": summary.n},
         "packets_per_s": sum(arrives for _, arrives in mine) / (end_s - start_s),
         "kbit_per_s": sum(size for size, arrives in mine if arrives) * 8e-3 / (end_s - start_s),
         "expected_kbit_per_s": offered / 1e3,
@@ -109,7 +110,7 @@ def _row(run: Seen, found: list[SeenSession], carried: list[tuple[float, int, bo
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
     """The delay that an idle server adds has a closed form; queueing comes on top, and grows."""
     found, allowed = [], EXACT_MS + more_ms
-    central = [row for row in rows if row["method"] == "central"]
+    relayed = [row for row in rows if METHODS[row["method"]].relayed]
     for row in rows:
         if row["sessions"] == 1 and abs(row["added_ms"] - row["expected_added_ms"]) > allowed:
             found.append(
@@ -119,11 +120,11 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
             found.append(
                 f"{row['method']}, {row['sessions']} sessions: the server carries {row['kbit_per_s']:.1f} kbit/s"
             )
-        if row["method"] == "p2p" and abs(row["added_ms"]) > allowed:
+        if not METHODS[row["method"]].relayed and abs(row["added_ms"]) > allowed:
             found.append(
-                f"p2p, {row['sessions']} sessions: {row['added_ms']:.3f} ms added though the server is not on the path"
+                f"{row['method']}, {row['sessions']} sessions: {row['added_ms']:.3f} ms added by a server that is not on the path"
             )
-    if central and max(row["rtt_ms"] for row in central) <= central[0]["rtt_ms"]:
+    if relayed and max(row["rtt_ms"] for row in relayed) <= relayed[0]["rtt_ms"]:
         found.append("the relay's delay does not grow with the number of sessions")
     return found
 

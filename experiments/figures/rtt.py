@@ -8,11 +8,13 @@ from typing import Any
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureError, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import build, session
+from dmmlab.experiments.figures.sweep import build, session_entry
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays, moves
-from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import METHODS, SERVER, Scenario
+from dmmlab.experiments.scenario.model import Scenario
 
 _SETTLES_S = 1.5  # after a move: redirect, registration and the relay's new leg are in place
 
@@ -22,51 +24,51 @@ def scenarios(load: Load) -> list[Scenario]:
     probes: dict[str, Any] = {"method": list(METHODS), "interval": "200ms"}
     movement = [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "20s", "node": "MN1", "to": "MR2"}]
     movement.append({"at": "40s", "node": "MN1", "to": "MR1"})
-    sessions = [session("old", 2, duration="56s", **probes), session("new", 22, duration="36s", **probes)]
+    sessions = [session_entry("old", 2, duration="56s", **probes), session_entry("new", 22, duration="36s", **probes)]
     return [build(load, "f3-rtt", movement=movement, sessions=sessions, duration="62s")]
 
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Every probe of sessions over UDP that live through a move, or begin after one; the first run that has them."""
-    for run in seen(runs):
-        rows = [row for one in run.sessions if _fits(run, one) for row in _rows(run, one)]
+    for run in recordings(runs):
+        rows = [row for session in run.sessions if _fits(run, session) for row in _rows(run, session)]
         if len({row["method"] for row in rows}) > 1:
             return rows
     return []
 
 
-def _fits(run: Seen, one: SeenSession) -> bool:
-    long = one.one.transport == "udp" and one.one.count >= 50 and one.row["cn"] == "CN3"
-    return long and len(run.scenario.moves_of(one.one.entry.to)) > 1
+def _fits(run: Recording, session: RecordedSession) -> bool:
+    long = session.spec.transport == "udp" and session.spec.count >= 50 and session.spec.cn == "CN3"
+    return long and len(run.scenario.moves_of(session.spec.mn)) > 1
 
 
-def _rows(run: Seen, one: SeenSession) -> list[Row]:
-    moves = run.scenario.moves_of(one.one.entry.to)
-    first = one.row["serving"] == moves[0].to and one.one.at_s < moves[1].at
+def _rows(run: Recording, session: RecordedSession) -> list[Row]:
+    moves = run.scenario.moves_of(session.spec.mn)
+    first = session.row.serving == moves[0].to and session.spec.at_s < moves[1].at
     return [
         {
-            **{"opened": f"at {one.row['serving']}", "early": first, "method": one.one.method, "seq": probe.seq},
+            **{"opened": f"at {session.row.serving}", "early": first, "method": session.spec.method, "seq": probe.seq},
             **{"sent_s": probe.sent_s, "rtt_ms": probe.rtt_ms},
-            **_expected(run, one, probe.sent_s),
+            **_expected(run, session, probe.sent_s),
         }
-        for probe in run.probes[one.one.name]
+        for probe in run.probes[session.spec.name]
     ]
 
 
-def _expected(run: Seen, one: SeenSession, at_s: float) -> Row:
+def _expected(run: Recording, session: RecordedSession, at_s: float) -> Row:
     """The closed form of the round trip at a time, None while a move is settling; and of the direct one."""
-    scenario, node, cn = run.scenario, one.one.entry.to, one.one.entry.from_
+    scenario, node, cn = run.scenario, session.spec.mn, session.spec.cn
     at_router = moves.serving(scenario, node, at_s)
     settling = any(move.at <= at_s < move.at + move.gap + _SETTLES_S for move in scenario.moves_of(node)[1:])
     leaves = any(at_s < move.at <= at_s + 0.2 for move in scenario.moves_of(node)[1:])
     if at_router is None or settling or leaves:
         return {"expected_ms": None, "direct_ms": None}
     direct = delays.host_to_mn_s(scenario, cn, node, at_router, at_router)
-    if one.one.method == "central":
+    if METHODS[session.spec.method].relayed:
         leg = delays.host_to_mn_s(scenario, SERVER, node, at_router, at_router)
         way = None if leg is None else leg + delays.hosts_s(scenario, cn, SERVER)
     else:
-        way = delays.host_to_mn_s(scenario, cn, node, one.row["anchor"] or at_router, at_router)
+        way = delays.host_to_mn_s(scenario, cn, node, session.row.anchor or at_router, at_router)
     return {"expected_ms": None if way is None else 2e3 * way, "direct_ms": None if direct is None else 2e3 * direct}
 
 

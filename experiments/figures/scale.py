@@ -20,7 +20,7 @@ from dmmlab.experiments.figures.sweep import (
     seconds,
     tour,
 )
-from dmmlab.experiments.records.recording import Seen, seen
+from dmmlab.experiments.records.recording import Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 
@@ -65,11 +65,11 @@ def _crowd(load: Load, nodes: int, routers: int) -> Scenario:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """One row a run: what the switches hold at its end, and what they were sent."""
-    rows = sorted((row for run in seen(runs) if (row := _row(run))), key=lambda row: (row["mns"], row["mrs"]))
+    rows = sorted((row for run in recordings(runs) if (row := _row(run))), key=lambda row: (row["mns"], row["mrs"]))
     return rows if len({(row["mns"], row["mrs"]) for row in rows}) > 1 else []
 
 
-def _row(run: Seen) -> Row | None:
+def _row(run: Recording) -> Row | None:
     entries, counters = run.flow_entries(), run.controller_counters()
     moves = sum(len(run.scenario.moves_of(node)) - 1 for node in run.scenario.mobile_nodes)
     if not entries or not counters or not moves:
@@ -94,12 +94,12 @@ def _row(run: Seen) -> Row | None:
     }
 
 
-def _first_move_s(run: Seen) -> float:
+def _first_move_s(run: Recording) -> float:
     """When the first node leaves its first router: what the first attachments cost is not a move's."""
     return min(run.scenario.moves_of(node)[1].at for node in run.scenario.mobile_nodes) - 1e-6
 
 
-def _redirected(run: Seen) -> int:
+def _redirected(run: Recording) -> int:
     """Addresses that are not of the router where their node is at the end."""
     return sum(len({move.to for move in run.scenario.moves_of(node)}) - 1 for node in run.scenario.mobile_nodes)
 

@@ -10,11 +10,13 @@ from typing import Any
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import Item, build, link_delays, links, numbered, session
+from dmmlab.experiments.figures.sweep import Item, build, link_delays, links, numbered, session_entry
+from dmmlab.experiments.methods import METHODS, NAMES
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays
-from dmmlab.experiments.records.recording import Seen, SeenSession, band, seen
+from dmmlab.experiments.records.recording import RecordedSession, Recording, band, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import CORE, METHODS, RADIO, SERVER, Scenario
+from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
 
 _SERVER_MS = (1, 5, 10, 20, 40, 80)
 _ENDS_MS = (1, 5, 10, 20, 40, 80)
@@ -35,8 +37,8 @@ def _server(load: Load, delay_ms: float) -> Scenario:
     keys: dict[str, Any] = {"method": list(METHODS), "repeat": _EACH, "every": "4s"}
     return build(
         load, f"f4-server-{delay_ms:g}ms", links=links(base, link_delays({(SERVER, CORE): delay_ms})),
-        ddns={"ttl": "1s"}, movement=[{"at": "0s", "node": "MN1", "to": "MR1"}], sessions=[session("S", 2, **keys)],
-        duration="24s",
+        ddns={"ttl": "1s"}, movement=[{"at": "0s", "node": "MN1", "to": "MR1"}],
+        sessions=[session_entry("S", 2, **keys)], duration="24s",
     )  # fmt: skip
 
 
@@ -51,11 +53,13 @@ def _ends(load: Load) -> Scenario:
     assert base_radio is not None
     sessions: list[Item] = []
     for turn, cn in enumerate(cns):
-        sessions.append(session(f"C{turn}", 3 + 4 * turn, "MN1", cn, method=list(METHODS), repeat=_EACH, every="24s"))
+        sessions.append(
+            session_entry(f"C{turn}", 3 + 4 * turn, "MN1", cn, method=list(METHODS), repeat=_EACH, every="24s")
+        )
     for turn, mn in enumerate(mns[1:]):
         at_s = 5 + 4 * turn
-        sessions.append(session(f"M{turn}", at_s, mn, "CN7", method=list(METHODS), repeat=_EACH, every="24s"))
-    sessions.append(session("M9", 125, "MN1", "CN7", method=list(METHODS), repeat=_EACH, every="4s"))
+        sessions.append(session_entry(f"M{turn}", at_s, mn, "CN7", method=list(METHODS), repeat=_EACH, every="24s"))
+    sessions.append(session_entry("M9", 125, "MN1", "CN7", method=list(METHODS), repeat=_EACH, every="4s"))
     movement = [{"at": "0s", "node": mn, "to": "MR1"} for mn in mns]
     return build(
         load, "f4-ends", links=links(base, changes), ddns={"ttl": "1s"}, movement=movement, sessions=sessions,
@@ -66,12 +70,12 @@ def _ends(load: Load) -> Scenario:
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """UDP sessions to a node at its first router, by the three distances; a panel holds what differs in one of them."""
     groups: dict[tuple[float, float, float, str], list[tuple[float, float | None]]] = defaultdict(list)
-    for run in seen(runs):
-        for one in run.sessions:
-            if one.one.transport == "udp" and one.row["outcome"] == "ok" and one.row["path"] != "redirect":
-                setup, expected = one.ms("setup_ms"), one.ms("expected_setup_ms")
-                if setup is not None and not _cached(run, one):
-                    groups[(*_distances(run, one), one.one.method)].append((setup, expected))
+    for run in recordings(runs):
+        for session in run.sessions:
+            if session.spec.transport == "udp" and session.row.outcome == "ok" and session.row.path != "redirect":
+                setup, expected = session.row.setup_ms, session.row.expected_setup_ms
+                if setup is not None and not _cached(run, session):
+                    groups[(*_distances(run, session), session.spec.method)].append((setup, expected))
     points = {key[:3] for key in groups}
     rows = []
     for axis, panel in enumerate(PANELS):
@@ -79,22 +83,22 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
         for (*where, method), found in groups.items():
             if tuple(where) in line:
                 rows.append(_row(panel, where, axis, method, found))
-    return sorted(rows, key=lambda row: (list(PANELS).index(row["panel"]), METHODS.index(row["method"]), row["x_ms"]))
+    return sorted(rows, key=lambda row: (list(PANELS).index(row["panel"]), NAMES.index(row["method"]), row["x_ms"]))
 
 
-def _distances(run: Seen, one: SeenSession) -> tuple[float, float, float]:
+def _distances(run: Recording, session: RecordedSession) -> tuple[float, float, float]:
     """Of server, correspondent and mobile node, one-way, in ms."""
-    radio = run.scenario.link(RADIO, one.row["mn"])
-    server_ms, cn_ms = (delays.to_core_s(run.scenario, name) * 1e3 for name in (SERVER, one.row["cn"]))
+    radio = run.scenario.link(RADIO, session.spec.mn)
+    server_ms, cn_ms = (delays.to_core_s(run.scenario, name) * 1e3 for name in (SERVER, session.spec.cn))
     return round(server_ms, 6), round(cn_ms, 6), round((radio.delay if radio else 0.0) * 1e3, 6)
 
 
-def _cached(run: Seen, one: SeenSession) -> bool:
-    expected = run.expected(one)
+def _cached(run: Recording, session: RecordedSession) -> bool:
+    expected = run.expected(session)
     full_s = 2 * (
-        delays.hosts_s(run.scenario, one.row["cn"], "RESOLVER") + delays.hosts_s(run.scenario, "RESOLVER", "DDNS")
+        delays.hosts_s(run.scenario, session.spec.cn, "RESOLVER") + delays.hosts_s(run.scenario, "RESOLVER", "DDNS")
     )
-    return one.one.method == "ddns" and expected is not None and expected.lookup_s < full_s - 1e-9
+    return METHODS[session.spec.method].cached and expected is not None and expected.lookup_s < full_s - 1e-9
 
 
 def _line(points: set[tuple[float, float, float]], axis: int) -> set[tuple[float, float, float]]:

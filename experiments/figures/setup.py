@@ -9,23 +9,32 @@ from typing import Any
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import Item, build, session
-from dmmlab.experiments.records.recording import Seen, SeenSession, band, seen
+from dmmlab.experiments.figures.sweep import Item, build, session_entry
+from dmmlab.experiments.methods import METHODS, ddns
+from dmmlab.experiments.records.recording import RecordedSession, Recording, band, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import METHODS, Scenario
+from dmmlab.experiments.scenario.model import Scenario
 
 _EACH = 30
 _CYCLE_S = 10.0
 _SEED = 2
-CASES = {  # what is compared: the five methods, and the lookup's answer already there
-    "fixed": "fixed",
-    "ddns": "DDNS,\ncold",
-    "ddns, resolver": "DDNS,\nin re-\nsolver",
-    "ddns, correspondent": "DDNS,\nin CN",
-    "p2p": "P2P",
-    "central": "server\ncentral",
-    "combined": "com-\nbined",
-}
+IN_RESOLVER, IN_CN = "resolver", "correspondent"  # where a lookup's answer may be already
+
+
+def _cases() -> dict[str, str]:
+    """What is compared, and what stands below its bars: the methods, and the answer already there."""
+    cases: dict[str, str] = {}
+    for name, method in METHODS.items():
+        if method.cached:
+            cases[name] = f"{method.tick},\ncold"
+            cases[f"{name}, {IN_RESOLVER}"] = f"{method.tick},\nin re-\nsolver"
+            cases[f"{name}, {IN_CN}"] = f"{method.tick},\nin CN"
+        else:
+            cases[name] = method.tick
+    return cases
+
+
+CASES = _cases()
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -54,9 +63,9 @@ def _cold(load: Load) -> Scenario:
                 keys: dict[str, Any] = {"method": method, "transport": transport}
                 keys |= {"repeat": _EACH, "every": f"{_CYCLE_S:g}s"}
                 at_s = start_s + turn + 5 * place
-                sessions.append(session(f"{phase}{transport[0]}{method[:4]}", at_s, **keys))
-                if method == "ddns":  # again within the second: the resolver has it
-                    sessions.append(session(f"{phase}{transport[0]}again", at_s + 0.4, **keys))
+                sessions.append(session_entry(f"{phase}{transport[0]}{method[:4]}", at_s, **keys))
+                if METHODS[method].cached:  # again within the second: the resolver has it
+                    sessions.append(session_entry(f"{phase}{transport[0]}again", at_s + 0.4, **keys))
     return build(
         load, "f2-setup", ddns={"ttl": "1s"}, movement=_movement(), sessions=sessions, duration=f"{_ends_s():g}s",
         seed=_SEED,
@@ -69,13 +78,13 @@ def _cached(load: Load) -> Scenario:
     for phase, start_s in _phases():
         for place, transport in enumerate(("udp", "tcp")):
             keys: dict[str, Any] = {
-                "method": "ddns",
+                "method": ddns.METHOD.name,
                 "transport": transport,
                 "repeat": _EACH,
                 "every": f"{_CYCLE_S:g}s",
             }
-            sessions.append(session(f"{phase}{transport[0]}fill", start_s + 5 * place, **keys))
-            sessions.append(session(f"{phase}{transport[0]}again", start_s + 5 * place + 0.4, **keys))
+            sessions.append(session_entry(f"{phase}{transport[0]}fill", start_s + 5 * place, **keys))
+            sessions.append(session_entry(f"{phase}{transport[0]}again", start_s + 5 * place + 0.4, **keys))
     return build(
         load, "f2-setup-cn-cache", ddns={"ttl": "1s", "cn_cache": "ttl"}, movement=_movement(), sessions=sessions,
         duration=f"{_ends_s():g}s", seed=_SEED,
@@ -84,46 +93,47 @@ def _cached(load: Load) -> Scenario:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Sessions by phase, case and transport. A case of DDNS is told by what its lookup cost, not by its name."""
-    groups: dict[tuple[str, str, str], list[tuple[SeenSession, float | None]]] = defaultdict(list)
-    for run in seen(runs):
-        for one in run.sessions:
-            if one.row["outcome"] != "ok" or one.one.entry.size is not None or not one.row["serving"]:
+    groups: dict[tuple[str, str, str], list[tuple[RecordedSession, float | None]]] = defaultdict(list)
+    for run in recordings(runs):
+        for session in run.sessions:
+            if session.row.outcome != "ok" or session.spec.size is not None or not session.row.serving:
                 continue
-            expected = one.ms("expected_setup_ms")
-            groups[_phase(run, one), _case(run, one), one.one.transport].append((one, expected))
+            expected = session.row.expected_setup_ms
+            groups[_phase(run, session), _case(run, session), session.spec.transport].append((session, expected))
     rows = [_row(*key, found) for key, found in groups.items()]
     return sorted(rows, key=lambda r: (r["phase"] != "before", list(CASES).index(r["case"]), r["transport"] != "udp"))
 
 
-def _phase(run: Seen, one: SeenSession) -> str:
-    return "before" if one.row["serving"] == run.scenario.moves_of(one.row["mn"])[0].to else "after"
+def _phase(run: Recording, session: RecordedSession) -> str:
+    return "before" if session.row.serving == run.scenario.moves_of(session.spec.mn)[0].to else "after"
 
 
-def _case(run: Seen, one: SeenSession) -> str:
+def _case(run: Recording, session: RecordedSession) -> str:
     """Which of CASES this is, by the closed form of its lookup: nothing, one round trip, or two."""
-    expected = run.expected(one) if one.one.method == "ddns" else None
+    method = session.spec.method
+    expected = run.expected(session) if METHODS[method].cached else None
     if expected is None:
-        return one.one.method
+        return method
     cold_s = max((e.lookup_s for other in run.sessions if (e := run.expected(other)) is not None
-                  and other.one.method == "ddns" and other.row["cn"] == one.row["cn"]), default=0.0)  # fmt: skip
+                  and other.spec.method == method and other.spec.cn == session.spec.cn), default=0.0)  # fmt: skip
     if expected.lookup_s == 0:
-        return "ddns, correspondent"
-    return "ddns" if expected.lookup_s > cold_s - 1e-9 else "ddns, resolver"
+        return f"{method}, {IN_CN}"
+    return method if expected.lookup_s > cold_s - 1e-9 else f"{method}, {IN_RESOLVER}"
 
 
-def _row(phase: str, case: str, transport: str, found: list[tuple[SeenSession, float | None]]) -> Row:
-    setups = stats.summary([one.ms("setup_ms") or 0.0 for one, _ in found])
+def _row(phase: str, case: str, transport: str, found: list[tuple[RecordedSession, float | None]]) -> Row:
+    setups = stats.summary([session.row.setup_ms or 0.0 for session, _ in found])
     known = [expected for _, expected in found if expected is not None]
-    off = [(one.ms("setup_ms") or 0.0) - expected for one, expected in found if expected is not None]
+    off = [(session.row.setup_ms or 0.0) - expected for session, expected in found if expected is not None]
     off_low, off_high = stats.median_interval(off) if off else (None, None)
     return {
         **{"phase": phase, "case": case, "transport": transport, "n": setups.n},
-        "lookup_ms": stats.median([one.ms("lookup_ms") or 0.0 for one, _ in found]),
-        "connect_ms": stats.median([one.ms("connect_ms") or 0.0 for one, _ in found]),
+        "lookup_ms": stats.median([session.row.lookup_ms or 0.0 for session, _ in found]),
+        "connect_ms": stats.median([session.row.connect_ms or 0.0 for session, _ in found]),
         **{"setup_ms": setups.median, "low_ms": setups.low, "high_ms": setups.high, "p95_ms": setups.p95},
         "expected_ms": stats.median(known) if known else None,
         **{"off_low_ms": off_low, "off_high_ms": off_high, "due_ms": 0.0 if known else None},
-        "path": ", ".join(sorted({one.row["path"] for one, _ in found})),
+        "path": ", ".join(sorted({session.row.path for session, _ in found})),
     }
 
 

@@ -13,21 +13,20 @@ from matplotlib.ticker import NullLocator
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
-from dmmlab.experiments.figures.sweep import Item, build, seconds, session, tour, uniform
-from dmmlab.experiments.records.recording import Seen, seen
-from dmmlab.experiments.records.rundir import RunDirectory, read_csv
-from dmmlab.experiments.scenario.model import METHODS, Scenario
+from dmmlab.experiments.figures.sweep import Item, build, seconds, session_entry, tour, uniform
+from dmmlab.experiments.methods import METHODS, NAMES
+from dmmlab.experiments.records.recording import Recording, recordings
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.scenario.model import Scenario
 
 _RATIOS = (0.5, 2, 6, 16)  # sessions of each method per move
 _RESIDENCE_S, _MOVES = 20.0, 20
 _SEED = 9
-_KEEPS = {"fixed": (), "ddns": ("dns-update",), "p2p": ("registration",), "central": ("registration",),
-          "combined": ("registration",)}  # fmt: skip
-_MESSAGES = {"fixed": (0, 0), "ddns": (4, 8), "p2p": (2, 2), "central": (7, 7), "combined": (4, 4)}  # of a session
 
 
 _LEGS = "legs"
-_Said = dict[str, list[tuple[str, int]]]  # by cause: protocol and bytes of each message
+RELAYED = [name for name, method in METHODS.items() if method.relayed]
+_ByCause = dict[str, list[tuple[str, int]]]  # by cause: protocol and bytes of each message
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -44,7 +43,7 @@ def _mix(load: Load, ratio: float) -> Scenario:
         for number, at_s in enumerate(times):
             into_s = at_s % _RESIDENCE_S
             at_s += 1.0 - into_s if into_s < 1.0 else -1.0 if into_s > _RESIDENCE_S - 1 else 0.0
-            sessions.append(session(f"{method[:2]}{number}", at_s, method=method))
+            sessions.append(session_entry(f"{method[:2]}{number}", at_s, method=method))
     return build(
         load, f"f9-ratio-{ratio:g}", ddns={"ttl": "5s"}, movement=tour("MN1", ("MR1", "MR2"), _RESIDENCE_S, duration_s),
         sessions=sessions, duration=seconds(duration_s), seed=_SEED,
@@ -52,45 +51,46 @@ def _mix(load: Load, ratio: float) -> Scenario:
 
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
-    """Messages and bytes by what they were said for; of runs that have both several moves and sessions of methods."""
-    usable = [run for run in seen(runs) if run.run.signalling.is_file() and len(run.handovers) >= 2]
+    """Messages and bytes by what they were for; of runs that have both several moves and sessions of methods."""
+    usable = [run for run in recordings(runs) if run.run.signalling.is_file() and len(run.handovers) >= 2]
     per_move: dict[tuple[str, str], list[list[int]]] = defaultdict(list)  # by protocol, of each move: bytes
     per_session: dict[str, list[list[float]]] = defaultdict(list)
     ratios: list[Row] = []
     for run in usable:
-        said = _by_cause(run)
-        moves = [cause for cause in said if _is_move(cause, run)]
+        by_cause = _by_cause(run)
+        moves = [cause for cause in by_cause if _is_move(cause, run)]
         for protocol in ("openflow", "dhcp", "arp", "dns-update", "registration", "dns"):
             for cause in moves:
-                per_move["all", protocol].append([size for name, size in said[cause] if name == protocol])
-        for one in run.sessions:
-            if one.row["outcome"] == "ok":
-                per_session[one.one.method].append([size for _, size in said.get(one.one.name, ())])
-        _add_legs(run, said, moves, per_session["central"])
-        ratios += _ratios(run, said, moves)
+                per_move["all", protocol].append([size for name, size in by_cause[cause] if name == protocol])
+        for session in run.sessions:
+            if session.row.outcome == "ok":
+                per_session[session.spec.method].append([size for _, size in by_cause.get(session.spec.name, ())])
+        for method in RELAYED:
+            _add_legs(run, by_cause, moves, method, per_session[method])
+        ratios += _ratios(run, by_cause, moves)
     rows = [_counted("move", protocol, found) for (_, protocol), found in per_move.items()]
     rows += [_counted("session", method, per_session[method]) for method in METHODS if per_session[method]]
-    return rows + sorted(_expected(ratios, rows), key=lambda row: (METHODS.index(row["name"]), row["ratio"]))
+    return rows + sorted(_expected(ratios, rows), key=lambda row: (NAMES.index(row["name"]), row["ratio"]))
 
 
-def _by_cause(run: Seen) -> _Said:
-    found: _Said = defaultdict(list)
-    for row in read_csv(run.run.signalling):
+def _by_cause(run: Recording) -> _ByCause:
+    found: _ByCause = defaultdict(list)
+    for row in run.signalling:
         # A leg is opened for a relayed session, at a move: it is that session's, not what keeps the server informed.
-        legs = row["protocol"] == "registration" and "→" in row["cause"] and not row["message"].startswith("REGISTER")
-        found[row["cause"]].append((_LEGS if legs else row["protocol"], int(row["bytes"])))
+        legs = row.protocol == "registration" and "→" in row.cause and not row.message.startswith("REGISTER")
+        found[row.cause].append((_LEGS if legs else row.protocol, row.bytes))
     return found
 
 
-def _add_legs(run: Seen, said: _Said, moves: Iterable[str], central: list[list[float]]) -> None:
-    """Shares what was said of legs at moves among the run's sessions by server central, the last in ``central``."""
-    legs = [size for cause in moves for protocol, size in said[cause] if protocol == _LEGS]
-    mine = sum(one.one.method == "central" and one.row["outcome"] == "ok" for one in run.sessions)
+def _add_legs(run: Recording, by_cause: _ByCause, moves: Iterable[str], method: str, sizes: list[list[float]]) -> None:
+    """Shares what was said of legs at moves among the run's sessions by ``method``, the last in ``sizes``."""
+    legs = [size for cause in moves for protocol, size in by_cause[cause] if protocol == _LEGS]
+    mine = sum(session.spec.method == method and session.row.outcome == "ok" for session in run.sessions)
     for number, size in enumerate(legs if mine else ()):
-        central[len(central) - mine + number % mine].append(size)
+        sizes[len(sizes) - mine + number % mine].append(size)
 
 
-def _is_move(cause: str, run: Seen) -> bool:
+def _is_move(cause: str, run: Recording) -> bool:
     """A movement's name (``MN1→MR2@10s``), but not the first attachment's."""
     first = {f"{node}→{moves[0].to}@{moves[0].at:g}s" for node in run.scenario.mobile_nodes
              if (moves := run.scenario.moves_of(node))}  # fmt: skip
@@ -107,18 +107,25 @@ def _counted(panel: str, name: str, found: Sequence[Sequence[float]]) -> Row:
     }
 
 
-def _ratios(run: Seen, said: _Said, moves: Iterable[str]) -> list[Row]:
+def _ratios(run: Recording, by_cause: _ByCause, moves: Iterable[str]) -> list[Row]:
     """Of each method: all bytes that it cost in this run, for the node's moves and for the sessions, per session."""
     causes, rows = list(moves), []
     for method in METHODS:
-        names = [one.one.name for one in run.sessions if one.one.method == method]
+        names = [session.spec.name for session in run.sessions if session.spec.method == method]
         if not names or not causes:
             continue
-        for_moves = sum(size for cause in causes for protocol, size in said[cause] if protocol in _KEEPS[method])
-        legs = [size for cause in causes for protocol, size in said[cause] if protocol == _LEGS and method == "central"]
-        for_sessions = sum(size for name in names for _, size in said.get(name, ())) + sum(legs)
-        messages = sum(p in _KEEPS[method] for cause in causes for p, _ in said[cause])
-        messages += sum(len(said.get(name, ())) for name in names) + len(legs)
+        for_moves = sum(
+            size
+            for cause in causes
+            for protocol, size in by_cause[cause]
+            if protocol in METHODS[method].signalling.updates
+        )
+        legs = [
+            size for cause in causes for protocol, size in by_cause[cause] if protocol == _LEGS and method in RELAYED
+        ]
+        for_sessions = sum(size for name in names for _, size in by_cause.get(name, ())) + sum(legs)
+        messages = sum(p in METHODS[method].signalling.updates for cause in causes for p, _ in by_cause[cause])
+        messages += sum(len(by_cause.get(name, ())) for name in names) + len(legs)
         total = (for_moves + for_sessions) / len(names)
         rows.append(
             {"panel": "ratio", "name": method, "ratio": round(len(names) / len(causes), 4), "n": len(names),
@@ -130,16 +137,18 @@ def _ratios(run: Seen, said: _Said, moves: Iterable[str]) -> list[Row]:
 def _expected(ratios: list[Row], counted: list[Row]) -> list[Row]:
     """What the means of moves and sessions make of each ratio: per move / ratio + per session.
 
-    Not by DDNS: what a session costs there depends on how often the resolver is asked.
+    Not where answers are cached: what a session costs there depends on how often others ask.
     """
     return [
-        {**row, "expected": None if row["name"] == "ddns" else _per_session(counted, row["name"], row["ratio"])}
+        {**row, "expected": None if METHODS[row["name"]].cached else _per_session(counted, row["name"], row["ratio"])}
         for row in ratios
     ]
 
 
 def _per_session(rows: list[Row], method: str, ratio: float) -> float:
-    moves = sum(row["bytes"] for row in rows if row["panel"] == "move" and row["name"] in _KEEPS[method])
+    moves = sum(
+        row["bytes"] for row in rows if row["panel"] == "move" and row["name"] in METHODS[method].signalling.updates
+    )
     own = next((row["bytes"] for row in rows if row["panel"] == "session" and row["name"] == method), 0.0)
     return float(moves / ratio + own)
 
@@ -152,7 +161,7 @@ def crossings(rows: list[Row]) -> list[tuple[float, str, str]]:
     lines = {
         method: {row["ratio"]: row["bytes"] for row in rows if row["panel"] == "ratio" and row["name"] == method}
         for method in METHODS
-        if method != "fixed"
+        if METHODS[method].asks
     }
     found: list[tuple[float, str, str]] = []
     for one, two in combinations(lines, 2):
@@ -167,8 +176,8 @@ def crossings(rows: list[Row]) -> list[tuple[float, str, str]]:
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
     found = []
     for row in rows:
-        if row["panel"] == "session" and not _within(row["messages"], _MESSAGES[row["name"]]):
-            least, most = _MESSAGES[row["name"]]
+        if row["panel"] == "session" and not _within(row["messages"], METHODS[row["name"]].signalling.messages):
+            least, most = METHODS[row["name"]].signalling.messages
             found.append(f"a session by {row['name']} costs {row['messages']:.2f} messages, {least} to {most} are due")
         if row["panel"] == "move" and row["name"] in ("dns-update", "registration") and row["messages"] < 2:
             found.append(f"a move costs {row['messages']:.2f} messages of {row['name']}, at least 2 are due")

@@ -19,10 +19,11 @@ from dmmlab.experiments.figures.sweep import (
     poisson,
     routers_like_first,
     seconds,
-    session,
+    session_entry,
     tour,
 )
-from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.methods import METHODS, combined, ddns, p2p
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 
@@ -30,7 +31,7 @@ _TTL_S = 20.0
 _RESIDENCES_S = (5, 10, 20, 40, 80)
 _WITHOUT_REDIRECT_S = (5, 20, 80)
 _RING = 6  # more than the moves within a TTL: an old answer never becomes right again by chance
-_GAP_S = {"ddns": 2.5, "p2p": 8.0, "combined": 8.0}  # mean time between two sessions
+_GAP_S = {ddns.METHOD.name: 2.5, p2p.METHOD.name: 8.0, combined.METHOD.name: 8.0}  # mean time between two sessions
 _DURATION_S = 600.0
 _SEED = 6
 _MOVE_S = 0.3  # around a move: no session begins there
@@ -51,7 +52,7 @@ def _roaming(load: Load, residence_s: float, redirect: bool) -> Scenario:
         times = poisson(_SEED * 1000 + round(residence_s) * 10 + number, gap_s, 5, _DURATION_S - 15)
         # Not in the middle of a move: there is no address to be found then, fresh or stale.
         times_s = [at_s for at_s in times if _MOVE_S < at_s % residence_s < residence_s - _MOVE_S]
-        sessions += [session(f"{method[0]}{turn}", at_s, method=method) for turn, at_s in enumerate(times_s)]
+        sessions += [session_entry(f"{method[0]}{turn}", at_s, method=method) for turn, at_s in enumerate(times_s)]
     return build(
         load, f"f6-residence-{residence_s:g}s{'' if redirect else '-no-redirect'}", mobile_routers=routers,
         links=links(base, changes), ddns={"ttl": seconds(_TTL_S)}, redirect=redirect,
@@ -75,45 +76,47 @@ def warm_cache(ttl_s: float, residence_s: float, gap_s: float) -> float:
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """One row a method and run: where its sessions went. A session that begins in a move's gap has no fresh address."""
     rows = []
-    for run in seen(runs):
+    for run in recordings(runs):
         for method in _GAP_S:
-            mine = [one for one in run.sessions if one.one.method == method and one.row["serving"]]
-            if len(mine) >= 10 and len(run.scenario.moves_of(mine[0].one.entry.to)) > 2:
+            mine = [session for session in run.sessions if session.spec.method == method and session.row.serving]
+            if len(mine) >= 10 and len(run.scenario.moves_of(mine[0].spec.mn)) > 2:
                 rows.append(_row(run, method, mine))
     return sorted(rows, key=lambda row: (row["method"], not row["redirect"], row["residence_s"]))
 
 
-def _row(run: Seen, method: str, mine: list[SeenSession]) -> Row:
-    moves = run.scenario.moves_of(mine[0].one.entry.to)
+def _row(run: Recording, method: str, mine: list[RecordedSession]) -> Row:
+    moves = run.scenario.moves_of(mine[0].spec.mn)
     residence_s = (moves[-1].at - moves[1].at) / (len(moves) - 2)
     ttl_s = run.scenario.ddns.ttl
-    stale = {one.one.number: _first_anchor(run, one) != one.row["serving"] for one in mine}
+    stale = {session.spec.number: _first_anchor(run, session) != session.row.serving for session in mine}
     # Without the redirect a session on a stale address asks again, and what it learns is in the cache for others too:
     # the closed form, which follows the first question of each session, is that of the runs with the redirect.
-    known = [(one, e) for one in mine if run.scenario.redirect and (e := run.oracle.answer(one.one)) is not None]
+    known = [
+        (session, e) for session in mine if run.scenario.redirect and (e := run.oracle.answer(session.spec)) is not None
+    ]
     groups: dict[int, list[float]] = defaultdict(list)
-    for one in mine:  # answers from one copy in the cache are stale together
-        groups[int(one.one.at_s // max(ttl_s, residence_s))].append(float(stale[one.one.number]))
+    for session in mine:  # answers from one copy in the cache are stale together
+        groups[int(session.spec.at_s // max(ttl_s, residence_s))].append(float(stale[session.spec.number]))
     low, high = stats.bootstrap(list(groups.values()))
-    fates = Counter(one.fate for one in mine)
-    gap_s = (mine[-1].one.at_s - mine[0].one.at_s) / (len(mine) - 1)
+    fates = Counter(session.fate for session in mine)
+    gap_s = (mine[-1].spec.at_s - mine[0].spec.at_s) / (len(mine) - 1)
     return {
         **{"method": method, "redirect": run.scenario.redirect, "residence_s": residence_s, "ttl_s": ttl_s},
         **{"ratio": residence_s / ttl_s, "n": len(mine), "stale": stats.mean([float(v) for v in stale.values()])},
         **{"low": low, "high": high},
-        "expected": stats.mean([float(anchor != one.row["serving"]) for one, anchor in known]) if known else None,
-        "disagree": sum(anchor != _first_anchor(run, one) for one, anchor in known),
-        "warm_cache": warm_cache(ttl_s, residence_s, gap_s) if method == "ddns" else None,
+        "expected": stats.mean([float(anchor != session.row.serving) for session, anchor in known]) if known else None,
+        "disagree": sum(anchor != _first_anchor(run, session) for session, anchor in known),
+        "warm_cache": warm_cache(ttl_s, residence_s, gap_s) if METHODS[method].cached else None,
         **{f"went_{fate}": fates[fate] for fate in FATES},
     }
 
 
-def _first_anchor(run: Seen, one: SeenSession) -> str:
+def _first_anchor(run: Recording, session: RecordedSession) -> str:
     """Whose address the first lookup gave: that a retry found another does not make it fresh."""
-    for event in run.lookups.get(one.one.name, ()):
+    for event in run.lookups.get(session.spec.name, ()):
         if event["addresses"]:
             return run.anchors.get(event["addresses"][0], "")
-    return one.row["anchor"]
+    return session.row.anchor
 
 
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
@@ -122,14 +125,14 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
         point = f"{row['method']}, residence {row['residence_s']:g} s, redirect={row['redirect']}"
         if row["disagree"] > _AGREE * row["n"]:
             found.append(f"{point}: {row['disagree']} of {row['n']} answers are not those of the closed form")
-        if row["method"] != "ddns" and row["stale"] > _AGREE:
+        if not METHODS[row["method"]].cached and row["stale"] > _AGREE:
             found.append(f"{point}: {row['stale']:.3f} stale, though the server is told at once")
         if row["redirect"] and row["went_failed"] + row["went_retried"] > _AGREE * row["n"]:
             found.append(
                 f"{point}: {row['went_failed']} failed and {row['went_retried']} retried, though there is a redirect"
             )
-    ddns = [row for row in rows if row["method"] == "ddns" and row["redirect"]]
-    shares = [row["stale"] for row in sorted(ddns, key=lambda row: row["ratio"])]
+    cached = [row for row in rows if METHODS[row["method"]].cached and row["redirect"]]
+    shares = [row["stale"] for row in sorted(cached, key=lambda row: row["ratio"])]
     if any(after > before + 0.05 for before, after in pairwise(shares)):
         found.append("the share of stale answers does not fall as the node stays longer")
     return found
@@ -153,9 +156,9 @@ def plot(rows: list[Row], about: About) -> Drawing:
     left.set_ylabel("sessions sent to an old address (%)")
     left.set_ylim(bottom=-2)
     left.legend(loc="upper right")
-    _fates(right, [row for row in rows if row["method"] == "ddns"])
-    n = [row["n"] for row in rows if row["method"] == "ddns"]
-    others = [row["n"] for row in rows if row["method"] != "ddns"]
+    _fates(right, [row for row in rows if METHODS[row["method"]].cached])
+    n = [row["n"] for row in rows if METHODS[row["method"]].cached]
+    others = [row["n"] for row in rows if not METHODS[row["method"]].cached]
     caption = (
         "Left: share of new sessions whose lookup gave an address that the mobile node had left, by DDNS through "
         "a caching resolver and by registration, against the time that the node stays at a router over the "

@@ -17,11 +17,12 @@ from dmmlab.experiments.figures.sweep import (
     nodes_like_first,
     numbered,
     routers_like_first,
-    session,
+    session_entry,
     tour,
 )
+from dmmlab.experiments.methods import fixed
 from dmmlab.experiments.oracle import delays
-from dmmlab.experiments.records.recording import Seen, SeenSession, band, seen
+from dmmlab.experiments.records.recording import RecordedSession, Recording, band, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 
@@ -51,7 +52,7 @@ def _distances(load: Load) -> Scenario:
         for cn in _CORRESPONDENTS_MS:
             for anchor in ("MR1", router):
                 name = f"{node}C{cn[2:]}{anchor[1:]}"
-                sessions.append(session(name, 7, node, cn, anchor=anchor, **_PROBES))
+                sessions.append(session_entry(name, 7, node, cn, anchor=anchor, **_PROBES))
     return build(
         load, "f5-distance", mobile_routers=routers, links=links(base, changes), movement=movement,
         sessions=sessions, duration="20s",
@@ -70,7 +71,7 @@ def _moves(load: Load) -> Scenario:
         for node, serving in (("MN1", routers[turn]), ("MN2", routers[turn % 2])):
             for anchor in dict.fromkeys(("MR1", serving)):
                 name = f"{node}t{turn}{anchor[1:]}"
-                sessions.append(session(name, 15 * turn + 2, node, "CN1", anchor=anchor, **_PROBES))
+                sessions.append(session_entry(name, 15 * turn + 2, node, "CN1", anchor=anchor, **_PROBES))
     return build(
         load, "f5-moves", mobile_routers=routers, links=links(base, changes), movement=movement,
         sessions=sessions, duration=f"{until_s:g}s",
@@ -80,25 +81,29 @@ def _moves(load: Load) -> Scenario:
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Each session on its node's first address over the session on the new address that ran beside it."""
     rows: list[Row] = []
-    for run in seen(runs):
-        found = [one for one in run.sessions if one.one.method == "fixed" and one.worked and one.row["serving"]]
-        for one in found:
-            direct = [other for other in found if _beside(one, other) and other.row["anchor"] == other.row["serving"]]
-            if direct and one.row["anchor"] == run.scenario.moves_of(one.row["mn"])[0].to:
-                rows.append(_row(run, one, direct[0]))
+    for run in recordings(runs):
+        found = [
+            session
+            for session in run.sessions
+            if session.spec.method == fixed.METHOD.name and session.worked and session.row.serving
+        ]
+        for session in found:
+            direct = [other for other in found if _beside(session, other) and other.row.anchor == other.row.serving]
+            if direct and session.row.anchor == run.scenario.moves_of(session.spec.mn)[0].to:
+                rows.append(_row(run, session, direct[0]))
     return sorted((row for row in rows if row["x"] is not None), key=lambda r: (r["panel"], r["series"], r["x"]))
 
 
-def _beside(one: SeenSession, other: SeenSession) -> bool:
-    return all(one.row[key] == other.row[key] for key in ("mn", "cn", "start_s", "serving"))
+def _beside(session: RecordedSession, other: RecordedSession) -> bool:
+    return all(getattr(session.row, key) == getattr(other.row, key) for key in ("mn", "cn", "start_s", "serving"))
 
 
-def _row(run: Seen, one: SeenSession, direct: SeenSession) -> Row:
-    mine, other = run.rtts_ms(one.one.name), run.rtts_ms(direct.one.name)
+def _row(run: Recording, session: RecordedSession, direct: RecordedSession) -> Row:
+    mine, other = run.rtts_ms(session.spec.name), run.rtts_ms(direct.spec.name)
     base = stats.median(other)
     summary = stats.summary([value / base for value in mine])
-    cn, mn, anchor, serving = (one.row[key] for key in ("cn", "mn", "anchor", "serving"))
-    moves = sum(move.at <= one.one.at_s for move in run.scenario.moves_of(mn)) - 1
+    cn, mn, anchor, serving = session.spec.cn, session.spec.mn, session.row.anchor, session.row.serving
+    moves = sum(move.at <= session.spec.at_s for move in run.scenario.moves_of(mn)) - 1
     several = len(run.scenario.moves_of(mn)) > 2
     distance_s = delays.inter_mr_s(run.scenario, anchor, serving)
     ways = [delays.host_to_mn_s(run.scenario, cn, mn, at, serving) for at in (anchor, serving)]

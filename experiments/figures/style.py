@@ -1,4 +1,4 @@
-"""How everything looks that is drawn: one colour, marker and dash for each method and each case, set here alone.
+"""How everything looks that is drawn: one colour, marker and dash for each method (its own) and each case (set here).
 
 Colours are Okabe and Ito's, which the colour-blind tell apart; markers and dashes carry the same distinction in grey.
 Draw inside ``with in_force():``: Matplotlib looks its settings up whenever a text, a legend or a file is made, and
@@ -9,30 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-Dash = str | tuple[int, tuple[int, ...]]
+from dmmlab.experiments import methods
+from dmmlab.experiments.methods.base import Look
 
-
-class Look(NamedTuple):
-    """A series' colour, marker, line style and name."""
-
-    colour: str
-    marker: str
-    dash: Dash
-    label: str
-
-
-METHODS = {
-    "fixed": Look("#000000", "o", "-", "fixed"),
-    "ddns": Look("#0072B2", "s", "--", "DDNS"),
-    "p2p": Look("#009E73", "^", "-.", "P2P"),
-    "central": Look("#D55E00", "D", ":", "server central"),
-    "combined": Look("#CC79A7", "v", (0, (5, 1, 1, 1)), "combined"),
-}
+METHODS = {name: method.look for name, method in methods.METHODS.items()}
 REDIRECT = {
     True: Look("#0072B2", "o", "-", "with redirect"),
     False: Look("#D55E00", "x", "--", "without redirect"),

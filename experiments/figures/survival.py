@@ -18,11 +18,12 @@ from dmmlab.experiments.figures.sweep import (
     numbered,
     routers_like_first,
     seconds,
-    session,
+    session_entry,
     tour,
     uniform,
 )
-from dmmlab.experiments.records.recording import Seen, SeenSession, seen
+from dmmlab.experiments.methods import fixed
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 
@@ -53,7 +54,9 @@ def _ring(load: Load, name: str, redirect: bool) -> Scenario:
                 anchor = routers[int(at_s // _RESIDENCE_S) % _RING]
                 keys: dict[str, Any] = {"transport": transport, "anchor": anchor, "interval": "1s"}
                 sessions.append(
-                    session(f"{transport[0]}{length_s}n{number}", at_s, cn="CN1", duration=seconds(length_s), **keys)
+                    session_entry(
+                        f"{transport[0]}{length_s}n{number}", at_s, cn="CN1", duration=seconds(length_s), **keys
+                    )
                 )
     return build(
         load, name, mobile_routers=routers, links=links(base, changes), movement=movement, sessions=sessions,
@@ -64,15 +67,15 @@ def _ring(load: Load, name: str, redirect: bool) -> Scenario:
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Sessions grouped by what is asked: their length over the residence time, and the moves within them."""
     groups: dict[tuple[str, bool, str, float], list[tuple[bool, bool]]] = defaultdict(list)
-    for run in seen(runs):
-        for one in run.sessions:
-            if one.one.method != "fixed" or one.one.count < 3 or not one.row["serving"]:
+    for run in recordings(runs):
+        for session in run.sessions:
+            if session.spec.method != fixed.METHOD.name or session.spec.count < 3 or not session.row.serving:
                 continue
-            moves, may = _moves_within(run, one), _may_survive(run, one)
-            outcome = (_survived(run, one), may)
-            length = (one.one.entry.duration or 0.0) / _residence_s(run, one)
-            groups["length", run.scenario.redirect, one.one.transport, round(length, 3)].append(outcome)
-            groups["moves", run.scenario.redirect, one.one.transport, float(moves)].append(outcome)
+            moves, may = _moves_within(run, session), _may_survive(run, session)
+            outcome = (_survived(run, session), may)
+            length = (session.spec.duration_s or 0.0) / _residence_s(run, session)
+            groups["length", run.scenario.redirect, session.spec.transport, round(length, 3)].append(outcome)
+            groups["moves", run.scenario.redirect, session.spec.transport, float(moves)].append(outcome)
     if len({x for panel, *_, x in groups if panel == "length"}) < 2:
         return []
     rows = []
@@ -87,46 +90,46 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     return rows
 
 
-def _residence_s(run: Seen, one: SeenSession) -> float:
-    moves = run.scenario.moves_of(one.one.entry.to)
+def _residence_s(run: Recording, session: RecordedSession) -> float:
+    moves = run.scenario.moves_of(session.spec.mn)
     return (moves[-1].at - moves[0].at) / (len(moves) - 1) if len(moves) > 1 else run.scenario.duration
 
 
-def _moves_within(run: Seen, one: SeenSession) -> int:
-    return len(_move_times(run, one))
+def _moves_within(run: Recording, session: RecordedSession) -> int:
+    return len(_move_times(run, session))
 
 
-def _move_times(run: Seen, one: SeenSession) -> list[float]:
+def _move_times(run: Recording, session: RecordedSession) -> list[float]:
     """Moves between the session's start and the probe by which it is judged."""
-    last_s = one.one.at_s + _judged(run, one) * (one.one.entry.interval or 0.0)
-    return [move.at for move in run.scenario.moves_of(one.one.entry.to) if one.one.at_s < move.at <= last_s]
+    last_s = session.spec.at_s + _judged(run, session) * (session.spec.interval_s or 0.0)
+    return [move.at for move in run.scenario.moves_of(session.spec.mn) if session.spec.at_s < move.at <= last_s]
 
 
-def _judged(run: Seen, one: SeenSession) -> int:
+def _judged(run: Recording, session: RecordedSession) -> int:
     """The last probe that is not sent in the middle of a move: that one alone would be lost whatever comes of the
     session."""
-    moves = run.scenario.moves_of(one.one.entry.to)
-    number = one.one.count - 1
+    moves = run.scenario.moves_of(session.spec.mn)
+    number = session.spec.count - 1
     while number > 0:
-        sent_s = one.one.at_s + number * (one.one.entry.interval or 0.0)
+        sent_s = session.spec.at_s + number * (session.spec.interval_s or 0.0)
         if not any(move.at - _MOVE_S < sent_s < move.at + move.gap + _MOVE_S for move in moves):
             break
         number -= 1
     return number
 
 
-def _may_survive(run: Seen, one: SeenSession) -> bool:
+def _may_survive(run: Recording, session: RecordedSession) -> bool:
     """The closed form: with the redirect always, without it if the mobile node stays until the last answer."""
-    return run.scenario.redirect or not _move_times(run, one)
+    return run.scenario.redirect or not _move_times(run, session)
 
 
-def _survived(run: Seen, one: SeenSession) -> bool:
+def _survived(run: Recording, session: RecordedSession) -> bool:
     """Its last probe was sent and answered in time; of a TCP session, all up to that one: a stream has no gaps.
 
     In time, because TCP repeats itself for minutes: a node that comes back after a tour finds it still trying.
     """
-    probes, last = {probe.seq: probe for probe in run.probes[one.one.name]}, _judged(run, one)
-    wanted = range(last + 1) if one.one.transport == "tcp" else (last,)
+    probes, last = {probe.seq: probe for probe in run.probes[session.spec.name]}, _judged(run, session)
+    wanted = range(last + 1) if session.spec.transport == "tcp" else (last,)
     rtts = [probes[number].rtt_ms if number in probes else None for number in wanted]
     return all(rtt is not None and rtt <= _PATIENCE_MS for rtt in rtts)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dmmlab.experiments.figures.base import Load
+from dmmlab.experiments.methods import fixed
 from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
 from dmmlab.experiments.scenario.units import format_duration
 
@@ -75,8 +76,16 @@ def tour(node: str, routers: Sequence[str], residence_s: float, until_s: float, 
     return moves
 
 
-def session(name: str, at_s: float, to: str = "MN1", cn: str = "CN3", **keys: Any) -> Item:
-    return {"name": name, "at": seconds(at_s), "from": cn, "to": to, "transport": "udp", "method": "fixed", **keys}
+def session_entry(name: str, at_s: float, to: str = "MN1", cn: str = "CN3", **keys: Any) -> Item:
+    return {
+        "name": name,
+        "at": seconds(at_s),
+        "from": cn,
+        "to": to,
+        "transport": "udp",
+        "method": fixed.METHOD.name,
+        **keys,
+    }
 
 
 def poisson(seed: int, mean_gap_s: float, start_s: float, end_s: float) -> Iterator[float]:

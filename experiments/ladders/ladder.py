@@ -25,12 +25,13 @@ import dns.rdatatype
 import dns.update
 
 from dmmlab.experiments.analysis import signalling
-from dmmlab.experiments.analysis.causes import START_UP, Said, movement_name
+from dmmlab.experiments.analysis.causes import START_UP, SignallingTrace, movement_name
 from dmmlab.experiments.analysis.messages import Dhcp, Dns, Message, Names
+from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.runner.layout import node_id
-from dmmlab.experiments.scenario.model import DDNS, RESOLVER, SERVER, Movement, OneSession, sessions_of
+from dmmlab.experiments.scenario.model import Movement, SessionSpec, sessions_of
 from dmmlab.nodes.probe import MAGIC
 from dmmlab.nodes.registration import wire
 from dmmlab.nodes.registration.wire import MessageType
@@ -77,14 +78,14 @@ class Ladder:
     """A method's ladder: the session that was chosen, and the sections, in the order of time."""
 
     method: str
-    session: OneSession
+    session: SessionSpec
     sections: list[Section]
 
     @property
     def participants(self) -> list[str]:
         """Who takes part, left to right: the mobile node and its correspondents outside, servers between them."""
         there = {end for section in self.sections for step in section.steps for end in (step.source, step.destination)}
-        ends = [self.session.entry.to, DDNS, RESOLVER, SERVER, self.session.entry.from_]
+        ends = [self.session.mn, DDNS, RESOLVER, SERVER, self.session.cn]
         others = sorted(there - set(ends))
         return [*others, *(name for name in ends if name in there)]
 
@@ -122,44 +123,44 @@ def write(run: RunDirectory, out: Path) -> list[Path]:
 
 def ladders(run: RunDirectory) -> list[Ladder]:
     """The ladders that ``run`` can show, in the draft's order; none of a method without a session that worked."""
-    said = Said.of(run)
+    trace = SignallingTrace.of(run)
     worked = {row["session"] for row in read_csv(run.sessions) if row["outcome"] == "ok"}
-    teller = Teller(said, run)
-    chosen = ((method, teller.choose(method, worked)) for method in METHODS)
-    return [teller.tell(session) for _, session in chosen if session is not None]
+    reader = LadderReader(trace, run)
+    chosen = ((method, reader.choose(method, worked)) for method in METHODS)
+    return [reader.ladder(session) for _, session in chosen if session is not None]
 
 
-class Teller:
+class LadderReader:
     """Finds in a run's messages what belongs to a session, and puts it in the draft's words."""
 
-    def __init__(self, said: Said, run: RunDirectory) -> None:
-        self._said, self._run, self._names = said, run, Names(said.plan)
+    def __init__(self, trace: SignallingTrace, run: RunDirectory) -> None:
+        self._trace, self._run, self._names = trace, run, Names(trace.plan)
         self._by_cause: dict[str, list[Message]] = defaultdict(list)
-        for message, cause in signalling.attributed(said):
+        for message, cause in signalling.attributed(trace):
             self._by_cause[cause].append(message)
         self._copies: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for message in said.heard:
+        for message in trace.heard:
             if message.at == message.destination:
                 self._copies[_identity(message)].append(message.time_ns)
 
-    def choose(self, method: str, worked: set[str]) -> OneSession | None:
+    def choose(self, method: str, worked: set[str]) -> SessionSpec | None:
         """UDP before TCP, after the last movement before the earlier, and of DDNS one that found nothing cached."""
-        moved_s = max(move.at + move.gap for move in self._said.scenario.movement)
-        found = [s for s in sessions_of(self._said.scenario) if s.method == method and s.name in worked and s.count]
+        moved_s = max(move.at + move.gap for move in self._trace.scenario.movement)
+        found = [s for s in sessions_of(self._trace.scenario) if s.method == method and s.name in worked and s.count]
 
-        def rank(session: OneSession) -> tuple[object, ...]:
+        def rank(session: SessionSpec) -> tuple[object, ...]:
             messages = self._by_cause[session.name] if method == "ddns" else []
             return session.transport != "udp", session.at_s < moved_s, -len(messages), session.at_s
 
         return min(found, key=rank, default=None)
 
-    def tell(self, session: OneSession) -> Ladder:
-        node, said = session.entry.to, self._said
+    def ladder(self, session: SessionSpec) -> Ladder:
+        node, trace = session.mn, self._trace
         protocol = "dns-update" if session.method == "ddns" else "registration"
         sections = []
         if session.method != "ddns":
-            sections.append(self._before(session.entry.from_))
-        moves = [move for move in said.scenario.moves_of(node) if move.at <= session.at_s][-2:]
+            sections.append(self._before(session.cn))
+        moves = [move for move in trace.scenario.moves_of(node) if move.at <= session.at_s][-2:]
         for move in moves:
             sections.append(self._movement(move, protocol))
             if session.method == "ddns":
@@ -170,15 +171,15 @@ class Teller:
     def _before(self, cn: str) -> Section:
         wanted = _REGISTERED["registration"]
         messages = [m for m in self._by_cause[START_UP] if cn in (m.source, m.destination) and m.text in wanted]
-        section = Section(f"{cn} registers before the start", START, self._said.start_ns)
+        section = Section(f"{cn} registers before the start", START, self._trace.start_ns)
         section.steps += self._steps(messages)
         return section
 
     def _movement(self, move: Movement, protocol: str) -> Section:
         name = movement_name(move)
-        first = move == self._said.scenario.moves_of(move.node)[0]
+        first = move == self._trace.scenario.moves_of(move.node)[0]
         verb = "attaches to" if first else "moves to"
-        start_ns = self._said.start_ns + round(move.at * 1e9)
+        start_ns = self._trace.start_ns + round(move.at * 1e9)
         section = Section(f"{move.node} {verb} {move.to}, at {move.at:g} s", name, start_ns)
         section.steps += self._steps(
             message
@@ -187,27 +188,27 @@ class Teller:
         )
         return section
 
-    def _opened_there(self, move: Movement, moves: Sequence[Movement], drawn: OneSession) -> list[Section]:
+    def _opened_there(self, move: Movement, moves: Sequence[Movement], drawn: SessionSpec) -> list[Section]:
         """The draft's P1 and P2: the first session of another correspondent on the address of this attachment."""
         until_s = min((later.at for later in moves if later.at > move.at), default=drawn.at_s)
-        for session in sessions_of(self._said.scenario):
-            known = session.entry.anchor or self._said.scenario.moves_of(move.node)[0].to
+        for session in sessions_of(self._trace.scenario):
+            known = session.anchor or self._trace.scenario.moves_of(move.node)[0].to
             if (
-                (session.method, session.entry.to, known) == ("fixed", move.node, move.to)
+                (session.method, session.mn, known) == ("fixed", move.node, move.to)
                 and move.at <= session.at_s < until_s
-                and session.entry.from_ != drawn.entry.from_
+                and session.cn != drawn.cn
                 and session.count
             ):
                 return [self._session(session)]
         return []
 
-    def _session(self, session: OneSession) -> Section:
+    def _session(self, session: SessionSpec) -> Section:
         """The session's messages before the first answer of its user plane: what is said on its arrival follows it."""
-        said = self._said
+        trace = self._trace
         section = Section(
-            f"{session.entry.from_} opens {session.name} with {session.entry.to}, at {session.at_s:g} s",
+            f"{session.cn} opens {session.name} with {session.mn}, at {session.at_s:g} s",
             session.name,
-            said.start_ns + round(session.at_s * 1e9),
+            trace.start_ns + round(session.at_s * 1e9),
         )
         user = self._user_plane(session)
         end_ns = max((step.arrived_ns or step.departed_ns for step in user), default=section.origin_ns + 1)
@@ -236,34 +237,34 @@ class Teller:
         return next((copy_ns for copy_ns in copies if copy_ns >= message.time_ns), None)
 
     def _in_words(self, message: Message) -> str:
-        said = message.detail
-        if isinstance(said, wire.Message):
-            return self._registration(message, said)
-        if isinstance(said, Dns):
-            return self._dns(message, said)
+        detail = message.detail
+        if isinstance(detail, wire.Message):
+            return self._registration(message, detail)
+        if isinstance(detail, Dns):
+            return self._dns(message, detail)
         return message.text
 
-    def _registration(self, message: Message, said: wire.Message) -> str:
-        where = self._where(said.addresses, said.port)
+    def _registration(self, message: Message, detail: wire.Message) -> str:
+        where = self._where(detail.addresses, detail.port)
         words = {
             MessageType.REGISTER: f"register {where}, ID",
             MessageType.REGISTERED: "registered",
-            MessageType.SERVICE_REQUEST: f"service request to {self._named(said.target)}",
-            MessageType.INCOMING_REQUEST: f"service request from {self._named(said.target)}",
+            MessageType.SERVICE_REQUEST: f"service request to {self._named(detail.target)}",
+            MessageType.INCOMING_REQUEST: f"service request from {self._named(detail.target)}",
             MessageType.INCOMING_ANSWER: f"answer: {where}",
             MessageType.SERVICE_ANSWER: f"answer: {where}",
             MessageType.LEG_HELLO: "leg hello",
         }
-        return words.get(said.type, message.text.lower())
+        return words.get(detail.type, message.text.lower())
 
-    def _dns(self, message: Message, said: Dns) -> str:
-        asked = {"SRV": "port (SRV)", "A": "address (A)", "AAAA": "address (AAAA)"}.get(said.kind, said.kind)
-        if message.protocol == "dns" and not said.answer:
+    def _dns(self, message: Message, detail: Dns) -> str:
+        asked = {"SRV": "port (SRV)", "A": "address (A)", "AAAA": "address (AAAA)"}.get(detail.kind, detail.kind)
+        if message.protocol == "dns" and not detail.answer:
             return f"query: {asked}"
-        addresses, ports = _records(said.data)
+        addresses, ports = _records(detail.data)
         where = self._where(addresses, ports[0] if ports else None)
         if message.protocol == "dns-update":
-            return message.text.replace("answer", "updated") if said.answer else f"update {where}, ID"
+            return message.text.replace("answer", "updated") if detail.answer else f"update {where}, ID"
         return f"answer: {where}" if where else message.text
 
     def _where(self, addresses: Sequence[str], port: int | None) -> str:
@@ -272,7 +273,7 @@ class Teller:
         return ", ".join([*words, *([f"port {port}"] if port else [])])
 
     def _short(self, address: str) -> str:
-        for node in self._said.plan.mobile_nodes:
+        for node in self._trace.plan.mobile_nodes:
             for turn, own in enumerate(node.addresses.values(), 1):
                 if str(own) == address:
                     return f"IP{turn}"
@@ -280,28 +281,28 @@ class Teller:
         return "relay" if name == SERVER else f"{name}'s IP" if name != address else address
 
     def _named(self, identity: str) -> str:
-        names = (*self._said.scenario.mobile_nodes, *self._said.scenario.correspondents)
+        names = (*self._trace.scenario.mobile_nodes, *self._trace.scenario.correspondents)
         return next((name for name in names if node_id(name) == identity), identity)
 
     # -- user plane ---------------------------------------------------------------------------------------------
-    def _user_plane(self, session: OneSession) -> list[Step]:
+    def _user_plane(self, session: SessionSpec) -> list[Step]:
         """The session's first probe and its answer, on every hop between hosts that have a capture."""
         mark = _PROBE.pack(MAGIC, session.number, 0)
-        hosts = [session.entry.from_, session.entry.to] + [SERVER] * (session.method == "central")
-        seen: dict[tuple[str, str, int, int], dict[str, int]] = defaultdict(dict)
+        hosts = [session.cn, session.mn] + [SERVER] * (session.method == "central")
+        stamps: dict[tuple[str, str, int, int], dict[str, int]] = defaultdict(dict)
         for host in hosts:
             for frame in pcap.read(self._run.pcap(host)):
                 if frame.protocol and mark in frame.payload[:64]:
                     key = (frame.source, frame.destination, *frame.ports)
-                    seen[key].setdefault(host, frame.time_ns)
-        steps = [self._hop(session, key, times) for key, times in seen.items()]
+                    stamps[key].setdefault(host, frame.time_ns)
+        steps = [self._hop(session, key, times) for key, times in stamps.items()]
         return sorted((step for step in steps if step is not None), key=lambda step: step.departed_ns)
 
-    def _hop(self, session: OneSession, key: tuple[str, str, int, int], times: dict[str, int]) -> Step | None:
+    def _hop(self, session: SessionSpec, key: tuple[str, str, int, int], times: dict[str, int]) -> Step | None:
         source, destination = self._names.of(key[0]), self._names.of(key[1])
         if source not in times:
             return None
-        towards = destination == session.entry.to or source == session.entry.from_
+        towards = destination == session.mn or source == session.cn
         says = f"first packet to {self._short(key[1])}" if towards else f"answer from {self._short(key[0])}"
         return Step(
             USER, source, destination, "probe" if towards else "echo", says, times[source], times.get(destination)
@@ -310,12 +311,12 @@ class Teller:
 
 def _identity(message: Message) -> tuple[Any, ...]:
     """What the copies of a message have in common."""
-    said = message.detail
+    detail = message.detail
     number: object = None
-    if isinstance(said, wire.Message):
-        number = said.sequence
-    elif isinstance(said, Dns | Dhcp):
-        number = said.transaction
+    if isinstance(detail, wire.Message):
+        number = detail.sequence
+    elif isinstance(detail, Dns | Dhcp):
+        number = detail.transaction
     return message.protocol, message.text, message.peers, message.ports, message.length, number
 
 

@@ -8,11 +8,14 @@ takes no time, and where an answer depends on who was faster in the middle of a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor
 
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import CN, MN, Lookup, Method, RoundTrip
 from dmmlab.experiments.oracle.delays import host_to_mn_s, hosts_s
-from dmmlab.experiments.oracle.moves import known_at_s, latest, redirected_s, serving
-from dmmlab.experiments.scenario.model import DDNS, RESOLVER, SERVER, OneSession, Scenario, sessions_of
+from dmmlab.experiments.oracle.moves import redirected_s, serving
+from dmmlab.experiments.oracle.world import ScenarioWorld
+from dmmlab.experiments.policies import POLICIES
+from dmmlab.experiments.scenario.model import Scenario, SessionSpec, sessions_of
 
 
 @dataclass(frozen=True)
@@ -28,131 +31,66 @@ class Expectation:
         return self.lookup_s + self.connect_s
 
 
-class _Cache:
-    """One DNS record in a cache: when it came, what it said, how long it may be used."""
-
-    def __init__(self) -> None:
-        self.came_s, self.answer, self.until_s = float("inf"), "", float("-inf")
-
-
 class Oracle:
-    """The closed form of each session of a scenario. Sessions by `ddns` share a resolver, so their order matters."""
+    """The closed form of each session of a scenario. Sessions may share caches, so their order matters."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self._resolver: dict[tuple[str, str], _Cache] = {}
-        self._cn: dict[tuple[str, str, str], tuple[float, str]] = {}
+        self._world = ScenarioWorld(scenario)
         self._expected: dict[int, Expectation | None] = {}
         self._answers: dict[int, str] = {}
-        for session in sorted(sessions_of(scenario), key=lambda one: (one.at_s, one.number)):
+        for session in sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number)):
             self._expected[session.number] = self._expect(session)
 
-    def of(self, session: OneSession) -> Expectation | None:
+    def of(self, session: SessionSpec) -> Expectation | None:
         """What ``session`` must take; None where there is no closed form, or where it cannot be set up at all."""
         return self._expected[session.number]
 
-    def answer(self, session: OneSession) -> str | None:
+    def answer(self, session: SessionSpec) -> str | None:
         """The mobile router whose address the first lookup of ``session`` gives; perhaps nobody answers there."""
         return self._answers.get(session.number)
 
-    def _expect(self, session: OneSession) -> Expectation | None:
-        scenario, node, cn = self._scenario, session.entry.to, session.entry.from_
-        found = {
-            "fixed": self._fixed,
-            "ddns": self._ddns,
-            "p2p": self._p2p,
-            "central": self._through_mn,
-            "combined": self._through_mn,
-        }[session.method](session)
-        if found is not None:
-            self._answers[session.number] = found[1]
-        at_router = serving(scenario, node, session.at_s)
-        if found is None or at_router is None:
+    def _expect(self, session: SessionSpec) -> Expectation | None:
+        scenario, method = self._scenario, METHODS[session.method]
+        lookup = method.closed_form(self._world, session)
+        if lookup is not None:
+            self._answers[session.number] = lookup.anchor
+        at_router = serving(scenario, session.mn, session.at_s)
+        if lookup is None or at_router is None:
             return None
-        lookup_s, anchor = found
-        if session.entry.select != "latest":
-            lookup_s, anchor = self._selected(session, lookup_s, at_router)
-        if session.method == "central":
-            server_mn = host_to_mn_s(scenario, SERVER, node, at_router, at_router)
-            one_way = None if server_mn is None else hosts_s(scenario, cn, SERVER) + server_mn
-        else:
-            one_way = host_to_mn_s(scenario, cn, node, anchor, at_router)
-            if anchor != at_router and session.at_s + lookup_s < redirected_s(scenario, node, session.at_s):
-                return None
-        if one_way is None:
+        lookup = POLICIES[session.select].closed_form(lookup, self._ways_s(session, at_router))
+        one_way_s = self._carried_s(method, session, lookup, at_router)
+        if one_way_s is None:
             return None
-        connect_s = 2 * one_way * (1 if session.transport == "udp" else 2)
-        over_s = session.at_s + lookup_s + connect_s
-        if any(session.at_s < move.at <= over_s for move in scenario.moves_of(node)):
+        connect_s = 2 * one_way_s * (1 if session.transport == "udp" else 2)
+        over_s = session.at_s + lookup.lookup_s + connect_s
+        if any(session.at_s < move.at <= over_s for move in scenario.moves_of(session.mn)):
             return None
-        return Expectation(lookup_s, connect_s, anchor)
+        return Expectation(lookup.lookup_s, connect_s, lookup.anchor)
 
-    def _selected(self, session: OneSession, lookup_s: float, at_router: str) -> tuple[float, str]:
-        """The best of all addresses that the node has by then; measuring them first takes the longest round trip.
+    def _ways_s(self, session: SessionSpec, at_router: str) -> dict[str, float]:
+        """One-way delays by each address that the node has by then, by its router.
 
         The node keeps every address that it ever had and names them all to the server.
         """
-        node, cn = session.entry.to, session.entry.from_
-        ways = {}
-        for move in self._scenario.moves_of(node):
-            way = host_to_mn_s(self._scenario, cn, node, move.to, at_router)
-            if move.at <= session.at_s and way is not None:
-                ways[move.to] = way
-        measured_s = 2 * max(ways.values()) if session.entry.select == "lowest-rtt" else 0.0
-        return lookup_s + measured_s, min(ways, key=lambda anchor: ways[anchor])
+        ways_s = {}
+        for move in self._scenario.moves_of(session.mn):
+            way_s = host_to_mn_s(self._scenario, session.cn, session.mn, move.to, at_router)
+            if move.at <= session.at_s and way_s is not None:
+                ways_s[move.to] = way_s
+        return ways_s
 
-    # -- lookups: seconds, and the anchor of the address that comes of it -----------------------------------------
-    def _fixed(self, session: OneSession) -> tuple[float, str] | None:
-        return 0.0, session.entry.anchor or self._scenario.moves_of(session.entry.to)[0].to
-
-    def _p2p(self, session: OneSession) -> tuple[float, str] | None:
-        way = hosts_s(self._scenario, session.entry.from_, SERVER)
-        newest = latest(known_at_s(self._scenario, session.entry.to, SERVER), session.at_s + way)
-        return None if newest is None else (2 * way, newest)
-
-    def _through_mn(self, session: OneSession) -> tuple[float, str] | None:
-        """The server asks the mobile node, which answers with the address that it has."""
-        scenario, node = self._scenario, session.entry.to
-        found, at_router = self._p2p(session), serving(scenario, node, session.at_s)
-        if found is None or found[1] != at_router:
+    def _carried_s(self, method: Method, session: SessionSpec, lookup: Lookup, at_router: str) -> float | None:
+        """One way of the user plane; None without one, or while the redirect that it needs is not in force yet."""
+        scenario, anchor = self._scenario, at_router if method.relayed else lookup.anchor
+        late = session.at_s + lookup.lookup_s < redirected_s(scenario, session.mn, session.at_s)
+        if anchor != at_router and late:
             return None
-        server_mn = host_to_mn_s(scenario, SERVER, node, at_router, at_router)
-        return None if server_mn is None else (found[0] + 2 * server_mn, at_router)
+        hops_s = [self._hop_s(trip, session, anchor, at_router) for trip in method.carries]
+        return None if None in hops_s else sum(hop_s for hop_s in hops_s if hop_s is not None)
 
-    def _ddns(self, session: OneSession) -> tuple[float, str] | None:
-        """Address and port are asked for in parallel: the later answer ends the lookup."""
-        scenario, cn, node = self._scenario, session.entry.from_, session.entry.to
-        key, mode = (cn, node, session.transport), scenario.ddns.cn_cache
-        until_s, kept = self._cn.get(key, (float("-inf"), ""))
-        if mode != "off" and session.at_s < until_s:
-            return 0.0, kept
-        to_resolver = hosts_s(scenario, cn, RESOLVER)
-        arrives_s = session.at_s + to_resolver
-        answers = [self._resolve(node, record, arrives_s) for record in ("A", session.transport)]
-        if answers[0] is None or answers[1] is None:
-            return None
-        answered_s = max(answer.came_s for answer in answers if answer is not None) + to_resolver
-        answered_s = max(answered_s, session.at_s + 2 * to_resolver)
-        left_s = floor(answers[0].until_s) - floor(max(arrives_s, answers[0].came_s))
-        if mode != "off":
-            self._cn[key] = (float("inf") if mode == "forever" else answered_s + left_s, answers[0].answer)
-        return answered_s - session.at_s, answers[0].answer
-
-    def _resolve(self, node: str, record: str, at_s: float) -> _Cache | None:
-        """The resolver's copy of a record for a question that arrives at ``at_s``; None if there is no such name yet.
-
-        The resolver counts in whole seconds (RFC 2181 section 8) and uses a record in the second in which its TTL
-        ends, and a question that comes while it asks the same itself waits for that answer.
-        """
-        scenario, copy = self._scenario, self._resolver.get((node, record))
-        if copy is not None and floor(at_s) <= copy.until_s:
-            return copy
-        way = hosts_s(scenario, RESOLVER, DDNS)
-        newest = latest(known_at_s(scenario, node, DDNS), at_s + way)
-        if newest is None:
-            return None
-        fresh = _Cache()
-        fresh.came_s, fresh.answer = at_s + 2 * way, newest
-        fresh.until_s = floor(fresh.came_s) + round(scenario.ddns.ttl)
-        self._resolver[node, record] = fresh
-        return fresh
+    def _hop_s(self, trip: RoundTrip, session: SessionSpec, anchor: str, at_router: str) -> float | None:
+        near, far = (session.cn if end == CN else end for end in trip)
+        if far == MN:
+            return host_to_mn_s(self._scenario, near, session.mn, anchor, at_router)
+        return hosts_s(self._scenario, near, far)

@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
-from dmmlab.experiments.records.rundir import RunDirectory, read_csv
+from dmmlab.experiments.records import rows
+from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.layout import network_plan
-from dmmlab.experiments.scenario.model import OneSession, Scenario, parse, sessions_of
+from dmmlab.experiments.scenario.model import Scenario, SessionSpec, parse, sessions_of
 
 
 @dataclass(frozen=True)
@@ -24,28 +26,25 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class SeenSession:
+class RecordedSession:
     """A session: what the scenario says of it, and its row in sessions.csv."""
 
-    one: OneSession
-    row: dict[str, str]
-
-    def ms(self, column: str) -> float | None:
-        return float(self.row[column]) if self.row[column] else None
+    spec: SessionSpec
+    row: SessionRow
 
     @property
     def worked(self) -> bool:
-        return self.row["outcome"] in ("ok", "retried")
+        return self.row.outcome in ("ok", "retried")
 
     @property
     def fate(self) -> str:
         """What became of it, each exactly one: direct, redirect, relay, retried, failed."""
-        if self.row["outcome"] == "ok":
-            return self.row["path"] if self.row["path"] != "none" else "failed"
-        return "retried" if self.row["outcome"] == "retried" else "failed"
+        if self.row.outcome == "ok":
+            return self.row.path if self.row.path != "none" else "failed"
+        return "retried" if self.row.outcome == "retried" else "failed"
 
 
-class Seen:
+class Recording:
     """A run directory as measures read it; each file is read once, when it is first asked for."""
 
     def __init__(self, run: RunDirectory) -> None:
@@ -56,27 +55,26 @@ class Seen:
         return parse(self.run.manifest()["scenario"], str(self.run.run_json))
 
     @cached_property
-    def sessions(self) -> list[SeenSession]:
-        rows = {row["session"]: row for row in read_csv(self.run.sessions)}
-        return [SeenSession(one, rows[one.name]) for one in sessions_of(self.scenario) if one.name in rows]
+    def sessions(self) -> list[RecordedSession]:
+        known = {row.session: row for row in rows.read(self.run.sessions, SessionRow)}
+        return [RecordedSession(spec, known[spec.name]) for spec in sessions_of(self.scenario) if spec.name in known]
 
     @cached_property
     def probes(self) -> dict[str, list[Probe]]:
         """The probes that were sent, by session."""
         found: dict[str, list[Probe]] = defaultdict(list)
-        for row in read_csv(self.run.probes):
-            if row["sent_s"]:
-                rtt_ms = float(row["rtt_ms"]) if row["rtt_ms"] else None
-                found[row["session"]].append(Probe(int(row["seq"]), float(row["sent_s"]), rtt_ms))
+        for row in rows.read(self.run.probes, ProbeRow):
+            if row.sent_s is not None:
+                found[row.session].append(Probe(row.seq, row.sent_s, row.rtt_ms))
         return found
 
     @cached_property
-    def handovers(self) -> list[dict[str, Any]]:
-        names = ("mn", "from_mr", "to_mr")
-        return [
-            {key: value if key in names else float(value) if value else None for key, value in row.items()}
-            for row in read_csv(self.run.handovers)
-        ]
+    def handovers(self) -> list[HandoverRow]:
+        return rows.read(self.run.handovers, HandoverRow)
+
+    @cached_property
+    def signalling(self) -> list[SignallingRow]:
+        return rows.read(self.run.signalling, SignallingRow)
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
@@ -103,8 +101,8 @@ class Seen:
     def oracle(self) -> Oracle:
         return Oracle(self.scenario)
 
-    def expected(self, session: SeenSession) -> Expectation | None:
-        return self.oracle.of(session.one)
+    def expected(self, session: RecordedSession) -> Expectation | None:
+        return self.oracle.of(session.spec)
 
     def rtts_ms(self, session: str, from_s: float = 0.0, until_s: float = float("inf")) -> list[float]:
         """Round trips of the session's answered probes that were sent in the given time."""
@@ -124,21 +122,21 @@ class Seen:
         return dict(stopped[-1]["counters"]) if stopped else {}
 
 
-def seen(runs: Iterable[RunDirectory]) -> list[Seen]:
-    return [Seen(run) for run in runs]
+def recordings(runs: Iterable[RunDirectory]) -> list[Recording]:
+    return [Recording(run) for run in runs]
 
 
 def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def band(rows: Sequence[dict[str, Any]], low: str, high: str, expected: str, allowed: float, what: str) -> list[str]:
+def band(points: Sequence[dict[str, Any]], low: str, high: str, expected: str, allowed: float, what: str) -> list[str]:
     """Which rows' confidence interval of (measured - expected) leaves ``allowed`` either way, in the columns' unit.
 
     A row without an expectation is not judged.
     """
     found = []
-    for row in rows:
+    for row in points:
         if row[expected] is None or row[low] is None:
             continue
         off = (row[low] - row[expected], row[high] - row[expected])

@@ -21,7 +21,7 @@ from dmmlab.experiments.figures import style
 from dmmlab.experiments.ladders import ladder as ladders
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv
 from dmmlab.experiments.report import timeline, topology
-from dmmlab.experiments.scenario.model import OneSession, Scenario, parse, sessions_of
+from dmmlab.experiments.scenario.model import Scenario, SessionSpec, parse, sessions_of
 
 REPORT = "report.html"
 _LADDER = "ladder-"
@@ -149,7 +149,7 @@ def _grouped(scenario: Scenario, rows: Sequence[dict[str, str]]) -> list[dict[st
     return [_group(key, members, known) for key, members in groups.items()]
 
 
-def _group(key: tuple[str, ...], rows: list[dict[str, str]], known: dict[str, OneSession]) -> dict[str, Any]:
+def _group(key: tuple[str, ...], rows: list[dict[str, str]], known: dict[str, SessionSpec]) -> dict[str, Any]:
     entry, cn, method, transport, expected = key
     off = [
         abs(float(row["setup_ms"]) - float(row["expected_setup_ms"]))

@@ -69,7 +69,7 @@ def _end(move: Movement, after: Movement | None, handovers: Iterable[dict[str, s
 def _events(events: Iterable[dict[str, Any]], since_s: float, until_s: float, zero_s: float) -> Iterable[Item]:
     for event in events:
         if since_s <= event["time_s"] < until_s:
-            details = ", ".join(f"{key} {_said(value)}" for key, value in event.items() if key not in _KNOWN)
+            details = ", ".join(f"{key} {_text(value)}" for key, value in event.items() if key not in _KNOWN)
             yield {
                 "t": round((event["time_s"] - zero_s) * 1e3, 4),
                 "kind": "event",
@@ -79,7 +79,7 @@ def _events(events: Iterable[dict[str, Any]], since_s: float, until_s: float, ze
             }
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -101,7 +101,7 @@ def _answers(
     probes: Iterable[dict[str, str]], scenario: Scenario, node: str, since_s: float, until_s: float, zero_s: float
 ) -> Iterable[Item]:
     """Answers to the probes of sessions that run through the movement; the hole between them is what it cost."""
-    through = [s.name for s in sessions_of(scenario) if s.entry.to == node and s.at_s < zero_s and s.count > 1]
+    through = [s.name for s in sessions_of(scenario) if s.mn == node and s.at_s < zero_s and s.count > 1]
     for row in probes:
         if row["session"] in through[:_MOST_SESSIONS]:
             at_s = float(row["received_s"] or row["sent_s"] or "inf")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SERVICES, SWITCHES, Link, Scenario
+from dmmlab.experiments.methods.base import SERVICES
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
 
 _HOST_GAP, _ROUTER_GAP, _MARGIN = 104, 210, 70
 _HOSTS_Y, _CORE_Y, _ROUTERS_Y, _SWITCHES_Y, _NODES_Y, _HEIGHT = 40, 140, 240, 320, 440, 480

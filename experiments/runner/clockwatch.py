@@ -21,9 +21,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import moves
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import CORE, SERVER, Scenario
+from dmmlab.experiments.scenario.model import CORE, Scenario
 from dmmlab.nodes.events import EventLog
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan, Wire
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from mininet.cli import CLI
 
+from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.layout import (
@@ -34,9 +35,8 @@ from dmmlab.experiments.runner.layout import (
     node_id,
     redirect_plan,
     tsig_secret,
-    uses_registration,
 )
-from dmmlab.experiments.scenario.model import DDNS, RESOLVER, SERVER, Movement, Scenario, parse
+from dmmlab.experiments.scenario.model import Movement, Scenario, parse
 from dmmlab.nodes import clock, correspondent, service
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.dns import Named, Unbound
@@ -184,7 +184,7 @@ class Lab:
         scenario, plan = self.scenario, self.plan
         ddns, ttl_s = str(plan.host(DDNS).address.ip), round(scenario.ddns.ttl)
         hosts, services = [("ns", ddns)], []
-        if uses_registration(scenario):
+        if scenario.needs(SERVER):
             hosts.append(("server", str(plan.host(SERVER).address.ip)))
             services = [(f"_dmm-registration._{kind}", REGISTRATION_PORT, "server") for kind in ("udp", "tcp")]
         named = Named(
@@ -251,7 +251,7 @@ class Lab:
         for name in active:
             told = self._folder / f"{name}.told.json"
             correspondent_file(self.scenario, self.plan, name, start_ns).write(told)
-            argv = ["--name", name, "--address", str(self.plan.host(name).address.ip), "--told", str(told)]
+            argv = ["--name", name, "--address", str(self.plan.host(name).address.ip), "--config", str(told)]
             argv += ["--events", str(self.run.events_of(name))]
             self.fork(name, name, correspondent.main, argv)
         for name in active:
@@ -344,9 +344,9 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         lab.start_controller()
         lab.start_dhcp()
         lab.start_captures()
-        if scenario.uses("ddns"):
+        if scenario.needs(DDNS):
             lab.start_ddns()
-        if uses_registration(scenario):
+        if scenario.needs(SERVER):
             lab.start_registration_server()
         lab.await_event("controller", "ready")
         say(phase="agents")
@@ -354,7 +354,7 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         if watched:
             lab.watch_clock()
         lab.start_mobile_nodes()
-        lossy = uses_registration(scenario) and any(link.loss for link in scenario.links)
+        lossy = scenario.needs(SERVER) and any(link.loss for link in scenario.links)
         start_ns = -(-(time.time_ns() + round((_LOSSY_LEAD_S if lossy else _LEAD_S) * 1e9)) // 10**9) * 10**9
         lab.start_correspondents(start_ns)
         if time.time_ns() > start_ns:

@@ -6,21 +6,21 @@ import base64
 import hashlib
 
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
+from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.model import (
     CONTROLLER,
     CORE,
-    DDNS,
     RADIO,
-    RESOLVER,
-    SERVER,
     SWITCHES,
     Link,
-    OneSession,
     Scenario,
+    SessionSpec,
     sessions_of,
 )
 from dmmlab.nodes.guid import derive
-from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, ZoneKey
+from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan, Wire, plan_network
 
 
@@ -90,13 +90,9 @@ def secret(scenario: Scenario, purpose: str) -> bytes:
     return hashlib.sha256(f"{scenario.seed}/{purpose}".encode()).digest()
 
 
-def uses_registration(scenario: Scenario) -> bool:
-    return scenario.uses("p2p", "central", "combined")
-
-
 def account_of(scenario: Scenario, plan: NetworkPlan, name: str) -> Account | None:
     """Node ``name``'s account at the registration server; None in a scenario without one."""
-    if not uses_registration(scenario):
+    if not scenario.needs(SERVER):
         return None
     key = secret(scenario, f"account/{name}").hex()
     control, lifetime_s = scenario.registration.control, scenario.registration.lifetime
@@ -109,7 +105,7 @@ def tsig_secret(scenario: Scenario, node: str) -> str:
 
 
 def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | None:
-    if not scenario.uses("ddns"):
+    if not scenario.needs(DDNS):
         return None
     return ZoneKey(
         server=str(plan.host(DDNS).address.ip),
@@ -122,7 +118,7 @@ def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | Non
 
 
 def _resolver(scenario: Scenario, plan: NetworkPlan) -> str | None:
-    return str(plan.host(RESOLVER).address.ip) if scenario.uses("ddns") else None
+    return str(plan.host(RESOLVER).address.ip) if scenario.needs(RESOLVER) else None
 
 
 def mobile_node_file(scenario: Scenario, plan: NetworkPlan, node: str) -> MobileNodeFile | None:
@@ -134,17 +130,27 @@ def mobile_node_file(scenario: Scenario, plan: NetworkPlan, node: str) -> Mobile
     return MobileNodeFile(account, zone, discover, _resolver(scenario, plan))
 
 
-def known_address(scenario: Scenario, plan: NetworkPlan, session: OneSession) -> str:
+def known_address(scenario: Scenario, plan: NetworkPlan, session: SessionSpec) -> str:
     """The address that a correspondent with no mechanism knows: that of ``anchor``, or of the first attachment."""
-    anchor = session.entry.anchor or scenario.moves_of(session.entry.to)[0].to
-    return str(plan.mobile_node(session.entry.to).addresses[anchor])
+    anchor = session.anchor or scenario.moves_of(session.mn)[0].to
+    return str(plan.mobile_node(session.mn).addresses[anchor])
 
 
 def correspondent_file(scenario: Scenario, plan: NetworkPlan, name: str, start_ns: int) -> CorrespondentFile:
     """What correspondent ``name`` is to do, when the scenario starts at ``start_ns`` (ns since the epoch)."""
-    mine = [session for session in sessions_of(scenario) if session.entry.from_ == name]
+    mine = [session for session in sessions_of(scenario) if session.cn == name]
     return CorrespondentFile(
         orders=tuple(_order(scenario, plan, session, start_ns) for session in mine),
+        methods={
+            name: Side(method.side, dict(method.parameters))
+            for name, method in METHODS.items()
+            if any(session.method == name for session in mine)
+        },
+        policies={
+            name: Side(policy.side)
+            for name, policy in POLICIES.items()
+            if any(session.entry.select == name for session in mine)
+        },
         retry_s=scenario.retry.after,
         attempts=scenario.retry.attempts,
         resolver=_resolver(scenario, plan),
@@ -154,18 +160,18 @@ def correspondent_file(scenario: Scenario, plan: NetworkPlan, name: str, start_n
     )
 
 
-def _order(scenario: Scenario, plan: NetworkPlan, session: OneSession, start_ns: int) -> Order:
+def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns: int) -> Order:
     return Order(
         number=session.number,
         session=session.name,
         start_ns=start_ns + round(session.at_s * 1e9),
         method=session.method,
         transport=session.transport,
-        target=node_id(session.entry.to),
+        target=node_id(session.mn),
         address=known_address(scenario, plan, session),
         count=session.count,
-        interval_ns=round((session.entry.interval or 0.0) * 1e9),
-        size=session.entry.size,
+        interval_ns=round((session.interval_s or 0.0) * 1e9),
+        size=session.size,
         seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
-        select=session.entry.select,
+        select=session.select,
     )

@@ -6,7 +6,7 @@ The file's keys are fixed by the project's contract (see docs/scenarios.md); unk
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from itertools import pairwise
@@ -14,19 +14,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import SERVICES
+from dmmlab.experiments.policies import DEFAULT, POLICIES
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
 
-Method = Literal["fixed", "ddns", "p2p", "central", "combined"]
 Transport = Literal["udp", "tcp"]
-Select = Literal["latest", "lowest-rtt", "race"]
-METHODS: tuple[Method, ...] = get_args(Method)
 
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
-RESOLVER, DDNS, SERVER = "RESOLVER", "DDNS", "SERVER"
-SERVICES = (RESOLVER, DDNS, SERVER)
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,8}$")
+
+
+def _known(kind: str, names: Collection[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"unknown {kind} {value!r}; known are {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+MethodName = Annotated[str, _known("method", METHODS)]
+PolicyName = Annotated[str, _known("policy", POLICIES)]
 
 
 class ScenarioError(Exception):
@@ -98,10 +109,10 @@ class Session(_Model):
     at: Duration
     from_: str = Field(alias="from")
     to: str
-    method: Annotated[tuple[Method, ...], BeforeValidator(_as_tuple)] = ("fixed",)
+    method: Annotated[tuple[MethodName, ...], BeforeValidator(_as_tuple)] = (next(iter(METHODS)),)
     transport: Annotated[tuple[Transport, ...], BeforeValidator(_as_tuple)] = ("udp",)
-    anchor: str | None = None  # `fixed` only: the MR whose address the correspondent knows (the first one)
-    select: Select = "latest"  # which of several addresses that a lookup gave: the newest, the best measured, a race
+    anchor: str | None = None  # where nothing is asked: the MR whose address the correspondent knows (the first one)
+    select: PolicyName = DEFAULT  # which of several addresses that a lookup gave
     interval: Duration | None = None
     duration: Duration | None = None
     size: Size | None = None
@@ -120,10 +131,14 @@ class Session(_Model):
             raise ValueError("size makes a bulk transfer: it needs transport: tcp and no interval")
         if self.repeat > 1 and not self.every:
             raise ValueError("repeat needs every, the time between two sessions")
-        if self.anchor is not None and self.method != ("fixed",):
-            raise ValueError("anchor goes with method: fixed only")
-        if self.select != "latest" and (set(self.transport) != {"udp"} or not set(self.method) <= {"p2p", "combined"}):
-            raise ValueError(f"select: {self.select} needs transport: udp, and method p2p or combined, which give all")
+        if self.anchor is not None and any(METHODS[name].asks for name in self.method):
+            idle = " or ".join(name for name, method in METHODS.items() if not method.asks)
+            raise ValueError(f"anchor goes with method: {idle} only")
+        if POLICIES[self.select].compares and (
+            set(self.transport) != {"udp"} or not all(METHODS[name].gives_all for name in self.method)
+        ):
+            able = " or ".join(name for name, method in METHODS.items() if method.gives_all)
+            raise ValueError(f"select: {self.select} needs transport: udp, and method {able}, which give all")
         return self
 
 
@@ -165,9 +180,9 @@ class Scenario(_Model):
     def correspondents(self) -> tuple[str, ...]:
         return tuple(host for host in self.hosts if host not in SERVICES)
 
-    def uses(self, *methods: Method) -> bool:
-        """Whether any session is opened by one of ``methods``."""
-        return any(method in session.method for session in self.sessions for method in methods)
+    def needs(self, service: str) -> bool:
+        """Whether a method that any session is opened by needs ``service``."""
+        return any(service in METHODS[name].needs for session in self.sessions for name in session.method)
 
     def moves_of(self, node: str) -> tuple[Movement, ...]:
         return tuple(sorted((move for move in self.movement if move.node == node), key=lambda move: move.at))
@@ -262,9 +277,8 @@ class Scenario(_Model):
             visited = {move.to for move in self.moves_of(session.to)}
             if session.anchor is not None and session.anchor not in visited:
                 yield f"{where}: anchor {session.anchor}: {session.to} never attaches to it"
-            needed = {"ddns": (RESOLVER, DDNS), "p2p": (SERVER,), "central": (SERVER,), "combined": (SERVER,)}
             for method in session.method:
-                for service in needed.get(method, ()):
+                for service in METHODS[method].needs:
                     if service not in self.hosts:
                         yield f"{where}: method {method} needs a node {service}; give it a link to CORE"
 
@@ -274,7 +288,7 @@ def _or_none(names: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class OneSession:
+class SessionSpec:
     """One session of a run: an entry of the scenario's ``sessions``, by one method, over one transport, once.
 
     ``number`` counts all sessions of the run from 0; ``name`` is the entry's name, with method, transport and
@@ -284,9 +298,41 @@ class OneSession:
     number: int
     name: str
     entry: Session
-    method: Method
+    method: str
     transport: Transport
     at_s: float
+
+    @property
+    def cn(self) -> str:
+        """Who opens it."""
+        return self.entry.from_
+
+    @property
+    def mn(self) -> str:
+        """Whom it is opened to."""
+        return self.entry.to
+
+    @property
+    def anchor(self) -> str | None:
+        """Where nothing is asked, the router whose address the correspondent knows; None: the first one's."""
+        return self.entry.anchor
+
+    @property
+    def select(self) -> str:
+        return self.entry.select
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of a bulk transfer; None for a session that sends probes."""
+        return self.entry.size
+
+    @property
+    def interval_s(self) -> float | None:
+        return self.entry.interval
+
+    @property
+    def duration_s(self) -> float | None:
+        return self.entry.duration
 
     @property
     def count(self) -> int:
@@ -298,9 +344,9 @@ class OneSession:
         return round(self.entry.duration / self.entry.interval)
 
 
-def sessions_of(scenario: Scenario) -> list[OneSession]:
+def sessions_of(scenario: Scenario) -> list[SessionSpec]:
     """Every session of a run, in the order of the file."""
-    sessions: list[OneSession] = []
+    sessions: list[SessionSpec] = []
     for entry in scenario.sessions:
         for method in entry.method:
             for transport in entry.transport:
@@ -310,7 +356,7 @@ def sessions_of(scenario: Scenario) -> list[OneSession]:
                     words += [transport] if len(entry.transport) > 1 else []
                     words += [str(turn + 1)] if entry.repeat > 1 else []
                     at_s = entry.at + turn * (entry.every or 0.0)
-                    sessions.append(OneSession(len(sessions), ".".join(words), entry, method, transport, at_s))
+                    sessions.append(SessionSpec(len(sessions), ".".join(words), entry, method, transport, at_s))
     return sessions
 
 
@@ -414,17 +460,14 @@ def _where(location: tuple[int | str, ...], data: Any) -> str:
     return ": ".join(words)
 
 
-_SECTIONS: dict[str, type[_Model]] = {
-    "links": Link,
-    "movement": Movement,
-    "sessions": Session,
-    "ddns": Ddns,
-    "registration": Registration,
-    "retry": Retry,
-    "addresses": Addresses,
-}
+def _model_in(annotation: Any) -> type[_Model]:
+    """The model that a key's value is, or that the entries of its list are; the scenario's own for other values."""
+    candidates = (annotation, *get_args(annotation))
+    return next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, _Model)), Scenario)
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    model: type[_Model] = _SECTIONS.get(str(location[0]), Scenario) if len(location) > 1 else Scenario
+    model: type[_Model] = Scenario
+    if len(location) > 1 and str(location[0]) in Scenario.model_fields:
+        model = _model_in(Scenario.model_fields[str(location[0])].annotation)
     return [field.alias or name for name, field in model.model_fields.items()]

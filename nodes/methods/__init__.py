@@ -1,0 +1,1 @@
+"""How a correspondent finds a mobile node: the node's side of each method, a class a way of asking."""

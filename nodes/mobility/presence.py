@@ -12,8 +12,7 @@ from typing import Any
 
 from dmmlab.nodes.ddns.update import UpdateClient
 from dmmlab.nodes.events import EventLog
-from dmmlab.nodes.methods.lookups import DNS_PORT, DNS_SERVICE
-from dmmlab.nodes.orders import ECHO_PORT, SERVICES, Account, MobileNodeFile, ZoneKey
+from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, ECHO_PORT, SERVICES, Account, MobileNodeFile, ZoneKey
 from dmmlab.nodes.registration.accounts import client_for
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient
 from dmmlab.nodes.registration.client_core import IncomingRequest

@@ -12,20 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from dmmlab.experiments.figures.base import digest
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays, moves
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
 from dmmlab.experiments.runner.layout import network_plan
-from dmmlab.experiments.scenario.model import (
-    CONTROLLER,
-    CORE,
-    RADIO,
-    SERVER,
-    SWITCHES,
-    OneSession,
-    Scenario,
-    sessions_of,
-)
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario, SessionSpec, sessions_of
 
 GAP_S = 0.05
 Row = dict[str, object]
@@ -46,8 +38,8 @@ def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "
     )
     known = Oracle(scenario)
     sessions = sessions_of(scenario)
-    write_csv(run.sessions, SESSIONS, [_session(scenario, one, known, off_ms) for one in sessions])
-    write_csv(run.probes, PROBES, [row for one in sessions for row in _probes(scenario, one, known, off_ms)])
+    write_csv(run.sessions, SESSIONS, [_session(scenario, session, known, off_ms) for session in sessions])
+    write_csv(run.probes, PROBES, [row for session in sessions for row in _probes(scenario, session, known, off_ms)])
     write_csv(run.handovers, HANDOVERS, _handovers(scenario, off_ms))
     write_csv(run.signalling, SIGNALLING, _signalling(scenario))
     run.events.write_text("".join(json.dumps(event) + "\n" for event in _events(scenario, known)))
@@ -58,58 +50,58 @@ def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "
     return run
 
 
-def _anchor(scenario: Scenario, one: OneSession, known: Oracle) -> str:
-    return known.answer(one) or scenario.moves_of(one.entry.to)[0].to
+def _anchor(scenario: Scenario, session: SessionSpec, known: Oracle) -> str:
+    return known.answer(session) or scenario.moves_of(session.mn)[0].to
 
 
-def _way_s(scenario: Scenario, one: OneSession, anchor: str, at_s: float) -> float | None:
-    at_router = moves.serving(scenario, one.entry.to, at_s)
+def _way_s(scenario: Scenario, session: SessionSpec, anchor: str, at_s: float) -> float | None:
+    at_router = moves.serving(scenario, session.mn, at_s)
     if at_router is None:
         return None
-    if one.method == "central":
-        leg = delays.host_to_mn_s(scenario, SERVER, one.entry.to, at_router, at_router)
-        return None if leg is None else leg + delays.hosts_s(scenario, one.entry.from_, SERVER)
-    return delays.host_to_mn_s(scenario, one.entry.from_, one.entry.to, anchor, at_router)
+    if session.method == "central":
+        leg = delays.host_to_mn_s(scenario, SERVER, session.mn, at_router, at_router)
+        return None if leg is None else leg + delays.hosts_s(scenario, session.cn, SERVER)
+    return delays.host_to_mn_s(scenario, session.cn, session.mn, anchor, at_router)
 
 
-def _session(scenario: Scenario, one: OneSession, known: Oracle, off_ms: float) -> Row:
-    expected, anchor = known.of(one), _anchor(scenario, one, known)
-    serving = moves.serving(scenario, one.entry.to, one.at_s) or ""
+def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Row:
+    expected, anchor = known.of(session), _anchor(scenario, session, known)
+    serving = moves.serving(scenario, session.mn, session.at_s) or ""
     plan = network_plan(scenario)
     row: Row = {
-        **{"session": one.name, "method": one.method, "transport": one.transport, "cn": one.entry.from_},
-        **{"mn": one.entry.to, "start_s": f"{one.at_s:.9f}", "anchor": anchor, "serving": serving},
-        "address": str(plan.mobile_node(one.entry.to).addresses[anchor]),
+        **{"session": session.name, "method": session.method, "transport": session.transport, "cn": session.cn},
+        **{"mn": session.mn, "start_s": f"{session.at_s:.9f}", "anchor": anchor, "serving": serving},
+        "address": str(plan.mobile_node(session.mn).addresses[anchor]),
         **{"path": "none", "outcome": "timeout"},
     }
-    way = _way_s(scenario, one, anchor, one.at_s)
+    way = _way_s(scenario, session, anchor, session.at_s)
     if way is None:
         return row
     lookup_s, connect_s = (expected.lookup_s, expected.connect_s) if expected else (0.0, 2 * way)
     if expected:
         row["expected_setup_ms"] = f"{expected.setup_s * 1e3:.6f}"
     server = scenario.link(SERVER, CORE)
-    lost_ms = 100 * server.loss if server and one.method != "fixed" else 0.0  # what retransmission costs
+    lost_ms = 100 * server.loss if server and session.method != "fixed" else 0.0  # what retransmission costs
     connect_ms = connect_s * 1e3 + off_ms + lost_ms
     row |= {"lookup_ms": f"{lookup_s * 1e3:.6f}", "connect_ms": f"{connect_ms:.6f}"}
     row["setup_ms"] = f"{lookup_s * 1e3 + connect_ms:.6f}"
-    path = "relay" if one.method == "central" else "direct" if anchor == serving else "redirect"
+    path = "relay" if session.method == "central" else "direct" if anchor == serving else "redirect"
     return row | {"path": path, "outcome": "ok"}
 
 
-def _probes(scenario: Scenario, one: OneSession, known: Oracle, off_ms: float) -> Iterator[Row]:
-    anchor = _anchor(scenario, one, known)
-    for number in range(one.count):
-        sent_s = one.at_s + number * (one.entry.interval or 0.0)
-        row: Row = {"session": one.name, "seq": number, "sent_s": f"{sent_s:.9f}"}
-        way = _way_s(scenario, one, anchor, sent_s)
+def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Iterator[Row]:
+    anchor = _anchor(scenario, session, known)
+    for number in range(session.count):
+        sent_s = session.at_s + number * (session.interval_s or 0.0)
+        row: Row = {"session": session.name, "seq": number, "sent_s": f"{sent_s:.9f}"}
+        way = _way_s(scenario, session, anchor, sent_s)
         redirecting = any(
-            move.at - 0.01 < sent_s < move.at + move.gap + 0.004 for move in scenario.moves_of(one.entry.to)[1:]
+            move.at - 0.01 < sent_s < move.at + move.gap + 0.004 for move in scenario.moves_of(session.mn)[1:]
         )
         repeated = way is None or redirecting
-        if one.transport == "tcp" and scenario.redirect and repeated:
+        if session.transport == "tcp" and scenario.redirect and repeated:
             way, repeated = 0.3, False
-        link = scenario.link(one.entry.from_, CORE)
+        link = scenario.link(session.cn, CORE)
         there_and_back = 1 - (1 - link.loss) ** 2 if link else 0.0  # spread evenly over the numbers
         repeated = repeated or (there_and_back > 0 and (number * there_and_back) % 1 < there_and_back)
         if way is not None and not repeated:
@@ -145,12 +137,12 @@ def _signalling(scenario: Scenario) -> Iterator[Row]:
                         **{"time_s": f"{move.at:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
                         **{"message": text, "bytes": 100, "cause": f"{node}→{move.to}@{move.at:g}s"},
                     }
-    for one in sessions_of(scenario):
-        for turn in range(counts.get(one.method, 0)):
-            protocol = "dns" if one.method == "ddns" else "registration"
+    for session in sessions_of(scenario):
+        for turn in range(counts.get(session.method, 0)):
+            protocol = "dns" if session.method == "ddns" else "registration"
             yield {
-                **{"time_s": f"{one.at_s:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
-                **{"message": str(turn), "bytes": 100, "cause": one.name},
+                **{"time_s": f"{session.at_s:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
+                **{"message": str(turn), "bytes": 100, "cause": session.name},
             }
 
 
@@ -165,12 +157,12 @@ def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
             lease = {"event": "address_configured", "address": address, "router": router}
             yield {"time_s": move.at, "source": node, **lease}
             yield {"time_s": move.at + 0.06, **mod, "installed": 6, "removed": 2, "cause": "mn_attached"}
-    for one in sessions_of(scenario):
-        address = str(plan.mobile_node(one.entry.to).addresses[_anchor(scenario, one, known)])
-        expected = known.of(one)
-        cached = one.method == "ddns" and expected is not None and expected.lookup_s == 0
+    for session in sessions_of(scenario):
+        address = str(plan.mobile_node(session.mn).addresses[_anchor(scenario, session, known)])
+        expected = known.of(session)
+        cached = session.method == "ddns" and expected is not None and expected.lookup_s == 0
         yield {
-            **{"time_s": one.at_s, "source": one.entry.from_, "event": "lookup_ended", "session": one.name},
+            **{"time_s": session.at_s, "source": session.cn, "event": "lookup_ended", "session": session.name},
             **{"outcome": "ok", "addresses": [address], "cached": cached},
         }
     moves = sum(len(scenario.moves_of(node)) for node in scenario.mobile_nodes)

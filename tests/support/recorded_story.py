@@ -104,8 +104,8 @@ class Story:
             self.of.registration(at_s + 0.0221, 0.022, "MN1@MR2", "SERVER", agreed)
             at_s += 0.0445
         central = mode is Mode.CENTRAL
-        told = (self.of.address["SERVER"], 46000) if central else (where, 5001)
-        answer = Message(MessageType.SERVICE_ANSWER, number, node=CN, addresses=told[:1], port=told[1])
+        granted_to = (self.of.address["SERVER"], 46000) if central else (where, 5001)
+        answer = Message(MessageType.SERVICE_ANSWER, number, node=CN, addresses=granted_to[:1], port=granted_to[1])
         self.of.registration(at_s, 0.025, "SERVER", "CN3", answer)
         if not central:
             self.probe(at_s + 0.026, "CN3", "MN1@MR2", number)

@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
+from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.records import rundir
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import METHODS
 
 NATIVE, COUNTED = Path("native/two-mr"), Path("counted/one-by-one")
 LATE = ("invalid", "timers came 40 ms late")

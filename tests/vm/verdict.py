@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
-from dmmlab.experiments.scenario.model import METHODS
 
 ALLOWED_MS = 3.0
 AGAIN_S = 120  # for provisioning a second time; emulated, each process that it starts takes a tenth of a second

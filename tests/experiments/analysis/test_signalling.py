@@ -129,8 +129,8 @@ def test_requests_of_three_modes_at_once_are_told_apart_on_every_hop(recorded: R
         asked = Message(MessageType.SERVICE_REQUEST, 50 + turn, node=CN, target=MN, mode=mode,
                         transport=Transport.UDP, peer_address=recorded.address["CN3"], peer_port=port)  # fmt: skip
         recorded.registration(3.0 + turn * 1e-6, 0.025, "CN3", "SERVER", asked)
-        told = Message(MessageType.SERVICE_ANSWER, 50 + turn, node=CN, addresses=("10.1.1.100",), port=5001)
-        recorded.registration(3.07 + turn * 1e-6, 0.025, "SERVER", "CN3", told)
+        answer = Message(MessageType.SERVICE_ANSWER, 50 + turn, node=CN, addresses=("10.1.1.100",), port=5001)
+        recorded.registration(3.07 + turn * 1e-6, 0.025, "SERVER", "CN3", answer)
         if mode is not Mode.P2P:
             passed = Message(MessageType.INCOMING_REQUEST, 900 + turn, node=MN, target=CN, mode=mode, session=77 + turn,
                              transport=Transport.UDP, peer_address=server, peer_port=port)  # fmt: skip
@@ -211,9 +211,17 @@ def test_dhcp_lease_renewal_and_release(recorded: Recorded) -> None:
 def test_only_the_first_arp_exchange_of_an_attachment_counts(recorded: Recorded) -> None:
     mine, router = recorded.mac["MN1"], "02:00:00:00:01:01"
     who = Ether(src=mine, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, psrc="10.1.1.100", pdst="10.1.1.1", hwsrc=mine)
-    told = Ether(src=router, dst=mine) / ARP(op=2, psrc="10.1.1.1", pdst="10.1.1.100", hwsrc=router)
+    reply = Ether(src=router, dst=mine) / ARP(op=2, psrc="10.1.1.1", pdst="10.1.1.100", hwsrc=router)
     probe = Ether(src=mine, dst=router) / ARP(op=1, psrc="10.1.1.100", pdst="10.1.1.1", hwsrc=mine)
-    for at_s, frame in ((0.01, who), (1.01, who), (1.014, told), (5.0, probe), (5.004, told), (6.0, who), (6.1, told)):
+    for at_s, frame in (
+        (0.01, who),
+        (1.01, who),
+        (1.014, reply),
+        (5.0, probe),
+        (5.004, reply),
+        (6.0, who),
+        (6.1, reply),
+    ):
         recorded.frame("MN1", at_s, frame)
     rows = rows_of(recorded)
     assert [row["time_s"] for row in rows] == ["0.010000000", "1.010000000", "1.014000000"]

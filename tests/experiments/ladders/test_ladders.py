@@ -52,7 +52,7 @@ DRAFT = {
 }  # fmt: skip
 
 
-def told(ladder: Ladder) -> list[tuple[str, str, str, str]]:
+def steps_of(ladder: Ladder) -> list[tuple[str, str, str, str]]:
     """The ladder's steps; two questions (or answers) that go side by side, for port and address, count as one."""
 
     def words(says: str) -> str:
@@ -76,7 +76,7 @@ def run(tmp_path: Path) -> RunDirectory:
 @pytest.mark.parametrize("method", DRAFT)
 def test_order_and_parties_are_those_of_the_drafts_figure(run: RunDirectory, method: str) -> None:
     ladder = next(ladder for ladder in ladders.ladders(run) if ladder.method == method)
-    assert told(ladder) == DRAFT[method]
+    assert steps_of(ladder) == DRAFT[method]
 
 
 def test_a_message_out_of_place_is_noticed(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_message_out_of_place_is_noticed(tmp_path: Path) -> None:
                    peer_port=20_003)  # fmt: skip
     story.of.registration(15.03, 0.022, "SERVER", "MN1@MR2", late)  # the server must not ask MN1 in mode P2P
     ladder = next(ladder for ladder in ladders.ladders(story.write()) if ladder.method == "p2p")
-    assert told(ladder) != DRAFT["p2p"]
+    assert steps_of(ladder) != DRAFT["p2p"]
 
 
 def test_times_are_those_of_both_ends(run: RunDirectory) -> None:
@@ -137,7 +137,7 @@ def test_a_run_in_the_guest_has_the_drafts_ladders(live_kernel: GuestKernel, tmp
         "duration": "6s",
     }
     run = run_scenario(load("two-mr", short), tmp_path / "run", "guest", "virtual", Progress())
-    found = {ladder.method: told(ladder) for ladder in ladders.ladders(run)}
+    found = {ladder.method: steps_of(ladder) for ladder in ladders.ladders(run)}
     assert set(found) == set(DRAFT)
     for method, steps in found.items():
         assert without_port(steps) == without_port(DRAFT[method])

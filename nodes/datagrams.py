@@ -1,21 +1,15 @@
-"""Choosing between several addresses of a mobile node: by a race, or by measuring first.
-
-A race opens the session on all addresses at once and goes on with the one that answers first, as RFC 8305 does for
-address families (without its head start: the addresses lead to one node, and a packet more is cheap). Measuring first
-waits for every answer and then opens the session on the best address.
-"""
+"""The sockets of a session over UDP: one to each address that it is opened on, until one of them has answered."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
 
 from dmmlab.nodes.probe import Probe
 
 
-class Race:
+class Contest:
     """Sockets to a mobile node's addresses; the first to hear from it stays, the others drop out."""
 
     def __init__(self, last: int) -> None:
@@ -44,21 +38,3 @@ def datagrams_to(address: str, port: int, local_port: int) -> socket.socket:
     there.bind(("", local_port))
     there.connect((address, port))
     return there
-
-
-async def nearest_first(addresses: Sequence[str], port: int, wait_s: float) -> tuple[str, ...]:
-    """``addresses`` by their round trips, measured now with one probe each; what does not answer comes last."""
-    loop = asyncio.get_running_loop()
-
-    async def measure(address: str) -> float:
-        with datagrams_to(address, port, 0) as there:
-            began_s = loop.time()
-            try:
-                there.send(bytes(Probe()))
-                await asyncio.wait_for(loop.sock_recv(there, 65535), wait_s)
-            except (OSError, TimeoutError):
-                return float("inf")
-            return loop.time() - began_s
-
-    trips = await asyncio.gather(*(measure(address) for address in addresses))
-    return tuple(address for _, address in sorted(zip(trips, addresses, strict=True), key=lambda pair: pair[0]))

@@ -1,0 +1,37 @@
+"""A scenario as the methods' closed forms ask it (`dmmlab.experiments.methods.base.World`)."""
+
+from __future__ import annotations
+
+from dmmlab.experiments.oracle import delays, moves
+from dmmlab.experiments.oracle.caches import Resolver
+from dmmlab.experiments.scenario.model import Scenario
+
+
+class ScenarioWorld:
+    """Delays, positions and caches of one scenario; its sessions are to ask in the order of time."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self.resolver = Resolver(scenario)
+        self.cn_cache: str = scenario.ddns.cn_cache
+        self.remembered: dict[tuple[str, str, str], tuple[float, str]] = {}
+
+    def hosts_s(self, one: str, other: str) -> float:
+        """One way between two hosts on the core, seconds."""
+        return delays.hosts_s(self._scenario, one, other)
+
+    def to_node_s(self, host: str, node: str, anchor: str, serving: str) -> float | None:
+        """One way from ``host`` to ``node`` by its address of ``anchor``, at ``serving``; None if there is none."""
+        return delays.host_to_mn_s(self._scenario, host, node, anchor, serving)
+
+    def serving(self, node: str, at_s: float) -> str | None:
+        """Where ``node`` is attached at ``at_s``; None in a gap."""
+        return moves.serving(self._scenario, node, at_s)
+
+    def first(self, node: str) -> str:
+        """Where ``node`` attaches first."""
+        return self._scenario.moves_of(node)[0].to
+
+    def known(self, node: str, host: str, at_s: float) -> str | None:
+        """The router of the newest address of ``node`` that ``host`` has been told of by ``at_s``."""
+        return moves.latest(moves.known_at_s(self._scenario, node, host), at_s)

@@ -1,0 +1,210 @@
+"""The rows of a run's tables: one class a table, whose fields say what a column is called, measured in, and means.
+
+Everything else follows from these fields: the header of the CSV and how many digits a value has in it, the types of
+what is read back, those of the pandas frames, and the page ``results/README.md`` (`readme`). A field's name is its
+column's; its unit is the end of its name (``_s``, ``_ms``), ``bytes`` or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from dmmlab.experiments.records.rundir import read_csv, write_csv
+
+_DIGITS = {"s": 9, "ms": 6}  # a nanosecond is the last digit of either
+
+
+def _text(meaning: str, source: str = "") -> Any:
+    """A column of text; a cell may be empty."""
+    return field(default="", metadata={"meaning": meaning, "unit": "", "source": source, "kind": str})
+
+
+def _number(unit: str, meaning: str, source: str = "") -> Any:
+    """A column of times or delays in ``unit``; None is an empty cell."""
+    return field(default=None, metadata={"meaning": meaning, "unit": unit, "source": source, "kind": float})
+
+
+def _count(meaning: str, source: str = "", unit: str = "") -> Any:
+    """A column of whole numbers, of which no cell is empty."""
+    return field(metadata={"meaning": meaning, "unit": unit, "source": source, "kind": int})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A session of the scenario: what it was, what it took, and what it should have taken."""
+
+    FILE: ClassVar[str] = "sessions.csv"
+    EACH: ClassVar[str] = "one row a session, in the scenario's order, whatever became of it"
+
+    session: str = _text(
+        "the entry's name, then method, transport and repetition where the entry has several: `P3.ddns.udp.2`",
+        "scenario",
+    )
+    method: str = _text("fixed, ddns, p2p, central or combined", "scenario")
+    transport: str = _text("udp or tcp", "scenario")
+    cn: str = _text("who opens it", "scenario")
+    mn: str = _text("with whom", "scenario")
+    start_s: float | None = _number("s", "when it was to begin", "scenario")
+    lookup_ms: float | None = _number(
+        "ms",
+        "until the correspondent holds an address and a port, or the relay is agreed; all lookups of a session that "
+        "was retried",
+        "the agent's events `lookup_started`, `lookup_ended`",
+    )
+    connect_ms: float | None = _number(
+        "ms",
+        "from the first packet of the user plane to the first byte of the mobile node's service",
+        "the correspondent's capture: packets of the session's own port, 20000 + its number in the run",
+    )
+    setup_ms: float | None = _number(
+        "ms",
+        "lookup + connect. Of a session that was retried: from its start to that first byte, and `connect_ms` is what "
+        "of it was no lookup",
+    )
+    expected_setup_ms: float | None = _number(
+        "ms",
+        "the closed form (docs/methods.md); empty where there is none: in the middle of a move, on a lossy link …",
+        "the scenario alone",
+    )
+    address: str = _text(
+        "the address that it was opened on in the end: what its policy chose, else the first that the last lookup "
+        "gave; the server's in mode central",
+        "`address_chosen`, `lookup_ended`",
+    )
+    anchor: str = _text("the mobile router that the address is from", "the plan")
+    serving: str = _text(
+        "the mobile router where the mobile node was at `start_s`; empty while it was detached", "the runner's events"
+    )
+    path: str = _text(
+        "of the first packet. `direct`: the router that serves the node handed it over; `redirect`: another one did; "
+        "`relay`: the server carried it; `none`: it never arrived",
+        "the source MAC of the frame in the node's capture",
+    )
+    outcome: str = _text("`ok`; `retried`: answered at a later attempt; `timeout`; `refused`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRow:
+    """A probe of a session. ``sent_s`` is None if it never was, ``received_s`` if it was lost."""
+
+    FILE: ClassVar[str] = "probes.csv"
+    EACH: ClassVar[str] = "one row a probe (a session without `interval` sends one, a bulk transfer none)"
+
+    session: str = _text("whose", "scenario")
+    seq: int = _count("its number in the session, from 0", "scenario")
+    sent_s: float | None = _number(
+        "s",
+        "when it left the correspondent; over TCP, the segment that first holds its first byte; empty: never sent",
+        "the correspondent's capture",
+    )
+    received_s: float | None = _number(
+        "s",
+        "when its echo reached the correspondent; over TCP, the segment that holds its last byte; empty: lost",
+        "the correspondent's capture",
+    )
+    rtt_ms: float | None = _number("ms", "their difference")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverRow:
+    """A movement and what followed from it; a time is None if it did not come before the next movement."""
+
+    FILE: ClassVar[str] = "handovers.csv"
+    EACH: ClassVar[str] = "one row a movement, but the first of a node; a time is empty if the next movement came first"
+
+    mn: str = _text("who moves", "scenario")
+    from_mr: str = _text("from where", "scenario")
+    to_mr: str = _text("to where", "scenario")
+    detach_s: float | None = _number("s", "the radio link goes: the port left one access switch", "the runner's events")
+    attach_s: float | None = _number("s", "the radio link comes: the port joined the other", "the runner's events")
+    address_s: float | None = _number("s", "the new address is configured (DHCP)", "its event `address_configured`")
+    redirect_s: float | None = _number(
+        "s",
+        "the last barrier of the last redirect that the movement caused was answered: every switch has confirmed it",
+        "the controller's `redirect_confirmed`",
+    )
+    registered_s: float | None = _number(
+        "s",
+        "registration server and DDNS server (those that the scenario uses) have acknowledged the new address: the "
+        "later of the two",
+        "its events `registered`, `zone_updated`",
+    )
+    first_packet_s: float | None = _number(
+        "s", "the first packet for its services reaches the node after the attachment", "its capture"
+    )
+    lost_packets: int = _count(
+        "what the movement cost: probes to the node that were never answered and were sent since it began, or were "
+        "under way then",
+        "captures",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignallingRow:
+    """A message that nodes said to each other, and what it was for."""
+
+    FILE: ClassVar[str] = "signalling.csv"
+    EACH: ClassVar[str] = "one row a message, once, by time; user-plane packets are not in it"
+
+    time_s: float | None = _number(
+        "s",
+        "when it left its sender; mobile routers and switches have no capture: when what they send arrived",
+        "captures",
+    )
+    protocol: str = _text("openflow, dhcp, arp, dns, dns-update or registration")
+    source: str = _text("who says it: nodes by name, switches as `s1` …")
+    destination: str = _text("to whom; `broadcast`")
+    message: str = _text("what it is, in words (docs/records.md)")
+    bytes: int = _count(
+        "of the IP packet, headers included (of ARP: 28); of a message inside a TCP stream, its own length, since it "
+        "shares its segments' headers, and its acknowledgements, with others",
+        unit="B",
+    )
+    cause: str = _text(
+        "what it was for: a session's name, a movement (`MN1→MR2@10s`), start-up, keepalive or refresh "
+        "(docs/records.md)",
+        "captures and events",
+    )
+
+
+Row = TypeVar("Row", SessionRow, ProbeRow, HandoverRow, SignallingRow)
+TABLES: tuple[type[Any], ...] = (SessionRow, ProbeRow, HandoverRow, SignallingRow)
+
+
+def columns(table: type[Any]) -> tuple[str, ...]:
+    """The header of a table's CSV; ``table`` is one of `TABLES`."""
+    return tuple(column.name for column in fields(table))
+
+
+def kinds(table: type[Any]) -> dict[str, type]:
+    """Of each column of ``table``: str, float or int."""
+    return {column.name: column.metadata["kind"] for column in fields(table)}
+
+
+def write(path: Path, table: type[Row], rows: Iterable[Row]) -> None:
+    """Writes ``rows`` as CSV: seconds with nine digits, milliseconds with six; None is an empty cell."""
+    described = fields(table)
+    cells = ({column.name: _cell(column, getattr(row, column.name)) for column in described} for row in rows)
+    write_csv(path, columns(table), cells)
+
+
+def read(path: Path, table: type[Row]) -> list[Row]:
+    """The rows of a CSV that `write` wrote, numbers as numbers. A column that the file lacks is empty.
+
+    Raises ValueError where a number is none, TypeError where a count is missing.
+    """
+    known = list(kinds(table).items())
+    cells: Iterable[dict[str, Any]] = (
+        {name: kind(row[name]) for name, kind in known if row.get(name)} for row in read_csv(path)
+    )
+    return [table(**row) for row in cells]
+
+
+def _cell(column: Field[Any], value: object) -> object:
+    if value is None:
+        return ""
+    digits = _DIGITS.get(column.metadata["unit"])
+    return value if digits is None else f"{value:.{digits}f}"
