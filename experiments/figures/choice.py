@@ -115,9 +115,7 @@ def _remembered(run: Recording, session: RecordedSession) -> bool:
 
 def _row(run: Recording, node: str, routers: Sequence[str], policy: str, found: list[RecordedSession]) -> Row:
     summary = stats.summary([session.row.setup_ms or 0.0 for session in found])
-    rtt_ms = stats.median(
-        [session.row.connect_ms or 0.0 for session in found]
-    )  # of one request and its answer over UDP
+    rtt_ms = stats.median([session.row.connect_ms or 0.0 for session in found])  # one request and its answer over UDP
     cn, new = run.scenario.sessions[0].from_, routers[-1]
     ways = [2e3 * (delays.host_to_mn_s(run.scenario, cn, node, anchor, new) or 0.0) for anchor in routers]
     lookup = 2e3 * delays.hosts_s(run.scenario, cn, "SERVER")

@@ -122,7 +122,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
             )
         if not METHODS[row["method"]].relayed and abs(row["added_ms"]) > allowed:
             found.append(
-                f"{row['method']}, {row['sessions']} sessions: {row['added_ms']:.3f} ms added by a server that is not on the path"
+                f"{row['method']}, {row['sessions']} sessions: {row['added_ms']:.3f} ms added without a relay"
             )
     if relayed and max(row["rtt_ms"] for row in relayed) <= relayed[0]["rtt_ms"]:
         found.append("the relay's delay does not grow with the number of sessions")
