@@ -21,3 +21,7 @@ class EventLog:
         """Writes ``event`` with its fields; a field ``time_ns`` replaces the time, which is now."""
         row = {"time_ns": time.time_ns(), "source": self._source, "event": event}
         self._file.write(json.dumps({**row, **fields}) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()

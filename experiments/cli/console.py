@@ -16,7 +16,16 @@ from rich.table import Table
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records.rundir import HANDOVERS
 from dmmlab.experiments.runner.layout import network_plan
-from dmmlab.experiments.scenario.model import Scenario, sessions_of
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.timeline import (
+    Attach,
+    Detach,
+    Event,
+    ScenarioEnd,
+    SessionEnd,
+    SessionStart,
+    timeline,
+)
 
 if TYPE_CHECKING:
     from dmmlab.experiments.campaigns.campaign import Step
@@ -49,31 +58,30 @@ def plan(scenario: Scenario) -> None:
         for link in scenario.links
     ]
     table("Links, each direction", ("between", "delay", "besides"), links)
-    moves = [
-        (
-            f"{move.at:g} s",
-            move.node,
-            "attaches to" if move == scenario.moves_of(move.node)[0] else f"after a gap of {move.gap * 1e3:g} ms at",
-            move.to,
-        )
-        for move in sorted(scenario.movement, key=lambda move: move.at)
-    ]
-    table("Movement", ("at", "node", "", "mobile router"), moves)
-    rows = []
-    closed_form = Oracle(scenario)
-    for session in sessions_of(scenario):
-        expectation = closed_form.of(session)
-        rows.append(
-            (
-                session.name,
-                f"{session.at_s:g} s",
-                f"{session.cn} → {session.mn}",
-                session.method,
-                session.transport,
-                "no closed form" if expectation is None else f"{expectation.setup_s * 1e3:g} ms",
-            )
-        )
-    table("Sessions", ("name", "at", "parties", "method", "transport", "expected set-up"), rows)
+    oracle = Oracle(scenario)
+    heads = ("at", "who", "what", "method", "transport", "expected set-up")
+    table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])
+
+
+def _row(event: Event, oracle: Oracle) -> tuple[str, ...]:
+    """An event of the timeline as a person reads it; of a session's start, also its closed form."""
+    at = f"{event.at_s:g} s"
+    match event:
+        case Detach(_, node, to):
+            return (at, node, f"loses its radio link, on its way to {to}", "", "", "")
+        case Attach(_, node, to, gap_s):
+            gap = "" if gap_s is None else f" after a gap of {gap_s * 1e3:g} ms"
+            return (at, node, f"attaches to {to}{gap}", "", "", "")
+        case SessionStart(_, session):
+            expectation = oracle.of(session)
+            expected = "no closed form" if expectation is None else f"{expectation.setup_s * 1e3:g} ms"
+            parties = f"{session.cn} → {session.mn}"
+            return (at, session.name, f"starts, {parties}", session.method, session.transport, expected)
+        case SessionEnd(_, session):
+            return (at, session.name, "has lasted its time", session.method, session.transport, "")
+        case ScenarioEnd():
+            return (at, "", "the scenario ends", "", "", "")
+    raise NotImplementedError(f"{event} has no row in the plan")
 
 
 def shifts(found: Sequence[Shift]) -> None:

@@ -121,9 +121,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
                 f"{row['method']}, {row['sessions']} sessions: the server carries {row['kbit_per_s']:.1f} kbit/s"
             )
         if not METHODS[row["method"]].relayed and abs(row["added_ms"]) > allowed:
-            found.append(
-                f"{row['method']}, {row['sessions']} sessions: {row['added_ms']:.3f} ms added without a relay"
-            )
+            found.append(f"{row['method']}, {row['sessions']} sessions: {row['added_ms']:.3f} ms added without a relay")
     if relayed and max(row["rtt_ms"] for row in relayed) <= relayed[0]["rtt_ms"]:
         found.append("the relay's delay does not grow with the number of sessions")
     return found

@@ -25,6 +25,7 @@ from mininet.cli import CLI
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner import clockwatch
+from dmmlab.experiments.runner.executor import Executor
 from dmmlab.experiments.runner.layout import (
     REGISTRATION_PORT,
     ZONE,
@@ -36,7 +37,8 @@ from dmmlab.experiments.runner.layout import (
     redirect_plan,
     tsig_secret,
 )
-from dmmlab.experiments.scenario.model import Movement, Scenario, parse
+from dmmlab.experiments.scenario.model import Scenario, parse
+from dmmlab.experiments.scenario.timeline import timeline
 from dmmlab.nodes import clock, correspondent, service
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.dns import Named, Unbound
@@ -70,7 +72,6 @@ class Lab:
         self.log = EventLog(run.events_of("runner"), "runner")
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._forked: dict[str, int] = {}
-        self._left = threading.Event()  # the user has left the prompt
         self._folder = Path(tempfile.mkdtemp(prefix="dmmlab-"))
 
     # -- starting and stopping ----------------------------------------------------------------------------------
@@ -269,45 +270,6 @@ class Lab:
         ways = clockwatch.paths(self.scenario, self.plan, at_s)
         clockwatch.measure(log, when, ways, lambda name: inside(self.network.pid(name)))
 
-    def play(self, start_ns: int, tell: Callable[[float], None]) -> None:
-        """Moves the mobile nodes as the scenario says, until its end; tells what share of it is over."""
-        steps: list[tuple[float, Callable[[], None]]] = []
-        for move in self.scenario.movement:
-            first = move == self.scenario.moves_of(move.node)[0]
-            if not first:
-                steps.append((move.at, lambda move=move: self._detach(move)))  # type: ignore[misc]
-            attach_s = move.at if first else move.at + move.gap
-            steps.append((attach_s, lambda move=move, first=first: self._attach(move, first)))  # type: ignore[misc]
-        end_s = self.scenario.duration
-        steps += [(float(second), lambda: None) for second in range(1, -int(-end_s // 1))]
-        for at_s, act in sorted(steps, key=lambda step: step[0]):
-            clock.wait_until(start_ns + round(at_s * 1e9))
-            if self._left.is_set():
-                return
-            act()
-            tell(at_s / end_s)
-            self.check_alive()
-        clock.wait_until(start_ns + round(end_s * 1e9))
-        self.log.emit("scenario_ended")
-        clock.wait_until(start_ns + round((end_s + _GRACE_S) * 1e9))
-
-    def leave(self) -> None:
-        """Ends `play` before its time."""
-        self._left.set()
-
-    def _detach(self, move: Movement) -> None:
-        node = self.plan.mobile_node(move.node)
-        self.network.detach(node)
-        self.log.emit("detached", mn=move.node, to=move.to)
-        self.network.rewire(node, self.plan.mobile_router(move.to))
-
-    def _attach(self, move: Movement, first: bool) -> None:
-        node = self.plan.mobile_node(move.node)
-        if first:
-            self.network.rewire(node, self.plan.mobile_router(move.to))
-        self.network.attach(node)
-        self.log.emit("attached", mn=move.node, to=move.to)
-
     def dump_flows(self) -> None:
         """What the switches hold at the end, for who wants to know: ``log/SWITCH.flows``, and ``log/datapath``."""
         for router in self.plan.mobile_routers:
@@ -361,12 +323,14 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
             raise LabError("the correspondents were not ready at the scenario's start: the machine is too busy")
         lab.log.emit("scenario_started", time_ns=start_ns)
         say(phase="scenario")
+        executor = Executor(timeline(scenario), network, lab.log, lab.check_alive)
         if shell:
-            threading.Thread(target=lab.play, args=(start_ns, lambda share: None), daemon=True).start()
+            threading.Thread(target=executor.play, args=(start_ns, lambda share: None), daemon=True).start()
             CLI(network.mininet)
-            lab.leave()
+            executor.leave()
             return
-        lab.play(start_ns, lambda share: say(progress=share))
+        executor.play(start_ns, lambda share: say(progress=share))
+        clock.wait_until(start_ns + round((scenario.duration + _GRACE_S) * 1e9))
         if watched:
             lab.measure_paths("after", scenario.duration)
         lab.dump_flows()

@@ -1,0 +1,65 @@
+"""Plays a scenario's timeline against a live network, each event at its time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmmlab.experiments.scenario.timeline import Attach, Detach, Event, ScenarioEnd
+from dmmlab.nodes import clock
+from dmmlab.nodes.events import EventLog
+
+if TYPE_CHECKING:
+    from dmmlab.topologies.build import Network
+
+
+@dataclass(frozen=True)
+class _Look(Event):
+    """Once a second: is everybody still there, and how far is the scenario."""
+
+
+class Executor:
+    """Moves the mobile nodes; sessions are the correspondents' own affair, who have their orders.
+
+    ``check`` raises if something that the run needs has died.
+    """
+
+    def __init__(self, timeline: tuple[Event, ...], network: Network, log: EventLog, check: Callable[[], None]) -> None:
+        self._end_s = next(event.at_s for event in timeline if isinstance(event, ScenarioEnd))
+        looks = [_Look(float(second)) for second in range(1, -int(-self._end_s // 1))]
+        mine = [event for event in timeline if isinstance(event, Detach | Attach)]
+        self._events = sorted([*mine, *looks], key=lambda event: event.at_s)
+        self._network, self._log, self._check = network, log, check
+        self._left = threading.Event()
+
+    def play(self, start_ns: int, progress: Callable[[float], None]) -> None:
+        """Until the scenario's end, which started at ``start_ns``; ``progress`` hears what share of it is over."""
+        for event in self._events:
+            clock.wait_until(start_ns + round(event.at_s * 1e9))
+            if self._left.is_set():
+                return
+            self._carry_out(event)
+            progress(event.at_s / self._end_s)
+            self._check()
+        clock.wait_until(start_ns + round(self._end_s * 1e9))
+        self._log.emit("scenario_ended")
+
+    def leave(self) -> None:
+        """Ends `play` before its time."""
+        self._left.set()
+
+    def _carry_out(self, event: Event) -> None:
+        match event:
+            case Detach(_, name, to):
+                node = self._network.plan.mobile_node(name)
+                self._network.detach(node)
+                self._log.emit("detached", mn=name, to=to)
+                self._network.rewire(node, self._network.plan.mobile_router(to))
+            case Attach(_, name, to, gap_s):
+                node = self._network.plan.mobile_node(name)
+                if gap_s is None:  # otherwise that was done while it had no link
+                    self._network.rewire(node, self._network.plan.mobile_router(to))
+                self._network.attach(node)
+                self._log.emit("attached", mn=name, to=to)

@@ -1,0 +1,93 @@
+"""The executor: what it does to the network, when, and that it stops when something has died or the user leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dmmlab.experiments.runner.executor import Executor
+from dmmlab.experiments.scenario.timeline import Attach, Detach, ScenarioEnd
+from dmmlab.nodes import clock
+from dmmlab.nodes.events import EventLog
+
+EVENTS = (
+    Attach(0.0, "MN1", "MR1", None),
+    Detach(2.0, "MN1", "MR2"),
+    Attach(2.5, "MN1", "MR2", 0.5),
+    ScenarioEnd(3.5),
+)
+START_NS = 10**18
+
+
+class FakeNetwork:
+    """Remembers what was done to it, and when."""
+
+    def __init__(self) -> None:
+        self.now_s, self.done = -1.0, list[tuple[float, str]]()
+        self.plan = SimpleNamespace(mobile_node=lambda name: name, mobile_router=lambda name: name)
+
+    def detach(self, node: str) -> None:
+        self.done.append((self.now_s, f"{node} off"))
+
+    def attach(self, node: str) -> None:
+        self.done.append((self.now_s, f"{node} on"))
+
+    def rewire(self, node: str, to: str) -> None:
+        self.done.append((self.now_s, f"{node} at {to}"))
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> FakeNetwork:
+    fake = FakeNetwork()
+    monkeypatch.setattr(clock, "wait_until", lambda due_ns: setattr(fake, "now_s", (due_ns - START_NS) / 1e9))
+    return fake
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    with contextlib.closing(EventLog(tmp_path / "events", "runner")) as log:
+        yield log
+
+
+def executor(network: Any, log: EventLog, check: Callable[[], None] = lambda: None) -> Executor:
+    return Executor(EVENTS, network, log, check)
+
+
+def test_the_port_changes_switches_while_it_has_no_link(network: FakeNetwork, log: EventLog, tmp_path: Path) -> None:
+    shares: list[float] = []
+    executor(network, log).play(START_NS, shares.append)
+    assert network.done == [
+        (0.0, "MN1 at MR1"),
+        (0.0, "MN1 on"),
+        (2.0, "MN1 off"),
+        (2.0, "MN1 at MR2"),
+        (2.5, "MN1 on"),
+    ]
+    rows = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [row["event"] for row in rows] == ["attached", "detached", "attached", "scenario_ended"]
+    assert rows[1]["mn"] == "MN1" and rows[1]["to"] == "MR2"
+    assert network.now_s == 3.5
+    assert shares == [at_s / 3.5 for at_s in (0.0, 1.0, 2.0, 2.0, 2.5, 3.0)]
+
+
+def test_a_daemon_that_dies_ends_the_scenario_within_a_second(network: FakeNetwork, log: EventLog) -> None:
+    def check() -> None:
+        if network.now_s >= 0.5:
+            raise RuntimeError("named ended")
+
+    with pytest.raises(RuntimeError, match="named ended"):
+        executor(network, log, check).play(START_NS, lambda share: None)
+    assert network.now_s == 1.0
+
+
+def test_a_user_who_leaves_the_prompt_ends_it(network: FakeNetwork, log: EventLog, tmp_path: Path) -> None:
+    leaving = executor(network, log)
+    leaving.play(START_NS, lambda share: leaving.leave() if share > 0.5 else None)
+    assert network.done[-1] == (2.0, "MN1 at MR2")
+    assert "scenario_ended" not in (tmp_path / "events").read_text()
