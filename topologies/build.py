@@ -198,19 +198,19 @@ class Network:
         netlink.up("lo")
         netlink.up(router.core_interface, mac=router.core_mac)
         netlink.up(router.access_interface, mac=router.access_mac)
-        netlink.address(router.core_interface, str(router.core_address))
-        netlink.address(router.access_interface, str(router.gateway))
-        netlink.neighbour(router.core_interface, str(router.router_address.ip), router.router_mac)
-        netlink.route("default", str(router.router_address.ip))
+        netlink.address(router.core_interface, router.core_address)
+        netlink.address(router.access_interface, router.gateway)
+        netlink.neighbour(router.core_interface, router.router_address.ip, router.router_mac)
+        netlink.route(None, router.router_address.ip)
 
     def _configure_host(self, host: Host) -> None:
         self._sysctl(host.name, HOST_SYSCTLS)
         netlink = self.netlink(host.name)
         netlink.up("lo")
         netlink.up(host.interface, mac=host.mac)
-        netlink.address(host.interface, str(host.address))
-        netlink.neighbour(host.interface, str(host.gateway.ip), host.core_mac)
-        netlink.route("default", str(host.gateway.ip))
+        netlink.address(host.interface, host.address)
+        netlink.neighbour(host.interface, host.gateway.ip, host.core_mac)
+        netlink.route(None, host.gateway.ip)
 
     def _configure_mobile_node(self, node: MobileNode) -> None:
         self._sysctl(node.name, {**HOST_SYSCTLS, **MOBILE_SYSCTLS})
@@ -228,24 +228,24 @@ class Network:
         core.up("lo")
         for host in self.plan.hosts:
             core.up(host.core_interface, mac=host.core_mac)
-            core.address(host.core_interface, str(host.gateway))
-            core.neighbour(host.core_interface, str(host.address.ip), host.mac)
+            core.address(host.core_interface, host.gateway)
+            core.neighbour(host.core_interface, host.address.ip, host.mac)
             core.shape(host.core_interface, host.wire)
         for router in self.plan.mobile_routers:
             core.up(router.router_interface, mac=router.router_mac)
-            core.address(router.router_interface, str(router.router_address))
-            core.neighbour(router.router_interface, str(router.core_address.ip), router.core_mac)
+            core.address(router.router_interface, router.router_address)
+            core.neighbour(router.router_interface, router.core_address.ip, router.core_mac)
             core.shape(router.router_interface, router.core_wire)
-            core.route(str(router.prefix), str(router.core_address.ip))
+            core.route(router.prefix, router.core_address.ip)
 
     def _configure_control(self) -> None:
         control, there, here = self.plan.control, self.netlink(CONTROLLER), self.netlink(SWITCH_SIDE)
         there.up("lo")
         there.up(control.interface, mac=control.mac)
-        there.address(control.interface, str(control.address))
+        there.address(control.interface, control.address)
         here.up("lo")
         here.up(control.switch_interface, mac=control.switch_mac)
-        here.address(control.switch_interface, str(control.switch_address))
+        here.address(control.switch_interface, control.switch_address)
         here.shape(control.switch_interface, control.wire)
 
     def _configure_inter_mr(self) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.tcmsg import sched_netem
 
+from dmmlab.topologies.addressing import Address, Interface, Network
 from dmmlab.topologies.plan import Wire
 
 _CLONE_NEWNET = 0x40000000
@@ -110,17 +111,18 @@ class Netlink:
     def down(self, interface: str) -> None:
         self._ip.link("set", index=self.index(interface), state="down")
 
-    def address(self, interface: str, address: str) -> None:
-        """``address`` with its prefix length, such as 10.2.1.2/24."""
-        host, length = address.split("/")
-        self._ip.addr("add", index=self.index(interface), address=host, prefixlen=int(length))
+    def address(self, interface: str, address: Interface) -> None:
+        """Gives ``interface`` the address, in its prefix."""
+        length = address.network.prefixlen
+        self._ip.addr("add", index=self.index(interface), address=str(address.ip), prefixlen=length)
 
-    def neighbour(self, interface: str, address: str, mac: str) -> None:
+    def neighbour(self, interface: str, address: Address, mac: str) -> None:
         """A permanent neighbour: the two ends of a point-to-point link that need never ask for each other."""
-        self._ip.neigh("add", dst=address, lladdr=mac, ifindex=self.index(interface), state="permanent")
+        self._ip.neigh("add", dst=str(address), lladdr=mac, ifindex=self.index(interface), state="permanent")
 
-    def route(self, prefix: str, gateway: str) -> None:
-        self._ip.route("add", dst=prefix, gateway=gateway)
+    def route(self, prefix: Network | None, gateway: Address) -> None:
+        """Reaches ``prefix`` by ``gateway``; with no prefix, whatever has no other route."""
+        self._ip.route("add", dst="default" if prefix is None else str(prefix), gateway=str(gateway))
 
     def offload_off(self, interface: str) -> None:
         """One packet on the wire for each that TCP sends: no aggregates of 64 kB, where packets are counted."""

@@ -2,25 +2,26 @@
 
 ::
 
-     CN1 … CNn   RESOLVER  DDNS  SERVER         hosts, 10.2.k.2, each on its own link to the core
+     CN1 … CNn   RESOLVER  DDNS  SERVER         hosts, each on its own link to the core
         \\           |       |     /
          +--------- CORE -------+               Linux router
-              |              |                  10.3.i.0/24 each
-             MR1            MRn                 Linux router, 10.1.i.1 towards its access prefix 10.1.i.0/24
+              |              |
+             MR1            MRn                 Linux router, each the gateway of its own access prefix
               |              |
               s1 -inter-MR- sn                  Open vSwitch access switches
                 \\
                  MN1                            the radio link joins one switch at a time
 
-Everything follows from the names and their order, so two plans of the same scenario are equal. IPv6 will be a
-second addressing scheme beside `Ipv4Scheme`; nothing else here knows the family.
+Everything follows from the names and their order, so two plans of the same scenario are equal. Addresses are the
+scheme's (`addressing`); nothing here knows the family.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from dmmlab.topologies.addressing import Address, Interface, Network, Port, Scheme, Size, scheme_for
 
 CORE = "CORE"
 CONTROLLER = "CONTROLLER"
@@ -47,8 +48,8 @@ class Host:
     core_interface: str
     mac: str
     core_mac: str
-    address: IPv4Interface
-    gateway: IPv4Interface
+    address: Interface
+    gateway: Interface
     wire: Wire
 
 
@@ -61,18 +62,19 @@ class MobileRouter:
     dpid: int
     core_interface: str  # of the router, towards CORE
     router_interface: str  # of CORE, towards the router
-    core_address: IPv4Interface
-    router_address: IPv4Interface
+    core_address: Interface
+    router_address: Interface
     core_mac: str  # of core_interface
     router_mac: str  # of router_interface
     core_wire: Wire
     access_interface: str  # of the router, towards its switch
     access_mac: str
     router_port: str  # of the switch, towards its router
-    gateway: IPv4Interface
+    gateway: Interface
 
     @property
-    def prefix(self) -> IPv4Network:
+    def prefix(self) -> Network:
+        """What it allocates mobile nodes' addresses from."""
         return self.gateway.network
 
 
@@ -96,7 +98,7 @@ class MobileNode:
     radio_port: str  # a port of whichever switch serves it
     middle: tuple[str, str]  # of the radio link: towards the node, towards the port
     wire: Wire
-    addresses: Mapping[str, IPv4Address]
+    addresses: Mapping[str, Address]
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,16 @@ class ControlNetwork:
     switch_interface: str
     mac: str
     switch_mac: str
-    address: IPv4Interface
-    switch_address: IPv4Interface
+    address: Interface
+    switch_address: Interface
     wire: Wire
 
 
 @dataclass(frozen=True)
 class NetworkPlan:
+    """A whole network; ``scheme`` is where its addresses and MACs come from."""
+
+    scheme: Scheme
     mobile_routers: tuple[MobileRouter, ...]
     inter_mr: tuple[InterMrLink, ...]
     hosts: tuple[Host, ...]
@@ -121,37 +126,16 @@ class NetworkPlan:
     control: ControlNetwork
 
     def mobile_router(self, name: str) -> MobileRouter:
+        """The mobile router of this name; StopIteration if there is none."""
         return next(router for router in self.mobile_routers if router.name == name)
 
     def host(self, name: str) -> Host:
+        """The host of this name; StopIteration if there is none."""
         return next(host for host in self.hosts if host.name == name)
 
     def mobile_node(self, name: str) -> MobileNode:
+        """The mobile node of this name; StopIteration if there is none."""
         return next(node for node in self.mobile_nodes if node.name == name)
-
-
-class Ipv4Scheme:
-    """Addresses of the IPv4 plan: 10.1.i access, 10.2.k hosts, 10.3.i mobile routers, 169.254.253 control."""
-
-    @staticmethod
-    def access(i: int, host: int) -> IPv4Interface:
-        return IPv4Interface(f"10.1.{i}.{host}/24")
-
-    @staticmethod
-    def host_link(k: int, host: int) -> IPv4Interface:
-        return IPv4Interface(f"10.2.{k}.{host}/24")
-
-    @staticmethod
-    def router_link(i: int, host: int) -> IPv4Interface:
-        return IPv4Interface(f"10.3.{i}.{host}/24")
-
-    @staticmethod
-    def control(host: int) -> IPv4Interface:
-        return IPv4Interface(f"169.254.253.{host}/30")
-
-
-def _mac(kind: int, index: int) -> str:
-    return f"02:00:00:00:{kind:02x}:{index:02x}"
 
 
 def plan_network(
@@ -163,68 +147,83 @@ def plan_network(
 ) -> NetworkPlan:
     """The network in which each named node hangs on the core (or, for a mobile node, on the radio) by its wire.
 
-    ``inter_mr`` is keyed by pairs of mobile routers. At most 99 mobile routers, 199 hosts and 99 mobile nodes:
-    more raise ValueError.
+    ``inter_mr`` is keyed by pairs of mobile routers. ValueError, one sentence, if the network is larger than any
+    scheme holds.
     """
-    if len(mobile_routers) > 99 or len(hosts) > 199 or len(mobile_nodes) > 99:
-        raise ValueError("a plan holds at most 99 mobile routers, 199 hosts and 99 mobile nodes")
-    routers = tuple(_router(i, name, wire) for i, (name, wire) in enumerate(mobile_routers.items(), 1))
+    scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)))
+    routers = {name: _router(scheme, i, name, wire) for i, (name, wire) in enumerate(mobile_routers.items(), 1)}
     return NetworkPlan(
-        mobile_routers=routers,
+        scheme=scheme,
+        mobile_routers=tuple(routers.values()),
         inter_mr=tuple(_inter_mr(routers, pair, wire) for pair, wire in inter_mr.items()),
-        hosts=tuple(_host(k, name, wire) for k, (name, wire) in enumerate(hosts.items(), 1)),
-        mobile_nodes=tuple(_mobile_node(j, name, wire, routers) for j, (name, wire) in enumerate(mobile_nodes.items())),
-        control=ControlNetwork(
-            interface=f"{CONTROLLER}-eth0",
-            switch_interface="control",
-            mac=_mac(7, 1),
-            switch_mac=_mac(7, 2),
-            address=Ipv4Scheme.control(2),
-            switch_address=Ipv4Scheme.control(1),
-            wire=control,
+        hosts=tuple(_host(scheme, k, name, wire) for k, (name, wire) in enumerate(hosts.items(), 1)),
+        mobile_nodes=tuple(
+            _mobile_node(scheme, j, name, wire, routers) for j, (name, wire) in enumerate(mobile_nodes.items(), 1)
         ),
+        control=_control(scheme, control),
     )
 
 
-def _router(i: int, name: str, wire: Wire) -> MobileRouter:
+def _control(scheme: Scheme, wire: Wire) -> ControlNetwork:
+    link = scheme.control_link()
+    return ControlNetwork(
+        interface=f"{CONTROLLER}-eth0",
+        switch_interface="control",
+        mac=scheme.mac(Port.CONTROL, 1),
+        switch_mac=scheme.mac(Port.CONTROL, 2),
+        address=link.far,
+        switch_address=link.near,
+        wire=wire,
+    )
+
+
+def _router(scheme: Scheme, i: int, name: str, wire: Wire) -> MobileRouter:
+    link = scheme.router_link(i)
     return MobileRouter(
         name=name,
         switch=f"s{i}",
         dpid=i,
         core_interface=f"{name}-eth0",
         router_interface=f"{CORE}-{name}",
-        core_address=Ipv4Scheme.router_link(i, 2),
-        router_address=Ipv4Scheme.router_link(i, 1),
-        core_mac=_mac(5, i),
-        router_mac=_mac(6, i),
+        core_address=link.far,
+        router_address=link.near,
+        core_mac=scheme.mac(Port.ROUTER_CORE, i),
+        router_mac=scheme.mac(Port.CORE_TO_ROUTER, i),
         core_wire=wire,
         access_interface=f"{name}-eth1",
-        access_mac=_mac(1, i),
+        access_mac=scheme.mac(Port.ROUTER_ACCESS, i),
         router_port=f"s{i}-eth1",
-        gateway=Ipv4Scheme.access(i, 1),
+        gateway=scheme.gateway(i),
     )
 
 
-def _inter_mr(routers: Sequence[MobileRouter], pair: tuple[str, str], wire: Wire) -> InterMrLink:
-    one, other = (next(router for router in routers if router.name == name) for name in pair)
-    ports = (f"{one.switch}-{other.switch}", f"{other.switch}-{one.switch}")
+def _inter_mr(routers: Mapping[str, MobileRouter], pair: tuple[str, str], wire: Wire) -> InterMrLink:
+    first, second = (routers[name].switch for name in pair)
+    ports = (f"{first}-{second}", f"{second}-{first}")
     return InterMrLink(pair, ports, (f"{ports[0]}-mid", f"{ports[1]}-mid"), wire)
 
 
-def _host(k: int, name: str, wire: Wire) -> Host:
+def _host(scheme: Scheme, k: int, name: str, wire: Wire) -> Host:
+    link = scheme.host_link(k)
     return Host(
         name=name,
         interface=f"{name}-eth0",
         core_interface=f"{CORE}-{name}",
-        mac=_mac(3, k),
-        core_mac=_mac(4, k),
-        address=Ipv4Scheme.host_link(k, 2),
-        gateway=Ipv4Scheme.host_link(k, 1),
+        mac=scheme.mac(Port.HOST, k),
+        core_mac=scheme.mac(Port.CORE_TO_HOST, k),
+        address=link.far,
+        gateway=link.near,
         wire=wire,
     )
 
 
-def _mobile_node(j: int, name: str, wire: Wire, routers: Sequence[MobileRouter]) -> MobileNode:
-    addresses = {router.name: Ipv4Scheme.access(router.dpid, 100 + j).ip for router in routers}
-    middle = (f"{name}-air", f"{name}-mast")
-    return MobileNode(name, f"{name}-eth0", _mac(2, j + 1), f"{name}-radio", middle, wire, addresses)
+def _mobile_node(scheme: Scheme, j: int, name: str, wire: Wire, routers: Mapping[str, MobileRouter]) -> MobileNode:
+    return MobileNode(
+        name=name,
+        interface=f"{name}-eth0",
+        mac=scheme.mac(Port.MOBILE_NODE, j),
+        radio_port=f"{name}-radio",
+        middle=(f"{name}-air", f"{name}-mast"),
+        wire=wire,
+        addresses={router.name: scheme.mobile_node(router.dpid, j) for router in routers.values()},
+    )

@@ -24,6 +24,9 @@ from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
 Transport = Literal["udp", "tcp"]
 
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
+# What addressing holds (topologies/addressing.py), written again here because the closed forms, which import this, must
+# know nothing of the network.
+MOST_MOBILE_ROUTERS, MOST_HOSTS, MOST_MOBILE_NODES = 250, 2000, 2000
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,8}$")
 
 
@@ -152,7 +155,7 @@ class Addresses(_Model):
 class Scenario(_Model):
     name: str
     family: Literal["ipv4", "ipv6"] = "ipv4"
-    mobile_routers: tuple[str, ...] = Field(min_length=1, max_length=99)
+    mobile_routers: tuple[str, ...] = Field(min_length=1)
     links: tuple[Link, ...]
     ddns: Ddns = Ddns()
     registration: Registration = Registration()
@@ -199,10 +202,26 @@ class Scenario(_Model):
     def _whole(self) -> Self:
         if self.family == "ipv6":
             raise ValueError("family: ipv6 is not available yet; use ipv4")
-        for check in (self._check_names, self._check_links, self._check_movement, self._check_sessions):
+        for check in (
+            self._check_size,
+            self._check_names,
+            self._check_links,
+            self._check_movement,
+            self._check_sessions,
+        ):
             for problem in check():
                 raise ValueError(problem)
         return self
+
+    def _check_size(self) -> Iterator[str]:
+        parts = (
+            ("mobile_routers", len(self.mobile_routers), MOST_MOBILE_ROUTERS, "mobile routers"),
+            ("links", len(self.hosts), MOST_HOSTS, "hosts with a link to CORE"),
+            ("links", len(self.mobile_nodes), MOST_MOBILE_NODES, "mobile nodes"),
+        )
+        for key, count, most, what in parts:
+            if count > most:
+                yield f"{key}: a scenario holds at most {most:,} {what}; this has {count:,}"
 
     def _check_names(self) -> Iterator[str]:
         reserved = {CORE, RADIO, SWITCHES, CONTROLLER}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ipaddress
 import signal
 import socket
 from pathlib import Path
@@ -27,6 +26,7 @@ from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.mobility import dhcp
 from dmmlab.nodes.mobility.presence import Presence
 from dmmlab.nodes.orders import MobileNodeFile
+from dmmlab.topologies.addressing import Address
 
 _IFF_LOWER_UP = 1 << 16
 _NTF_USE = 1
@@ -48,9 +48,9 @@ class MobileNode:
         self._mac = ""
         self._carrier_up = False
         self._current: dhcp.Lease | None = None
-        self._deprecated: dict[ipaddress.IPv4Address, dhcp.Lease] = {}
+        self._deprecated: dict[Address, dhcp.Lease] = {}
         self._attachment: asyncio.Task[None] | None = None
-        self._keeping: dict[ipaddress.IPv4Address, asyncio.TimerHandle] = {}
+        self._keeping: dict[Address, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -129,26 +129,27 @@ class MobileNode:
         address = lease.address.ip
         lifetimes = {"preferred": 0, "valid": _FOREVER}
         cache = {"ifa_preferred": lifetimes["preferred"], "ifa_valid": lifetimes["valid"], "cstamp": 0, "tstamp": 0}
-        await self._ip.addr("add", index=self._index, address=str(address), prefixlen=32, cacheinfo=cache)
+        whole = address.max_prefixlen
+        await self._ip.addr("add", index=self._index, address=str(address), prefixlen=whole, cacheinfo=cache)
         await self._ip.addr("del", index=self._index, address=str(address), prefixlen=lease.address.network.prefixlen)
         self._deprecated[address] = lease
         self._log.emit("address_deprecated", address=str(address))
         if self._keep_s is not None:
             self._keeping[address] = asyncio.get_running_loop().call_later(self._keep_s, self._start_release, address)
 
-    async def _forget(self, address: ipaddress.IPv4Address) -> None:
+    async def _forget(self, address: Address) -> None:
         """``address`` is in use again, or released: it is no longer a deprecated one."""
         if self._deprecated.pop(address, None) is not None:
             if (timer := self._keeping.pop(address, None)) is not None:
                 timer.cancel()
-            await self._ip.addr("del", index=self._index, address=str(address), prefixlen=32)
+            await self._ip.addr("del", index=self._index, address=str(address), prefixlen=address.max_prefixlen)
 
-    def _start_release(self, address: ipaddress.IPv4Address) -> None:
+    def _start_release(self, address: Address) -> None:
         task = asyncio.create_task(self.release(address))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def release(self, address: ipaddress.IPv4Address) -> None:
+    async def release(self, address: Address) -> None:
         """Gives a deprecated address back to the server that it came from (RFC 2131 section 4.4.6), and drops it."""
         lease = self._deprecated.get(address)
         if lease is None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmmlab.topologies.addressing import Address, Interface
+
 SERVER_PORT, CLIENT_PORT = 67, 68
 # udhcpc tells its script what it was given in the environment. `deconfig` is ignored: an address stays with the node.
 _HOOK = """#!/bin/sh
@@ -25,9 +27,9 @@ mv "{lease}.new" "{lease}"
 class Lease:
     """What a DHCP server granted: the address with its prefix length, its router, and for how many seconds."""
 
-    address: ipaddress.IPv4Interface
-    router: ipaddress.IPv4Address
-    server: ipaddress.IPv4Address
+    address: Interface
+    router: Address
+    server: Address
     seconds: int
 
 
@@ -72,8 +74,8 @@ def read_lease(lease_file: Path) -> Lease:
     """The lease that the hook wrote; KeyError or ValueError if it is not one."""
     values = dict(line.split("=", 1) for line in lease_file.read_text().splitlines())
     return Lease(
-        address=ipaddress.IPv4Interface(f"{values['ip']}/{values['mask']}"),
-        router=ipaddress.IPv4Address(values["router"].split()[0]),
-        server=ipaddress.IPv4Address(values["serverid"]),
+        address=ipaddress.ip_interface(f"{values['ip']}/{values['mask']}"),
+        router=ipaddress.ip_address(values["router"].split()[0]),
+        server=ipaddress.ip_address(values["serverid"]),
         seconds=int(values["lease"]),
     )

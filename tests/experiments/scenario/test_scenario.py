@@ -24,6 +24,10 @@ def session(**keys: Any) -> dict[str, Any]:
     return {"name": "X", "at": "1s", "from": "CN1", "to": "MN1", **keys}
 
 
+def star(middle: str, ends: int) -> list[dict[str, Any]]:
+    return [{"between": [middle, f"N{k}"], "delay": "2ms"} for k in range(ends)]
+
+
 def test_every_shipped_scenario_loads_and_survives_being_written_and_read_again() -> None:
     for entry in shipped():
         scenario = load(entry.name)
@@ -74,6 +78,9 @@ def test_sessions_multiply_by_method_transport_and_repetition() -> None:
         ({"redirect": "perhaps"}, ["redirect", "perhaps"]),
         ({"duration": 30}, ["duration", "such as 20ms"]),
         ({"mobile_routers": ["MR1", "MR2", "MR3"]}, ["MR3 needs a link"]),
+        ({"mobile_routers": [f"MR{i}" for i in range(251)]}, ["mobile_routers: ", "at most 250", "this has 251"]),
+        ({"links": star("CORE", 2001)}, ["links: ", "at most 2,000 hosts", "this has 2,001"]),
+        ({"links": star("radio", 2001)}, ["links: ", "at most 2,000 mobile nodes", "this has 2,001"]),
     ],
 )
 def test_what_is_wrong_is_named_with_what_would_do(overrides: dict[str, Any], words: list[str]) -> None:
