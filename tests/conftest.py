@@ -10,7 +10,7 @@ import pytest
 
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.run import Progress, run_scenario
-from dmmlab.experiments.scenario.model import load
+from dmmlab.experiments.scenario.load import load
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import GuestError
 

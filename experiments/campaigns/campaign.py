@@ -20,7 +20,9 @@ from dmmlab.experiments.figures import FIGURES, FigureKind, digest, digest_of
 from dmmlab.experiments.figures.base import Load
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, write_json
 from dmmlab.experiments.runner.run import Clock, Progress, Runtime, run_scenario
-from dmmlab.experiments.scenario.model import Scenario, load, sessions_of
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.machine import processes, sources
 
 MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figures, it was made

@@ -20,7 +20,8 @@ from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, w
 from dmmlab.experiments.figures.base import REAL_MS, Load
 from dmmlab.experiments.records.rundir import RunDirectory, write_json
 from dmmlab.experiments.runner.run import Clock, Runtime
-from dmmlab.experiments.scenario.model import Scenario, load
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.machine import environment
 
 REFERENCE = Path(__file__).resolve().parent.parent.parent / "results" / "reference"

@@ -17,7 +17,8 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv
 from dmmlab.experiments.runner import doctor
 from dmmlab.experiments.runner.means import means as means_for
-from dmmlab.experiments.scenario.model import Scenario, ScenarioError, load, shipped
+from dmmlab.experiments.scenario.load import ScenarioError, load, shipped
+from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.guest.errors import GuestError
 
 OF_ONE_RUN = ("F1", "F2", "F3")

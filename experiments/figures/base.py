@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.runner import clockwatch
-from dmmlab.experiments.scenario.model import Scenario, ScenarioError, load, parse
+from dmmlab.experiments.scenario.load import ScenarioError, load, parse
+from dmmlab.experiments.scenario.model import Scenario
 
 Row = dict[str, Any]
 Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced

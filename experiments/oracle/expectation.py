@@ -15,7 +15,8 @@ from dmmlab.experiments.oracle.delays import host_to_mn_s, hosts_s
 from dmmlab.experiments.oracle.moves import redirected_s, serving
 from dmmlab.experiments.oracle.world import ScenarioWorld
 from dmmlab.experiments.policies import POLICIES
-from dmmlab.experiments.scenario.model import Scenario, SessionSpec, sessions_of
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 
 @dataclass(frozen=True)

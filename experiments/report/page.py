@@ -21,7 +21,9 @@ from dmmlab.experiments.figures import style
 from dmmlab.experiments.ladders import ladder as ladders
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv
 from dmmlab.experiments.report import timeline, topology
-from dmmlab.experiments.scenario.model import Scenario, SessionSpec, parse, sessions_of
+from dmmlab.experiments.scenario.load import parse
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 REPORT = "report.html"
 _LADDER = "ladder-"

@@ -7,7 +7,8 @@ from typing import Any
 
 from dmmlab.experiments.analysis.causes import movement_name
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
-from dmmlab.experiments.scenario.model import Movement, Scenario, sessions_of
+from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.sessions import sessions_of
 
 _LEAD_S, _TRAIL_S, _LEAST_S = 0.03, 0.06, 0.2  # of time around what the movement brought about
 _MILESTONES = ("attach_s", "address_s", "redirect_s", "registered_s", "first_packet_s")

@@ -37,7 +37,8 @@ from dmmlab.experiments.runner.layout import (
     redirect_plan,
     tsig_secret,
 )
-from dmmlab.experiments.scenario.model import Scenario, parse
+from dmmlab.experiments.scenario.load import parse
+from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.timeline import timeline
 from dmmlab.nodes import clock, correspondent, service
 from dmmlab.nodes.daemons import tcpdump

@@ -9,16 +9,8 @@ from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.policies import POLICIES
-from dmmlab.experiments.scenario.model import (
-    CONTROLLER,
-    CORE,
-    RADIO,
-    SWITCHES,
-    Link,
-    Scenario,
-    SessionSpec,
-    sessions_of,
-)
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
+from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.nodes.guid import derive
 from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan, Wire, plan_network

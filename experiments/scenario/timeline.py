@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dmmlab.experiments.scenario.model import Scenario, SessionSpec, sessions_of
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from dmmlab.experiments.campaigns.compare import differing
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner import run as runs
-from dmmlab.experiments.scenario.model import load
+from dmmlab.experiments.scenario.load import load
 
 HERE = Path(__file__).resolve().parent
 SCENARIOS = ("two-mr", *(str(file) for file in sorted(HERE.glob("*.yaml"))))

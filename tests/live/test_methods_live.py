@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
-from dmmlab.experiments.scenario.model import load
+from dmmlab.experiments.scenario.load import load
 
 NANOSECOND_MS = 1e-6
 pytestmark = pytest.mark.live

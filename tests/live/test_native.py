@@ -22,7 +22,7 @@ from dmmlab.experiments.records.rundir import SESSIONS, RunDirectory, read_csv, 
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.runner.run import Progress, prepare, run_scenario
-from dmmlab.experiments.scenario.model import load
+from dmmlab.experiments.scenario.load import load
 from dmmlab.guest.cache import GuestKernel
 from dmmlab.machine import checks, isolation, processes
 

@@ -16,7 +16,8 @@ import pytest
 
 from dmmlab.experiments.oracle.expectation.sessions import Oracle
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
-from dmmlab.experiments.scenario.model import load, sessions_of
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.guest.cache import GuestKernel
 
 pytestmark = pytest.mark.live

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from dmmlab.experiments.scenario import model
 from dmmlab.topologies.addressing import SCHEMES, Network, Port, Scheme, Size, scheme_for
 
 SMALL, LARGE = SCHEMES
@@ -72,8 +71,3 @@ def test_a_small_network_reads_as_it_always_did() -> None:
     assert str(SMALL.router_link(99).near) == "10.3.99.1/24"
     assert str(SMALL.control_link().far) == "169.254.253.2/30"
     assert SMALL.mac(Port.MOBILE_NODE, 1) == "02:00:00:00:02:01"
-
-
-def test_a_scenario_may_be_as_large_as_the_largest_scheme() -> None:
-    most = Size(model.MOST_MOBILE_ROUTERS, model.MOST_HOSTS, model.MOST_MOBILE_NODES)
-    assert most == LARGE.limits

@@ -12,7 +12,7 @@ from dmmlab.experiments.campaigns import campaign
 from dmmlab.experiments.campaigns.campaign import MADE_BY, Planned, complete
 from dmmlab.experiments.figures import FIGURES, digest
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import load, parse
+from dmmlab.experiments.scenario.load import load, parse
 
 
 def planned() -> list[Planned]:

@@ -13,7 +13,7 @@ import yaml
 
 from dmmlab.experiments.campaigns import campaign, compare, reproduce
 from dmmlab.experiments.figures import FIGURES, read
-from dmmlab.experiments.scenario.model import load
+from dmmlab.experiments.scenario.load import load
 
 KEY, COLUMNS = ("x",), ("delay_ms", "path")
 

@@ -10,7 +10,8 @@ import pytest
 
 from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, finished, read, style, write
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import Scenario, load
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.model import Scenario
 
 FROM_TABLES = [kind for kind in FIGURES.values() if kind.id != "F10"]  # which reads a capture
 CLOSED_FORM = ["F2", "F3", "F4", "F5", "F8", "F13", "F14"]

@@ -124,7 +124,7 @@ def test_a_method_without_a_session_that_worked_has_no_ladder(run: RunDirectory)
 @pytest.mark.live
 def test_a_run_in_the_guest_has_the_drafts_ladders(live_kernel: GuestKernel, tmp_path: Path) -> None:
     from dmmlab.experiments.runner.run import Progress, run_scenario
-    from dmmlab.experiments.scenario.model import load
+    from dmmlab.experiments.scenario.load import load
 
     short = {
         "name": "ladders",

@@ -13,7 +13,9 @@ import pytest
 from dmmlab.experiments.oracle.delays import inter_mr_s
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.oracle.moves import known_at_s, serving
-from dmmlab.experiments.scenario.model import Scenario, load, sessions_of
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sessions import sessions_of
 
 BEFORE, AFTER = "3s", "15s"
 

@@ -12,7 +12,7 @@ import pytest
 import dmmlab.experiments
 from dmmlab.experiments.analysis import validity
 from dmmlab.experiments.records.rundir import RunDirectoryError, read_csv, write_csv
-from dmmlab.experiments.scenario.model import load
+from dmmlab.experiments.scenario.load import load
 
 NOTEBOOK = Path(__file__).parents[3] / "docs" / "first-look.ipynb"
 

@@ -16,7 +16,7 @@ from webdriver import Browser, require_browser
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.report import page as report
 from dmmlab.experiments.report import timeline, topology
-from dmmlab.experiments.scenario.model import parse
+from dmmlab.experiments.scenario.load import parse
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

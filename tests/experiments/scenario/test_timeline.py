@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dmmlab.experiments.scenario.model import Scenario, load
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.timeline import Attach, Detach, ScenarioEnd, SessionEnd, SessionStart, timeline
 
 MOVEMENT = [

@@ -1,0 +1,116 @@
+"""What must hold between a scenario's keys, a sentence for each thing that does not: where, what, and what would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario
+from dmmlab.topologies.addressing import SCHEMES
+
+
+def problems(scenario: Scenario) -> Iterator[str]:
+    """What is wrong with ``scenario``; nothing if it can be run."""
+    if scenario.family == "ipv6":
+        yield "family: ipv6 is not available yet; use ipv4"
+    for check in (_size, _names, _links, _movement, _sessions):
+        yield from check(scenario)
+
+
+def _size(scenario: Scenario) -> Iterator[str]:
+    most = SCHEMES[-1].limits
+    parts = (
+        ("mobile_routers", len(scenario.mobile_routers), most.mobile_routers, "mobile routers"),
+        ("links", len(scenario.hosts), most.hosts, "hosts with a link to CORE"),
+        ("links", len(scenario.mobile_nodes), most.mobile_nodes, "mobile nodes"),
+    )
+    for key, count, limit, what in parts:
+        if count > limit:
+            yield f"{key}: a scenario holds at most {limit:,} {what}; this has {count:,}"
+
+
+def _names(scenario: Scenario) -> Iterator[str]:
+    reserved = {CORE, RADIO, SWITCHES, CONTROLLER}
+    names = (*scenario.mobile_routers, *scenario.mobile_nodes, *scenario.hosts)
+    for name in names:
+        if name in reserved:
+            yield f"links: {name} cannot be the name of a node here"
+        if not NAME.match(name):
+            yield f"node name {name!r}: use a letter, then up to eight letters, digits or dashes"
+        if names.count(name) > 1:
+            yield f"node {name} appears twice: once is enough in mobile_routers, and one link each to radio or CORE"
+    sessions = [session.name for session in scenario.sessions]
+    for name in sessions:
+        if sessions.count(name) > 1:
+            yield f"sessions: two sessions have the name {name}"
+
+
+def _links(scenario: Scenario) -> Iterator[str]:
+    inter_mr = set(scenario.mobile_routers)
+    for link in scenario.links:
+        a, b = link.between
+        ends = {a, b}
+        to_core = CORE in ends and len(ends - {CORE, RADIO, SWITCHES, CONTROLLER}) == 1
+        to_radio = RADIO in ends and len(ends - {CORE, RADIO, SWITCHES, CONTROLLER}) == 1
+        between_mrs = ends <= inter_mr and a != b
+        if not (to_core or to_radio or between_mrs or ends == {CONTROLLER, SWITCHES}):
+            yield (
+                f"links: between [{a}, {b}] joins nothing that can be joined; allowed are [radio, MN], "
+                f"[node, CORE], two of mobile_routers ({', '.join(scenario.mobile_routers)}), [CONTROLLER, switches]"
+            )
+        if RADIO in link.between and scenario.other_end(link, RADIO) in inter_mr:
+            yield f"links: between [{a}, {b}]: a mobile router has no radio link of its own"
+        if sum(other.joins(a, b) for other in scenario.links) > 1:
+            yield f"links: between [{a}, {b}] is given twice"
+    for router in scenario.mobile_routers:
+        if scenario.link(router, CORE) is None:
+            yield f"links: mobile router {router} needs a link, {{between: [{router}, CORE], delay: …}}"
+    if not scenario.mobile_nodes:
+        yield "links: no mobile node; add {between: [radio, MN1], delay: 2ms}"
+
+
+def _movement(scenario: Scenario) -> Iterator[str]:
+    for move in scenario.movement:
+        where = f"movement: at {move.at:g}s, node {move.node}"
+        if move.node not in scenario.mobile_nodes:
+            yield f"{where}: unknown mobile node; known are {', '.join(scenario.mobile_nodes)}"
+        if move.to not in scenario.mobile_routers:
+            yield f"{where}: unknown mobile router {move.to}; known are {', '.join(scenario.mobile_routers)}"
+        if move.at + move.gap > scenario.duration:
+            yield f"{where}: ends after the scenario's duration of {scenario.duration:g}s"
+    for node in scenario.mobile_nodes:
+        moves = scenario.moves_of(node)
+        if not moves:
+            yield f"movement: {node} never attaches; add {{at: 0s, node: {node}, to: {scenario.mobile_routers[0]}}}"
+        for before, after in pairwise(moves):
+            if after.at <= before.at + before.gap:
+                yield (
+                    f"movement: the movements of {node} at {before.at:g}s (gap {before.gap * 1e3:g}ms) and "
+                    f"{after.at:g}s overlap; let the second start after the first has ended"
+                )
+            if after.to == before.to:
+                yield f"movement: at {after.at:g}s, node {node}: is at {after.to} already"
+
+
+def _sessions(scenario: Scenario) -> Iterator[str]:
+    for session in scenario.sessions:
+        where = f"sessions: {session.name}"
+        if session.from_ not in scenario.correspondents:
+            yield f"{where}: from {session.from_}: unknown correspondent; known are {_or_none(scenario.correspondents)}"
+        if session.to not in scenario.mobile_nodes:
+            yield f"{where}: to {session.to}: unknown mobile node; known are {', '.join(scenario.mobile_nodes)}"
+        last_s = session.at + (session.repeat - 1) * (session.every or 0.0) + (session.duration or 0.0)
+        if last_s > scenario.duration + 1e-9:
+            yield f"{where}: lasts until {last_s:g}s, after the scenario's duration of {scenario.duration:g}s"
+        visited = {move.to for move in scenario.moves_of(session.to)}
+        if session.anchor is not None and session.anchor not in visited:
+            yield f"{where}: anchor {session.anchor}: {session.to} never attaches to it"
+        for method in session.method:
+            for service in METHODS[method].needs:
+                if service not in scenario.hosts:
+                    yield f"{where}: method {method} needs a node {service}; give it a link to CORE"
+
+
+def _or_none(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"

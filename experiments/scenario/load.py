@@ -1,0 +1,133 @@
+"""A scenario file, or a shipped one: read, and refused with one sentence that names file, key and remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from dmmlab.experiments.scenario import checks
+from dmmlab.experiments.scenario.model import Scenario, Section
+
+
+class ScenarioError(Exception):
+    """The scenario cannot be used; the message is one sentence for the person who wrote it."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A scenario that comes with the package: its name, and the comment on its first line."""
+
+    name: str
+    summary: str
+
+
+def shipped() -> tuple[Shipped, ...]:
+    folder = resources.files("dmmlab.experiments.scenario").joinpath("shipped")
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+    return tuple(Shipped(f.name.removesuffix(".yaml"), f.read_text().split("\n")[0].lstrip("# ")) for f in files)
+
+
+def load(source: str | Path, overrides: dict[str, Any] | None = None) -> Scenario:
+    """The scenario in file ``source``, or the shipped one of that name; ``overrides`` replace top-level keys.
+
+    A file with ``extends: NAME`` is that scenario with the keys of the file put in place of its own.
+    Raises ScenarioError: one sentence that names the file, the key and what is allowed.
+    """
+    data = _read(str(source), seen=())
+    data.update(overrides or {})
+    return parse(data, str(source))
+
+
+def parse(data: dict[str, Any], source: str) -> Scenario:
+    """A scenario from the mapping of a file; ``source`` names the file in an error."""
+    try:
+        scenario = Scenario.model_validate(data)
+    except ValidationError as error:
+        raise ScenarioError(f"{source}: {_sentence(error, data)}") from None
+    for problem in checks.problems(scenario):
+        raise ScenarioError(f"{source}: {problem}")
+    return scenario
+
+
+def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    text = _text_of(source)
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "somewhere"
+        raise ScenarioError(f"{source}: not YAML: {where}: {getattr(error, 'problem', error)}") from None
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{source}: not a scenario: expected keys such as name, links, movement, sessions")
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    nearby = Path(source).resolve().parent / str(base)
+    target = str(nearby) if nearby.is_file() else str(base)
+    if target in (*seen, source, str(Path(source).resolve())):
+        raise ScenarioError(f"{source}: extends: {base} extends itself")
+    return {**_read(target, (*seen, source)), **data}
+
+
+def _text_of(source: str) -> str:
+    path = Path(source)
+    try:
+        if path.is_file():
+            return path.read_text()
+        if path.suffix or "/" in source:
+            raise ScenarioError(f"{source}: no such file; `dmmlab list` names the shipped scenarios")
+        return resources.files("dmmlab.experiments.scenario").joinpath("shipped", f"{source}.yaml").read_text()
+    except FileNotFoundError:
+        names = ", ".join(entry.name for entry in shipped())
+        raise ScenarioError(f"{source}: neither a file nor a shipped scenario; shipped are {names}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{source}: cannot be read: {error}") from None
+
+
+def _sentence(error: ValidationError, data: dict[str, Any]) -> str:
+    """The first problem of ``error`` in one sentence: where, what, and what would do."""
+    first = error.errors()[0]
+    location, kind, context = first["loc"], first["type"], first.get("ctx", {})
+    where = _where(location, data)
+    if kind == "extra_forbidden":
+        allowed = ", ".join(_keys_beside(location))
+        return f"{where}: unknown key; allowed are {allowed}"
+    if kind == "missing":
+        return f"{where}: missing key"
+    if kind == "value_error":
+        reason = str(context["error"])
+        return f"{where}: {reason}" if location else reason
+    message = first["msg"].replace("Input should be", "must be").replace("Field required", "missing")
+    return f"{where}: {message}; found {first['input']!r}"
+
+
+def _where(location: tuple[int | str, ...], data: Any) -> str:
+    """``location`` as a person would say it: list entries by their name where they have one."""
+    words: list[str] = []
+    for key in location:
+        if isinstance(key, int) and isinstance(data, list | tuple) and key < len(data):
+            data = data[key]
+            label = data.get("name") or data.get("node") or data.get("between") if isinstance(data, dict) else None
+            words.append(f"entry {key + 1}" + (f" ({label})" if label else ""))
+        else:
+            data = data.get(key) if isinstance(data, dict) else None
+            words.append(str(key))
+    return ": ".join(words)
+
+
+def _model_in(annotation: Any) -> type[Section]:
+    """The model that a key's value is, or that the entries of its list are; the scenario's own for other values."""
+    candidates = (annotation, *get_args(annotation))
+    return next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, Section)), Scenario)
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    model: type[Section] = Scenario
+    if len(location) > 1 and str(location[0]) in Scenario.model_fields:
+        model = _model_in(Scenario.model_fields[str(location[0])].annotation)
+    return [field.alias or name for name, field in model.model_fields.items()]
