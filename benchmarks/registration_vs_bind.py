@@ -28,7 +28,7 @@ import dns.rcode
 import dns.tsig
 import dns.update
 
-from dmmlab.nodes.daemons.dns import Named, secret_of
+from dmmlab.nodes.daemons.named import Named, secret_of
 from dmmlab.nodes.registration.wire import HEADER, Message, MessageType, Mode, Transport, encode
 
 ZONE, NODES = "dmm.test", 64

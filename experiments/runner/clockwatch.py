@@ -25,6 +25,7 @@ from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import moves
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, Scenario
+from dmmlab.nodes.daemons.agent import Agent
 from dmmlab.nodes.events import EventLog
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan, Wire
 
@@ -50,9 +51,22 @@ LIMITS = Limits()
 
 
 # -- beside the run ------------------------------------------------------------------------------------------------
-def watch(argv: list[str]) -> None:
-    """``watch([FILE])``: ticks until it is killed, and leaves one event a second."""
-    log = EventLog(Path(argv[0]), SOURCE)
+@dataclass(frozen=True)
+class ClockWatch(Agent):
+    """The process that watches timers and processors."""
+
+    @property
+    def argv(self) -> list[str]:
+        """It has no options."""
+        return []
+
+    def run(self) -> None:
+        """Ticks until it is killed."""
+        watch(EventLog(self.events, SOURCE))
+
+
+def watch(log: EventLog) -> None:
+    """Ticks until it is killed, and leaves one event a second."""
     log.emit("ready")
     deadline_ns, late_ms, before = time.time_ns() + TICK_NS, list[float](), _processors()
     while True:

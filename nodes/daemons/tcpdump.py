@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmmlab.nodes.daemons.daemon import Alive, Daemon, wait_for
+
 # Whole segments, aggregated ones too, of control channels, where messages are counted; of others as much as several
 # signalling messages in one segment take, so that a bulk transfer does not fill the disk.
 WHOLE, HEADS = 262_144, 4096
@@ -10,21 +15,38 @@ LATENCY_S = 1.0  # how long the kernel collects packets before it wakes tcpdump
 _BUFFER_KIB = {WHOLE: 16_384, HEADS: 4096}  # what may come at one instant of virtual time, while tcpdump has no turn
 
 
-def argv(interface: str, snap_bytes: int = HEADS) -> list[str]:
-    """tcpdump onto standard output until SIGTERM, before which one waits `LATENCY_S`.
+@dataclass(frozen=True)
+class Tcpdump(Daemon):
+    """What passes ``interface`` goes to the file ``capture``, of each frame the first ``snap_bytes``.
 
     The kernel collects packets: to write each as it comes would wake a process on every host for every packet, and in
-    real time slow down what is measured. The stamps are the same.
-
-    Standard output, because a file of its own tcpdump would give to another user, which an unprivileged guest cannot.
+    real time slow down what is measured. The stamps are the same. Before it is ended one waits `LATENCY_S`.
     """
-    return [
-        "tcpdump",
-        f"--interface={interface}",
-        "--time-stamp-precision=nano",
-        f"--buffer-size={_BUFFER_KIB[snap_bytes]}",
-        f"--snapshot-length={snap_bytes}",
-        "--relinquish-privileges=root",
-        "-w",
-        "-",
-    ]
+
+    interface: str
+    capture: Path
+    snap_bytes: int = HEADS
+
+    @property
+    def argv(self) -> list[str]:
+        """The command that writes to standard output: a file of its own tcpdump would give to another user, which an
+        unprivileged guest cannot."""
+        return [
+            "tcpdump",
+            f"--interface={self.interface}",
+            "--time-stamp-precision=nano",
+            f"--buffer-size={_BUFFER_KIB[self.snap_bytes]}",
+            f"--snapshot-length={self.snap_bytes}",
+            "--relinquish-privileges=root",
+            "-w",
+            "-",
+        ]
+
+    @property
+    def output(self) -> Path:
+        """The capture."""
+        return self.capture
+
+    def ready(self, alive: Alive = lambda: None) -> bool:
+        """Waits until it says that it listens."""
+        return wait_for(lambda: "listening on" in self.log.read_text(errors="replace"), alive)

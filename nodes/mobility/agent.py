@@ -3,8 +3,8 @@
 It knows only what any host knows: its interface's carrier, and what DHCP tells it. On a new attachment it takes the
 new address for what is new (default route with that source, as RFC 6724 rule 3 would choose) and keeps the old ones
 as deprecated (RFC 4862 section 5.5.4, for IPv4 by a preferred lifetime of 0 and a host prefix), so that sessions on
-them go on. An old address is released `keep` seconds later, or never. Servers that must know of a new address are
-told of it beside all this (`presence`).
+them go on. An old address is released `keep` seconds later, or never. Servers that must know of a new address hear
+of it beside all this (`presence`).
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class MobileNode:
 
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name)
-    presence = Presence(MobileNodeFile.read(arguments.told), log) if arguments.told is not None else None
+    presence = Presence(MobileNodeFile.read(arguments.config), log) if arguments.config is not None else None
     node = MobileNode(arguments.interface, arguments.folder, arguments.keep, presence, log)
     task = asyncio.create_task(node.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where leases are kept")
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--keep", type=float, help="seconds after which a deprecated address is released")
-    parser.add_argument("--told", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")
+    parser.add_argument("--config", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")
     clock.run(_main(parser.parse_args(argv)))
 
 

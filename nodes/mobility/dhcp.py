@@ -1,14 +1,12 @@
-"""DHCP on the access links: the server of a mobile router (dnsmasq), the client of a mobile node (udhcpc).
+"""DHCP at a mobile node: udhcpc, its hook, and the lease that it leaves.
 
-Timings that chance would decide are switched off: dnsmasq does not ping an address before it offers it, and is the
-only server of its link (RFC 2131 section 4.3.2, authoritative); udhcpc asks once a second at most and then gives up,
-so that the mobile node's agent decides.
+udhcpc asks once a second at most and then gives up, so that the mobile node's agent decides.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,30 +29,6 @@ class Lease:
     router: Address
     server: Address
     seconds: int
-
-
-def server_argv(interface: str, prefix: str, hosts: Mapping[str, str], lease_s: int, folder: Path) -> list[str]:
-    """dnsmasq in the foreground on ``interface``, for the clients in ``hosts`` (MAC to address) and for no other."""
-    network = ipaddress.ip_network(prefix)
-    return [
-        "dnsmasq",
-        "--keep-in-foreground",
-        "--conf-file=/dev/null",
-        "--port=0",
-        f"--interface={interface}",
-        "--bind-interfaces",
-        "--except-interface=lo",
-        "--no-ping",
-        "--dhcp-authoritative",
-        "--leasefile-ro",
-        "--user=root",
-        "--group=root",
-        "--pid-file=",
-        f"--log-facility={folder / f'dnsmasq-{interface}.log'}",
-        "--log-dhcp",
-        f"--dhcp-range={network.network_address},static,{network.netmask},{max(lease_s, 120)}",
-        *(f"--dhcp-host={mac},{address}" for mac, address in hosts.items()),
-    ]
 
 
 def write_hook(folder: Path, lease_file: Path) -> Path:

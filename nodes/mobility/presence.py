@@ -1,6 +1,6 @@
 """Whom a mobile node tells of its addresses: the registration server, the DDNS server.
 
-It is told of every new address and acts beside the handover, never in its way: whatever a server does, or fails to
+It hears of every new address and acts beside the handover, never in its way: whatever a server does, or fails to
 do, the mobile node's addresses and sessions do not wait for it.
 """
 
@@ -23,11 +23,11 @@ from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
 class Presence:
     """Keeps the servers informed. `announce` returns at once; what comes of it are events."""
 
-    def __init__(self, told: MobileNodeFile, log: EventLog) -> None:
-        self._told, self._log = told, log
+    def __init__(self, config: MobileNodeFile, log: EventLog) -> None:
+        self._config, self._log = config, log
         self._registrar: Registrar | None = None
         self._making = asyncio.Lock()
-        self._zone = ZoneUpdater(told.zone, log) if told.zone is not None else None
+        self._zone = ZoneUpdater(config.zone, log) if config.zone is not None else None
         self._updating: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -37,13 +37,13 @@ class Presence:
             if self._updating is not None:  # updates have no order (RFC 2136): an older one must not come last
                 self._updating.cancel()
             self._updating = self._start(self._zone.update(address, deprecated))
-        if self._told.account is not None:
-            self._start(self._register(self._told.account, address, deprecated))
+        if self._config.account is not None:
+            self._start(self._register(self._config.account, address, deprecated))
 
     async def _register(self, account: Account, address: str, deprecated: Sequence[str]) -> None:
         async with self._making:  # two addresses in quick succession are announced by one client
             if self._registrar is None:
-                self._registrar = await Registrar.at(account, self._told, self._log)
+                self._registrar = await Registrar.at(account, self._config, self._log)
         await self._registrar.update(address, deprecated)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -83,10 +83,12 @@ class Registrar:
         self._relayed: set[int] = set()  # sessions over UDP that have a leg of ours
 
     @classmethod
-    async def at(cls, account: Account, told: MobileNodeFile, log: EventLog) -> Registrar:
+    async def at(cls, account: Account, config: MobileNodeFile, log: EventLog) -> Registrar:
         """A registrar that can be asked."""
         made = cls(account.lifetime_s, log)
-        made._client = await client_for(account, told.discover, told.resolver, log, made._answer, made._relayed.discard)
+        made._client = await client_for(
+            account, config.discover, config.resolver, log, made._answer, made._relayed.discard
+        )
         for service, port in SERVICES.items():
             made._terminals[service] = LegTerminal(made._client, ("127.0.0.1", port))
             await made._terminals[service].start()

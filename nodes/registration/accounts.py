@@ -1,4 +1,4 @@
-"""From what a node was told of its account to a client of the registration server."""
+"""From a node's account to a client of the registration server."""
 
 from __future__ import annotations
 

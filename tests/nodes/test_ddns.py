@@ -14,7 +14,10 @@ import dns.message
 import dns.query
 import pytest
 
-from dmmlab.nodes.ddns import CnCache, DaemonError, Found, LookupClient, Named, Unbound, UpdateClient, Waits, secret_of
+from dmmlab.nodes.daemons.daemon import DaemonError
+from dmmlab.nodes.daemons.named import Named, secret_of
+from dmmlab.nodes.daemons.unbound import Unbound
+from dmmlab.nodes.ddns import CnCache, Found, LookupClient, UpdateClient, Waits
 from dmmlab.nodes.ddns.exchange import exchange
 
 ZONE = "dmm.test"

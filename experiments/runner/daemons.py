@@ -1,0 +1,159 @@
+"""Which daemons and agents a run needs, configured from its scenario and its plan. Starts none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner import clockwatch
+from dmmlab.experiments.runner.clockwatch import ClockWatch
+from dmmlab.experiments.runner.layout import (
+    REGISTRATION_PORT,
+    ZONE,
+    account_of,
+    correspondent_file,
+    mobile_node_file,
+    node_id,
+    redirect_plan,
+    tsig_secret,
+)
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.nodes.daemons import tcpdump
+from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
+from dmmlab.nodes.daemons.controller import Controller
+from dmmlab.nodes.daemons.daemon import Daemon
+from dmmlab.nodes.daemons.dnsmasq import Dnsmasq
+from dmmlab.nodes.daemons.named import Named
+from dmmlab.nodes.daemons.tcpdump import Tcpdump
+from dmmlab.nodes.daemons.unbound import Unbound
+from dmmlab.topologies.build import SWITCH_SIDE
+from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
+
+
+class _Place(TypedDict):
+    name: str
+    host: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Daemons:
+    """Makes them; ``folder`` takes the files that they need and the run does not keep."""
+
+    scenario: Scenario
+    plan: NetworkPlan
+    run: RunDirectory
+    folder: Path
+
+    def _place(self, name: str, host: str = "") -> _Place:
+        return _Place(name=name, host=host or name, log=self.run.log / f"{name}.log")
+
+    def controller(self) -> Controller:
+        """The OpenFlow controller."""
+        return Controller(
+            redirect_plan(self.plan).to_json(),
+            self.folder,
+            self.run.events_of("controller"),
+            str(self.plan.control.address.ip),
+            CONTROLLER_PORT,
+            self.scenario.redirect,
+            **self._place("controller", CONTROLLER),
+        )
+
+    def dhcp_servers(self) -> list[Daemon]:
+        """One on each mobile router."""
+        lease_s = round(self.scenario.addresses.lease)
+        return [
+            Dnsmasq(
+                router.access_interface,
+                str(router.prefix),
+                {node.mac: str(node.addresses[router.name]) for node in self.plan.mobile_nodes},
+                lease_s,
+                **self._place(f"dnsmasq-{router.name}", router.name),
+            )
+            for router in self.plan.mobile_routers
+        ]
+
+    def captures(self) -> list[Daemon]:
+        """One on each correspondent, server and mobile node, and at the controller."""
+        ends = [(host.name, host.interface) for host in self.plan.hosts]
+        ends += [(node.name, node.interface) for node in self.plan.mobile_nodes]
+        ends.append((CONTROLLER, self.plan.control.interface))
+        return [
+            Tcpdump(
+                interface,
+                self.run.pcap(name),
+                tcpdump.WHOLE if name == CONTROLLER else tcpdump.HEADS,
+                **self._place(f"tcpdump-{name}", name),
+            )
+            for name, interface in ends
+        ]
+
+    def name_servers(self) -> list[Daemon]:
+        """BIND with the mobile nodes' zone, and the correspondents' caching resolver (draft 4.1)."""
+        scenario, plan = self.scenario, self.plan
+        ddns, ttl_s = str(plan.host(DDNS).address.ip), round(scenario.ddns.ttl)
+        hosts, services = [("ns", ddns)], []
+        if scenario.needs(SERVER):
+            hosts.append(("server", str(plan.host(SERVER).address.ip)))
+            services = [(f"_dmm-registration._{kind}", REGISTRATION_PORT, "server") for kind in ("udp", "tcp")]
+        named = Named(
+            directory=self.folder / "named",
+            zone=ZONE,
+            keys={node_id(node): tsig_secret(scenario, node) for node in scenario.mobile_nodes},
+            address=ddns,
+            ttl_s=ttl_s,
+            negative_ttl_s=ttl_s,
+            hosts=hosts,
+            services=services,
+            **self._place(DDNS),
+        )
+        resolver = str(plan.host(RESOLVER).address.ip)
+        return [named, Unbound(self.folder / "unbound", ZONE, (ddns, 53), resolver, **self._place(RESOLVER))]
+
+    def registration_server(self) -> RegistrationServer:
+        """The server, with an account for each mobile node and correspondent."""
+        names = (*self.scenario.mobile_nodes, *self.scenario.correspondents)
+        accounts = [found for name in names if (found := account_of(self.scenario, self.plan, name)) is not None]
+        return RegistrationServer(
+            str(self.plan.host(SERVER).address.ip),
+            REGISTRATION_PORT,
+            self.folder,
+            {account.node: account.key for account in accounts},
+            events=self.run.events_of(SERVER),
+            **self._place(SERVER),
+        )
+
+    def clock_watch(self) -> ClockWatch:
+        """In real time: what watches beside the run whether the machine keeps time."""
+        return ClockWatch(events=self.run.events_of(clockwatch.SOURCE), **self._place(clockwatch.SOURCE, SWITCH_SIDE))
+
+    def mobile_nodes(self) -> list[Daemon]:
+        """On each mobile node its agent and its service."""
+        made: list[Daemon] = []
+        for node in self.plan.mobile_nodes:
+            events = self.run.events_of(node.name)
+            config = mobile_node_file(self.scenario, self.plan, node.name)
+            keep_s = self.scenario.addresses.keep
+            place = self._place(node.name)
+            made.append(MobileNode(node.interface, self.folder, keep_s, config, events=events, **place))
+            made.append(Service(events=events, **self._place(f"{node.name}-service", node.name)))
+        return made
+
+    def correspondents(self, start_ns: int) -> list[Daemon]:
+        """Those that open sessions, in a scenario that starts at ``start_ns`` (ns since the epoch)."""
+        opening = {session.from_ for session in self.scenario.sessions}
+        return [
+            Correspondent(
+                str(self.plan.host(name).address.ip),
+                self.folder,
+                correspondent_file(self.scenario, self.plan, name, start_ns),
+                events=self.run.events_of(name),
+                **self._place(name),
+            )
+            for name in self.scenario.correspondents
+            if name in opening
+        ]

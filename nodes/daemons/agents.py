@@ -1,0 +1,129 @@
+"""The agents of a run: mobile node, its service, correspondent, registration server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from dmmlab.nodes import correspondent, service
+from dmmlab.nodes.daemons.agent import Agent
+from dmmlab.nodes.mobility import agent as mobile_node
+from dmmlab.nodes.orders import CorrespondentFile, MobileNodeFile
+from dmmlab.nodes.registration import server
+
+
+@dataclass(frozen=True)
+class MobileNode(Agent):
+    """Its addresses on ``interface``; old ones are released ``keep_s`` after they were deprecated (None: never).
+
+    ``folder`` takes its leases and its configuration; without ``config`` it tells nobody of its addresses.
+    """
+
+    interface: str
+    folder: Path
+    keep_s: float | None
+    config: MobileNodeFile | None
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / f"{self.name}.config.json"
+
+    @property
+    def argv(self) -> list[str]:
+        """Its options."""
+        argv = ["--name", self.name, "--events", str(self.events)]
+        argv += ["--interface", self.interface, "--folder", str(self.folder)]
+        argv += ["--keep", str(self.keep_s)] if self.keep_s is not None else []
+        return [*argv, "--config", str(self._file)] if self.config is not None else argv
+
+    def write(self) -> None:
+        """Writes whom it tells of its addresses."""
+        if self.config is not None:
+            self.config.write(self._file)
+
+    def run(self) -> None:
+        """The agent."""
+        mobile_node.main(self.argv)
+
+
+@dataclass(frozen=True)
+class Service(Agent):
+    """What correspondents come for; it shares the log of events with the mobile node that it runs on."""
+
+    ready_event: ClassVar[str] = "service_ready"
+
+    @property
+    def argv(self) -> list[str]:
+        """Its options."""
+        return ["--name", self.host, "--events", str(self.events)]
+
+    def run(self) -> None:
+        """The service."""
+        service.main(self.argv)
+
+
+@dataclass(frozen=True)
+class Correspondent(Agent):
+    """Opens the sessions of ``config`` from ``address``; its configuration lies in ``folder``."""
+
+    address: str
+    folder: Path
+    config: CorrespondentFile
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / f"{self.name}.config.json"
+
+    @property
+    def argv(self) -> list[str]:
+        """Its options."""
+        argv = ["--name", self.name, "--address", self.address, "--config", str(self._file)]
+        return [*argv, "--events", str(self.events)]
+
+    @property
+    def may_end(self) -> bool:
+        """It does when its sessions have."""
+        return True
+
+    def write(self) -> None:
+        """Writes its orders."""
+        self.config.write(self._file)
+
+    def run(self) -> None:
+        """The agent."""
+        correspondent.main(self.argv)
+
+
+@dataclass(frozen=True)
+class RegistrationServer(Agent):
+    """Listens on ``address``:``port``, relays there too, and knows the nodes in ``keys`` (ID to key, hex).
+
+    ``folder`` takes the keys' file and the database.
+    """
+
+    address: str
+    port: int
+    folder: Path
+    keys: Mapping[str, str]
+
+    @property
+    def _keys_file(self) -> Path:
+        return self.folder / "registration-keys.json"
+
+    @property
+    def argv(self) -> list[str]:
+        """Its options."""
+        argv = ["--listen", f"{self.address}:{self.port}", "--relay-address", self.address]
+        argv += ["--keys", str(self._keys_file), "--database", str(self.folder / "bindings.sqlite")]
+        return [*argv, "--events", str(self.events)]
+
+    def write(self) -> None:
+        """Writes the nodes' keys."""
+        self._keys_file.write_text(json.dumps(dict(self.keys)))
+
+    def run(self) -> None:
+        """The server."""
+        server.main(self.argv)

@@ -1,0 +1,93 @@
+"""BIND's named as the DDNS server of the MNs' zone (draft 4.1)."""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dns.flags
+import dns.message
+
+from dmmlab.nodes.daemons.daemon import Alive, Daemon, DaemonError, dry_run, program, render
+from dmmlab.nodes.daemons.dns_answer import answers
+
+_OBJECT = re.compile(rb"client @0x[0-9a-f]+ ")
+
+
+@dataclass(frozen=True)
+class Named(Daemon):
+    """The DDNS server (draft 4.1): one zone, whose names each MN changes with a TSIG key of its own and no other.
+
+    ``keys`` maps an MN's FQDN (no dot at the end) to its base64 secret; ``hosts`` are fixed addresses as (label,
+    address), among them ``ns``; ``services`` are fixed SRV records as (name, port, label), by which CNs discover
+    servers. ``address`` may be 0.0.0.0 or ::. TTLs are in seconds.
+    """
+
+    directory: Path
+    zone: str
+    keys: Mapping[str, str]
+    address: str = "0.0.0.0"
+    port: int = 53
+    ttl_s: int = 5
+    negative_ttl_s: int = 5
+    hosts: Sequence[tuple[str, str]] = ()
+    services: Sequence[tuple[str, int, str]] = ()
+    threads: int = 1
+
+    @property
+    def argv(self) -> list[str]:
+        """The command that runs it in the foreground, its log on stderr."""
+        return [program("named"), "-g", "-n", str(self.threads), "-c", str(self.directory / "named.conf")]
+
+    def write(self) -> None:
+        """Write configuration, zone and one key file per MN (``<name>.key``, as nsupdate -k reads it)."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        names = [name for name in self.keys if not name.endswith(f".{self.zone}")]
+        if names:
+            raise DaemonError(f"not in the zone {self.zone}: {', '.join(names)}")
+        if below := [name for name in self.keys if any(name.endswith(f".{other}") for other in self.keys)]:
+            raise DaemonError(f"beneath another MN, whose key would reach it: {', '.join(below)}")
+        hosts = [*self.hosts]
+        if "ns" not in dict(hosts):
+            hosts.append(("ns", self.address if self.address not in ("0.0.0.0", "::") else "192.0.2.1"))
+        values = {
+            "directory": self.directory.resolve(),
+            "zone": self.zone,
+            "keys": dict(self.keys),
+            "address": self.address,
+            "port": self.port,
+            "ttl_s": self.ttl_s,
+            "negative_ttl_s": self.negative_ttl_s,
+            "hosts": hosts,
+            "services": self.services,
+        }
+        self._private("named.conf", render("named.conf.j2", **values))
+        (self.directory / "zone.db").write_text(render("zone.db.j2", **values))
+        (self.directory / "zone.jnl").unlink(missing_ok=True)  # of an earlier zone: it would not fit this one
+        for name, secret in self.keys.items():
+            self._private(f"{name}.key", render("tsig.key.j2", name=name, secret=secret))
+
+    def _private(self, name: str, text: str) -> None:
+        file = self.directory / name
+        file.touch(0o600)
+        file.write_text(text)
+
+    def check(self) -> None:
+        """Have BIND's own tools read what was written; raises DaemonError with their words."""
+        dry_run(program("named-checkconf"), str(self.directory / "named.conf"))
+        dry_run(program("named-checkzone"), "-q", self.zone, str(self.directory / "zone.db"))
+
+    def ready(self, alive: Alive = lambda: None) -> bool:
+        """Wait until it answers for the zone; to be called where its address is reachable."""
+        query = dns.message.make_query(self.zone, "SOA")
+        return answers(query, self.address, self.port, dns.flags.AA, alive)
+
+    def tidy(self) -> None:
+        """A client is logged with the address of its object in memory."""
+        self.log.write_bytes(_OBJECT.sub(b"client ", self.log.read_bytes()))
+
+
+def secret_of(key: bytes) -> str:
+    """Return a TSIG key as BIND and dnspython spell it."""
+    return base64.b64encode(key).decode()
