@@ -10,7 +10,8 @@ from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, session_entry
-from dmmlab.experiments.methods import METHODS, ddns
+from dmmlab.experiments.methods import METHODS, ddns, short
+from dmmlab.experiments.methods.base import RESOLVER
 from dmmlab.experiments.records.recording import RecordedSession, Recording, band, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
@@ -27,7 +28,8 @@ def _cases() -> dict[str, str]:
     for name, method in METHODS.items():
         if method.cached:
             cases[name] = f"{method.tick},\ncold"
-            cases[f"{name}, {IN_RESOLVER}"] = f"{method.tick},\nin re-\nsolver"
+            if RESOLVER in method.needs:
+                cases[f"{name}, {IN_RESOLVER}"] = f"{method.tick},\nin re-\nsolver"
             cases[f"{name}, {IN_CN}"] = f"{method.tick},\nin CN"
         else:
             cases[name] = method.tick
@@ -63,8 +65,8 @@ def _cold(load: Load) -> Scenario:
                 keys: dict[str, Any] = {"method": method, "transport": transport}
                 keys |= {"repeat": _EACH, "every": f"{_CYCLE_S:g}s"}
                 at_s = start_s + turn + 5 * place
-                sessions.append(session_entry(f"{phase}{transport[0]}{method[:4]}", at_s, **keys))
-                if METHODS[method].cached:  # again within the second: the resolver has it
+                sessions.append(session_entry(f"{phase}{transport[0]}{short(method, 4)}", at_s, **keys))
+                if RESOLVER in METHODS[method].needs:  # again within the second: the resolver has it
                     sessions.append(session_entry(f"{phase}{transport[0]}again", at_s + 0.4, **keys))
     return build(
         load, "f2-setup", ddns={"ttl": "1s"}, movement=_movement(), sessions=sessions, duration=f"{_ends_s():g}s",

@@ -14,7 +14,7 @@ from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, seconds, session_entry, tour, uniform
-from dmmlab.experiments.methods import METHODS, NAMES
+from dmmlab.experiments.methods import METHODS, NAMES, short
 from dmmlab.experiments.records.recording import Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
@@ -43,7 +43,7 @@ def _mix(load: Load, ratio: float) -> Scenario:
         for number, at_s in enumerate(times):
             into_s = at_s % _RESIDENCE_S
             at_s += 1.0 - into_s if into_s < 1.0 else -1.0 if into_s > _RESIDENCE_S - 1 else 0.0
-            sessions.append(session_entry(f"{method[:2]}{number}", at_s, method=method))
+            sessions.append(session_entry(f"{short(method, 2)}{number}", at_s, method=method))
     return build(
         load, f"f9-ratio-{ratio:g}", ddns={"ttl": "5s"}, movement=tour("MN1", ("MR1", "MR2"), _RESIDENCE_S, duration_s),
         sessions=sessions, duration=seconds(duration_s), seed=_SEED,

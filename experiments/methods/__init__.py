@@ -19,3 +19,10 @@ METHODS: dict[str, Method] = {
 
 
 NAMES = tuple(METHODS)
+
+
+def short(name: str, letters: int) -> str:
+    """The first ``letters`` of a method's name, and a letter more where an earlier method begins with the same."""
+    alike = [other for other in NAMES if other[:letters] == name[:letters]]
+    place = alike.index(name)
+    return name[:letters] + ("abcdefgh"[place] if place else "")

@@ -134,7 +134,7 @@ class Method:
     needs: tuple[str, ...] = ()
     asks: tuple[RoundTrip, ...] = ()
     carries: tuple[RoundTrip, ...] = ((CN, MN),)
-    cached: bool = False  # others may have asked before, and then it takes less
+    cached: bool = False  # somebody may have asked before, and then it takes less
     gives_all: bool = False  # of the node's addresses, so that a selection policy has a choice
     signalling: Signalling = Signalling()
     draft: Draft | None = None
