@@ -3,6 +3,9 @@
 The core learns a mobile node's movement from port status and first frames, its bindings from DHCP overheard, and
 redirects every address whose anchor is not the serving mobile router. Everything that it needs after a restart is in
 the switches' own tables: sightings in ADMIT, bindings in LEDGER.
+
+Handlers only take in what an event says, and return what it was about, if about anything: :meth:`Core.receive` sends,
+after each event, what the switches then lack, and that is the cause which the timeline gives for it.
 """
 
 from collections.abc import Callable
@@ -15,7 +18,9 @@ from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.redirects import Redirects
 from dmmlab.controllers.rules import Kind, Rule, is_own, tag_mac
 from dmmlab.controllers.state import Binding, Location, MobileNode, Switch
-from dmmlab.controllers.updates import NS, Updates, seconds
+from dmmlab.controllers.updates import DRAINED, NS, Updates, seconds
+
+OTHER = "other"  # the cause of what is left to send after an event that was about nothing
 
 
 class Core:
@@ -32,7 +37,7 @@ class Core:
         self.redirects = Redirects(plan, self.switches, self.nodes, self.bindings, self.updates, redirect)
         self.ready = False
         self._router_macs = {each.router_mac for each in plan.switches}
-        self._handlers: dict[type, Callable[[Any, int], None]] = {
+        self._handlers: dict[type, Callable[[Any, int], str | None]] = {
             messages.SwitchConnected: self._switch_connected,
             messages.SwitchLost: self._switch_lost,
             messages.RulesReported: self._rules_reported,
@@ -46,7 +51,9 @@ class Core:
 
     def receive(self, event: Event, now_ns: int) -> list[Command]:
         """Take one event at a time (ns, any epoch, never backwards) and return what is to be done, in order."""
-        self._handlers[type(event)](event, now_ns)
+        cause = self._handlers[type(event)](event, now_ns)
+        if cause is not None or self.updates.book.changed:
+            self.updates.flush(now_ns, cause or OTHER)
         commands = list(self._out)
         self._out.clear()
         return commands
@@ -57,11 +64,11 @@ class Core:
 
     # Switches
 
-    def _switch_connected(self, event: messages.SwitchConnected, now_ns: int) -> None:
+    def _switch_connected(self, event: messages.SwitchConnected, now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is None:
             self.updates.record("switch_unknown", dpid=event.dpid)
-            return
+            return None
         switch.connected, switch.synced = True, False
         self.updates.book.forget(event.dpid)
         self.updates.record("switch_connected", switch=switch.plan.name, ports=sorted(event.ports))
@@ -70,18 +77,20 @@ class Core:
                 self._port_gone(switch, name)
         switch.ports = dict(event.ports)
         self._out.append(ReportRules(event.dpid))
+        return None
 
-    def _switch_lost(self, event: messages.SwitchLost, now_ns: int) -> None:
+    def _switch_lost(self, event: messages.SwitchLost, now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is not None and switch.connected:
             switch.connected = switch.synced = False
             self.updates.book.forget(event.dpid)
             self.updates.record("switch_lost", switch=switch.plan.name)
+        return None
 
-    def _rules_reported(self, event: messages.RulesReported, now_ns: int) -> None:
+    def _rules_reported(self, event: messages.RulesReported, now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is None or not switch.connected:
-            return
+            return None
         own = [(rule, age_s) for rule, age_s in event.rules if is_own(rule.cookie)]
         self.updates.book.report(event.dpid, [rule for rule, _ in own])
         switch.synced = switch.seen = True
@@ -91,8 +100,8 @@ class Core:
         self._renew_ledger(switch, now_ns)
         self._assign_base(switch)
         self.redirects.refresh_all(now_ns, "relearned")
-        self.updates.flush(now_ns, "base", always=event.dpid)
-        switch.sync_token = self.updates.token
+        switch.sync_token = self.updates.ask(event.dpid)
+        return "base"
 
     def _relearn(self, switch: Switch, rule: Rule, since_ns: int, now_ns: int) -> None:
         dpid, radio, mac = switch.plan.dpid, str(rule.get("eth_src")), tag_mac(rule.tag)
@@ -123,24 +132,25 @@ class Core:
 
     # Ports and mobile nodes
 
-    def _port_added(self, event: messages.PortAdded, now_ns: int) -> None:
+    def _port_added(self, event: messages.PortAdded, now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is None or switch.ports.get(event.name) == event.number:
-            return
+            return None
         if event.name in switch.ports:
             self._port_gone(switch, event.name)
         switch.ports[event.name] = event.number
         role = switch.role(event.name)
         self.updates.record("port_added", switch=switch.plan.name, port=event.name, role=role)
-        if role != "mobile_node":
-            self._assign_base(switch)
-            self.redirects.refresh_all(now_ns, "port_added")
-            self.updates.flush(now_ns, "port_added")
+        if role == "mobile_node":
+            return None  # its first frame says whose it is
+        self._assign_base(switch)
+        self.redirects.refresh_all(now_ns, "port_added")
+        return "port_added"
 
-    def _port_removed(self, event: messages.PortRemoved, now_ns: int) -> None:
+    def _port_removed(self, event: messages.PortRemoved, now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is None or switch.ports.get(event.name) != event.number:
-            return
+            return None
         role = switch.role(event.name)
         self.updates.record("port_removed", switch=switch.plan.name, port=event.name, role=role)
         moved = self._port_gone(switch, event.name)
@@ -149,7 +159,7 @@ class Core:
             self.redirects.refresh_all(now_ns, "port_removed")
         for node in moved:
             self.redirects.refresh(node.mac, now_ns, "port_removed")
-        self.updates.flush(now_ns, "port_removed")
+        return "port_removed"
 
     def _port_gone(self, switch: Switch, name: str) -> list[MobileNode]:
         """Forget a port and who was seen there; the mobile nodes that are elsewhere because of it."""
@@ -219,16 +229,17 @@ class Core:
             rules.setdefault(location.dpid, []).append(flows.sighting(location.port, location.radio, node.mac))
         self.updates.book.assign(("sightings", node.mac), rules)
 
-    def _frame_copied(self, event: messages.FrameCopied, now_ns: int) -> None:
+    def _frame_copied(self, event: messages.FrameCopied, now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is None or len(event.frame) < 14:
-            return
+            return None
         self.updates.counters[event.dpid].packet_ins += 1
         radio = dhcp.mac_text(event.frame[6:12])
         message = dhcp.parse_frame(event.frame)
         name = switch.name_of(event.in_port)
         if name is None or event.in_port >= flows.OFPP_MAX:
-            return
+            return None
+        cause = None
         at_node = switch.role(name) == "mobile_node"
         if at_node and radio not in self._router_macs and not event.frame[6] & 1:
             same = self.identities.hear(message) if message is not None and message.mac == radio else None
@@ -238,25 +249,28 @@ class Core:
             if self._sight(mac, Location(event.dpid, event.in_port, radio), now_ns, "mn_attached"):
                 self.redirects.refresh(mac, now_ns, "mn_attached")
             self._learn_claimed(switch, radio, event.frame, now_ns)
-            self.updates.flush(now_ns, "mn_attached")
+            cause = "mn_attached"
         if message is not None:
-            self._overhear(switch, event.in_port, message, now_ns)
+            cause = self._overhear(switch, event.in_port, message, now_ns) or cause
+        return cause
 
     # Bindings
 
-    def _overhear(self, switch: Switch, in_port: int, message: dhcp.DhcpMessage, now_ns: int) -> None:
+    def _overhear(self, switch: Switch, in_port: int, message: dhcp.DhcpMessage, now_ns: int) -> str | None:
         held = self.bindings.get(message.client_address)
         if message.type == dhcp.ACK and in_port == switch.router_port():
             if message.your_address != "0.0.0.0" and message.lease_s:
                 self._learn_binding(switch.plan.dpid, message, now_ns)
-            return
+                return "binding_learned"
+            return None
         # A release counts where it is delivered: taking the redirect away on sight of it at the serving switch could
         # overtake the message itself, and the anchor's router would never hear of it.
         ended = message.type in (dhcp.RELEASE, dhcp.DECLINE)
         mac = self.identities.of(message.mac)
-        if ended and held is not None and (held.mac, held.anchor) == (mac, switch.plan.dpid):
-            self._unbind(held, now_ns, "binding_released")
-            self.updates.flush(now_ns, "binding_released")
+        if not ended or held is None or (held.mac, held.anchor) != (mac, switch.plan.dpid):
+            return None
+        self._unbind(held, now_ns, "binding_released")
+        return "binding_released"
 
     def _learn_binding(self, anchor: int, message: dhcp.DhcpMessage, now_ns: int) -> None:
         address, lease_s = message.your_address, message.lease_s
@@ -273,7 +287,6 @@ class Core:
             self._record_binding(held, "binding_renewed", now_ns)
             self._assign_ledger(held, now_ns, restart=True)
             self.redirects.refresh(mac, now_ns, "binding_renewed")
-        self.updates.flush(now_ns, "binding_learned")
 
     def _learn_claimed(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> None:
         """An IPv6 address in use: its prefix says whose it is, wherever the mobile node is. It has no lease."""
@@ -321,19 +334,19 @@ class Core:
         if restart:
             self.updates.book.vanished(binding.anchor, rule.key)
 
-    def _rule_removed(self, event: messages.RuleRemoved, now_ns: int) -> None:
+    def _rule_removed(self, event: messages.RuleRemoved, now_ns: int) -> str | None:
         if not is_own(event.rule.cookie) or event.rule.kind is not Kind.BINDING or not event.expired:
-            return
+            return None
         for binding in list(self.bindings.values()):
             written = binding.address in [value for _, value in event.rule.match]
             if written and (binding.anchor, binding.hardware) == (event.dpid, event.rule.get("eth_src")):
                 self.updates.book.vanished(event.dpid, event.rule.key)
                 self._unbind(binding, now_ns, "binding_expired")
-        self.updates.flush(now_ns, "binding_expired")
+        return "binding_expired"
 
     # Confirmation
 
-    def _barrier_replied(self, event: messages.BarrierReplied, now_ns: int) -> None:
+    def _barrier_replied(self, event: messages.BarrierReplied, now_ns: int) -> str | None:
         switch = self.switches[event.dpid]
         if switch.sync_token is not None and event.token >= switch.sync_token:
             switch.configured = True
@@ -341,6 +354,7 @@ class Core:
         if not self.ready and all(each.configured for each in self.switches.values()):
             self.ready = True
             self.updates.record("ready", switches=len(self.switches))
+        return None
 
-    def _deadline_passed(self, _: messages.DeadlinePassed, now_ns: int) -> None:
-        self.updates.drain(now_ns)
+    def _deadline_passed(self, _: messages.DeadlinePassed, now_ns: int) -> str | None:
+        return DRAINED if self.updates.drained(now_ns) else None

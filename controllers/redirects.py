@@ -82,7 +82,7 @@ class Redirects:
         rules = flows.redirect_rules(route, binding.address, router.router_mac) if route else {}
         self._updates.book.assign(("redirect", binding.address), rules)
         involved = {hop.dpid for hop in route.path.hops} if route else {binding.anchor}
-        token = self._updates.token + 1  # that of the flush which carries it
+        token = self._updates.token
         location = self._nodes[binding.mac].location
         serving = location.dpid if location is not None else None
         change = Change(binding.mac, binding.address, binding.anchor, serving, route, token, now_ns, involved, cause)

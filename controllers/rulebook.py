@@ -10,9 +10,11 @@ class Rulebook:
 
     Owners (a binding, a mobile node's sightings, a switch's base) never share a rule key, so one owner's rules can be
     replaced without looking at the others': the cost of a move does not grow with the number of mobile nodes.
+    ``changed`` is whether anything has been assigned or reported since rules were last taken.
     """
 
     def __init__(self) -> None:
+        self.changed = False
         self._owned: dict[Hashable, dict[int, dict[Key, Rule]]] = {}
         self._desired: dict[int, dict[Key, Rule]] = {}
         self._installed: dict[int, dict[Key, Rule]] = {}
@@ -40,6 +42,7 @@ class Rulebook:
         """Take the switch's word for what is installed."""
         self._installed[dpid] = {rule.key: rule for rule in rules}
         self._dirty[dpid] = set(self._installed[dpid]) | set(self._desired.get(dpid, {}))
+        self.changed = True
 
     def forget(self, dpid: int) -> None:
         """The switch is out of reach: nothing is known of it until it reports again."""
@@ -61,6 +64,7 @@ class Rulebook:
         install: list[Rule] = []
         remove: list[Rule] = []
         waiting: set[Key] = set()
+        self.changed = False
         for key in sorted(self._dirty.get(dpid, ()), key=repr):
             want, have = desired.get(key), installed.get(key)
             if want is not None and want != have:
@@ -85,3 +89,4 @@ class Rulebook:
     def _touch(self, dpid: int, key: Key) -> None:
         if dpid in self._installed:
             self._dirty.setdefault(dpid, set()).add(key)
+            self.changed = True

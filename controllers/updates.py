@@ -1,5 +1,7 @@
 """Carries decisions to the switches: what is sent when, what a barrier confirms, and when stale rules may go.
 
+What an event changes is collected under one token, that of the update which :meth:`Updates.flush` then sends.
+
 New rules and those that put traffic back on its ordinary way at the anchor are sent at once, to all switches in
 parallel. Other stale rules go only when every change is confirmed and the packets that were on the old path have had
 time to leave it: until then they do no harm, and with an overlap they still deliver.
@@ -14,6 +16,7 @@ from dmmlab.controllers.rules import Kind, Rule
 from dmmlab.controllers.state import Change, Counters, Switch, Update
 
 NS = 1_000_000_000
+DRAINED = "drained"  # the cause of an update that removes what lay on old paths
 REDIRECT_KINDS = (Kind.REDIRECT, Kind.REDIRECT_PAIR)
 
 
@@ -26,17 +29,18 @@ class Updates:
     """Rules on their way, and the changes that wait for them.
 
     ``out`` is the list that commands are appended to; ``held`` says of a stale redirect rule that it may still turn
-    out to be wanted, as after a restart before all is known.
+    out to be wanted, as after a restart before all is known. ``token`` is that of the update that is being collected.
     """
 
     def __init__(self, switches: Mapping[int, Switch], out: list[Command], held: Callable[[Rule], bool]) -> None:
         self.book = Rulebook()
         self.counters = {dpid: Counters() for dpid in switches}
-        self.token = 0
+        self.token = 1
         self.open: dict[str, Change] = {}
         self._switches = switches
         self._out = out
         self._held = held
+        self._asked: set[int] = set()
         self._sent: dict[int, Update] = {}
         self._linger_s = 0.0
         self._drain_ns: int | None = None
@@ -45,16 +49,17 @@ class Updates:
         """Write to the timeline."""
         self._out.append(Record(event, fields))
 
-    def flush(self, now_ns: int, cause: str, always: int | None = None) -> set[int]:
-        """Send each reachable switch what it lacks; the datapath ids that something was sent to.
+    def ask(self, dpid: int) -> int:
+        """Send this switch a barrier with the next update even if it lacks nothing; the token of its answer."""
+        self._asked.add(dpid)
+        return self.token
 
-        Switch ``always`` gets a barrier even if it lacks nothing. All share the token :attr:`token`.
-        """
-        self.token += 1
+    def flush(self, now_ns: int, cause: str) -> None:
+        """Send each reachable switch what it lacks, all under one token, and begin to collect under the next."""
         touched = set()
         for dpid in self.book.reachable():
             install, remove = self.book.take(dpid, self._removable(now_ns))
-            if install or remove or dpid == always:
+            if install or remove or dpid in self._asked:
                 touched.add(dpid)
                 self._send(dpid, install, remove, cause)
         if touched:
@@ -63,8 +68,11 @@ class Updates:
         for change in self.open.values():
             if change.token == self.token:
                 change.waiting &= touched | out_of_reach
+        self._asked.clear()
+        self.token += 1
         self.confirm(now_ns)
-        return touched
+        if cause == DRAINED:
+            self._drain_ns = None  # only now: confirming would start another wait for the rules that must stay
 
     def _send(self, dpid: int, install: tuple[Rule, ...], remove: tuple[Rule, ...], cause: str) -> None:
         self._out.append(UpdateRules(dpid, install, remove, self.token))
@@ -142,11 +150,9 @@ class Updates:
             self._linger_s = 0.0
 
     def deadline_ns(self) -> int | None:
-        """When :meth:`drain` has something to do."""
+        """When :meth:`drained` will hold."""
         return self._drain_ns if not self.open else None
 
-    def drain(self, now_ns: int) -> None:
-        """Remove what lay on old paths, if its time has come."""
-        if self._drain_ns is not None and now_ns >= self._drain_ns and not self.open:
-            self.flush(now_ns, "drained")
-            self._drain_ns = None
+    def drained(self, now_ns: int) -> bool:
+        """Whether it is time to remove what lay on old paths."""
+        return self._drain_ns is not None and now_ns >= self._drain_ns and not self.open
