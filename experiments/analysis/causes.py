@@ -17,9 +17,10 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import RESOLVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.runner.layout import network_plan, node_id
+from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import CONTROLLER, Movement, Scenario
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT
 from dmmlab.nodes.registration import wire

@@ -21,9 +21,9 @@ from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.records import packets
 from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
 from dmmlab.experiments.runner import clockwatch
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT, MOST_SESSIONS, PROBE_BYTES
 from dmmlab.topologies.plan import NetworkPlan

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records.rundir import HANDOVERS
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.timeline import (
     Attach,
     Detach,

@@ -15,8 +15,8 @@ from dmmlab.experiments.oracle import delays
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.scenario.model import CORE, Scenario
+from dmmlab.experiments.scenario.network import network_plan
 
 _STEPS = (1, 2, 4, 8, 16, 24, 32, 36)
 _STEP_S, _PAUSE_S = 10.0, 5.0

@@ -30,7 +30,7 @@ from dmmlab.experiments.analysis.messages import Dhcp, Dns, Message, Names
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
-from dmmlab.experiments.runner.layout import node_id
+from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.experiments.scenario.model import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.nodes.probe import MAGIC

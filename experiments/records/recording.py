@@ -12,9 +12,9 @@ from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 

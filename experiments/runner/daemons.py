@@ -10,16 +10,14 @@ from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.clockwatch import ClockWatch
-from dmmlab.experiments.runner.layout import (
-    REGISTRATION_PORT,
-    ZONE,
+from dmmlab.experiments.runner.orders import (
     account_of,
     correspondent_file,
     mobile_node_file,
-    node_id,
     redirect_plan,
     tsig_secret,
 )
+from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
@@ -29,6 +27,7 @@ from dmmlab.nodes.daemons.dnsmasq import Dnsmasq
 from dmmlab.nodes.daemons.named import Named
 from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.nodes.daemons.unbound import Unbound
+from dmmlab.nodes.registration import wire
 from dmmlab.topologies.build import SWITCH_SIDE
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
@@ -99,7 +98,7 @@ class Daemons:
         hosts, services = [("ns", ddns)], []
         if scenario.needs(SERVER):
             hosts.append(("server", str(plan.host(SERVER).address.ip)))
-            services = [(f"_dmm-registration._{kind}", REGISTRATION_PORT, "server") for kind in ("udp", "tcp")]
+            services = [(f"_dmm-registration._{kind}", wire.PORT, "server") for kind in ("udp", "tcp")]
         named = Named(
             directory=self.folder / "named",
             zone=ZONE,
@@ -120,7 +119,7 @@ class Daemons:
         accounts = [found for name in names if (found := account_of(self.scenario, self.plan, name)) is not None]
         return RegistrationServer(
             str(self.plan.host(SERVER).address.ip),
-            REGISTRATION_PORT,
+            wire.PORT,
             self.folder,
             {account.node: account.key for account in accounts},
             events=self.run.events_of(SERVER),

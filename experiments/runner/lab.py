@@ -27,8 +27,8 @@ from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.daemons import Daemons
 from dmmlab.experiments.runner.executor import Executor
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.scenario.load import parse
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.timeline import timeline
 from dmmlab.nodes import clock
 from dmmlab.nodes.daemons import tcpdump

@@ -16,7 +16,7 @@ from typing import Literal
 
 from dmmlab.experiments.analysis import tables
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.runner.layout import identities
+from dmmlab.experiments.scenario.identities import identities
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.guest import terminal
 from dmmlab.guest.cache import find_kernel, origin

@@ -20,9 +20,9 @@ from dmmlab.experiments.cli.main import main
 from dmmlab.experiments.oracle import moves
 from dmmlab.experiments.records.rundir import SESSIONS, RunDirectory, read_csv, write_csv, write_json
 from dmmlab.experiments.runner import clockwatch
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.runner.run import Progress, prepare, run_scenario
 from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.guest.cache import GuestKernel
 from dmmlab.machine import checks, isolation, processes
 

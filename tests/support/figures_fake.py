@@ -16,8 +16,8 @@ from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays, moves
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 GAP_S = 0.05

@@ -13,9 +13,9 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.runner.layout import network_plan
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.nodes.registration import wire
 
 START_NS = 1_704_067_218_000_000_000

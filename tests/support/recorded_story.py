@@ -15,7 +15,7 @@ from scapy.packet import Packet, Raw
 
 from dmmlab.experiments.analysis import causes, signalling
 from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
-from dmmlab.experiments.runner.layout import node_id
+from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.nodes.orders import PROBE_BYTES
 from dmmlab.nodes.probe import MAGIC
 from dmmlab.nodes.registration.wire import Message, MessageType, Mode, Transport

@@ -15,7 +15,7 @@ from scapy.packet import Raw
 
 from dmmlab.experiments.analysis import signalling
 from dmmlab.experiments.records import pcap
-from dmmlab.experiments.runner.layout import node_id
+from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.nodes.registration import wire
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Transport
 

@@ -1,4 +1,4 @@
-"""From a scenario to what each part is told: the network's plan, the controller's plan, the correspondents' orders."""
+"""What each part of a run is told: the controller's plan, the nodes' accounts and keys, the agents' orders."""
 
 from __future__ import annotations
 
@@ -9,28 +9,12 @@ from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.policies import POLICIES
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
+from dmmlab.experiments.scenario.identities import ZONE, node_id
+from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
-from dmmlab.nodes.guid import derive
 from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
-from dmmlab.topologies.plan import MobileRouter, NetworkPlan, Wire, plan_network
-
-
-def _wire(link: Link | None) -> Wire:
-    return Wire() if link is None else Wire(link.delay, link.jitter, link.loss, link.rate)
-
-
-def network_plan(scenario: Scenario) -> NetworkPlan:
-    """The network that the scenario describes."""
-    routers = scenario.mobile_routers
-    pairs = [link for link in scenario.links if set(link.between) <= set(routers)]
-    return plan_network(
-        mobile_routers={name: _wire(scenario.link(name, CORE)) for name in routers},
-        inter_mr={link.between: _wire(link) for link in pairs},
-        hosts={name: _wire(scenario.link(name, CORE)) for name in scenario.hosts},
-        mobile_nodes={name: _wire(scenario.link(name, RADIO)) for name in scenario.mobile_nodes},
-        control=_wire(scenario.link(CONTROLLER, SWITCHES)),
-    )
+from dmmlab.nodes.registration import wire
+from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
 
 def redirect_plan(plan: NetworkPlan) -> Plan:
@@ -57,26 +41,6 @@ def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
     )
 
 
-ZONE = "mn.dmm.test"  # of the mobile nodes' names (RFC 6761: test. is nobody's)
-REGISTRATION_PORT = 48620
-_REALM = "dmm.test"  # of the nodes' credentials
-
-
-def node_id(name: str) -> str:
-    """The permanent ID of node ``name`` in its FQDN form (RFC 4703), from its credential."""
-    return derive(f"{name}@{_REALM}", label=name.lower()).fqdn(ZONE)
-
-
-def identities(scenario: Scenario) -> dict[str, dict[str, str]]:
-    """Each node's global unique ID: the FQDN, the UUID behind it, and the MN identifier option (RFC 4283, RFC 8371)."""
-    names = (*scenario.mobile_nodes, *scenario.correspondents)
-    guids = {name: derive(f"{name}@{_REALM}", label=name.lower()) for name in names}
-    return {
-        name: {"fqdn": guid.fqdn(ZONE), "uuid": str(guid.uuid), "mn_identifier_option": guid.mn_option.hex()}
-        for name, guid in guids.items()
-    }
-
-
 def secret(scenario: Scenario, purpose: str) -> bytes:
     """A key of 256 bits: the same in every run of a seed, so that runs are the same to the byte."""
     return hashlib.sha256(f"{scenario.seed}/{purpose}".encode()).digest()
@@ -88,7 +52,7 @@ def account_of(scenario: Scenario, plan: NetworkPlan, name: str) -> Account | No
         return None
     key = secret(scenario, f"account/{name}").hex()
     control, lifetime_s = scenario.registration.control, scenario.registration.lifetime
-    return Account(str(plan.host(SERVER).address.ip), REGISTRATION_PORT, node_id(name), key, control, lifetime_s)
+    return Account(str(plan.host(SERVER).address.ip), wire.PORT, node_id(name), key, control, lifetime_s)
 
 
 def tsig_secret(scenario: Scenario, node: str) -> str:
