@@ -1,0 +1,108 @@
+"""Each figure's check, made to fail: the reference's points hold, and each thing that a claim says is broken once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dmmlab.experiments.campaigns.reproduce import REFERENCE
+from dmmlab.experiments.figures import FIGURES, read
+
+Row = dict[str, Any]
+Break = Callable[[list[Row]], list[Row]]
+
+
+def where(changes: Callable[[Row], Row], **values: object) -> Break:
+    """Changes the first row that has ``values``."""
+
+    def broken(rows: list[Row]) -> list[Row]:
+        place = next(n for n, row in enumerate(rows) if all(row[key] == value for key, value in values.items()))
+        return [*rows[:place], {**rows[place], **changes(rows[place])}, *rows[place + 1 :]]
+
+    return broken
+
+
+def every(changes: Callable[[Row], Row], **values: object) -> Break:
+    """Changes all rows that have ``values``."""
+
+    def broken(rows: list[Row]) -> list[Row]:
+        return [
+            {**row, **changes(row)} if all(row[key] == value for key, value in values.items()) else row for row in rows
+        ]
+
+    return broken
+
+
+def more(by: float, *columns: str) -> Callable[[Row], Row]:
+    """Adds ``by`` to each of the columns."""
+    return lambda row: {column: row[column] + by for column in columns}
+
+
+def becomes(**values: object) -> Callable[[Row], Row]:
+    """Other values."""
+    return lambda row: dict(values)
+
+
+BROKEN: list[tuple[str, str, Break]] = [
+    ("F1", "probe 7 was lost with redirect", where(becomes(rtt_ms=None), redirect=True, seq=7)),
+    ("F1", "probe 900 was answered without redirect", where(becomes(rtt_ms=40.0), redirect=False, seq=900)),
+    ("F1", "no run without the redirect", lambda rows: [row for row in rows if row["redirect"]]),
+    ("F2", "off the closed form", where(more(0.002, "off_low_ms", "off_high_ms"), case="p2p")),
+    ("F3", "1 of .* probes lost outside the moves", where(becomes(rtt_ms=None), method="p2p", seq=3)),
+    ("F3", "off the closed form", every(more(0.002, "expected_ms"), method="p2p", expected_ms=34)),
+    ("F4", "off the closed form", where(more(0.002, "low_ms", "high_ms"), panel="server", method="p2p")),
+    ("F4", "no two methods cross", lambda rows: [row for row in rows if row["panel"] != "server"]),
+    ("F5", "off the closed form", where(more(3e-6, "low", "high"), panel="distance")),
+    ("F6", "answers are not those of the closed form", where(becomes(disagree=50), method="p2p")),
+    ("F6", "stale, though the server is told at once", where(becomes(stale=0.5), method="p2p")),
+    ("F6", "though there is a redirect", where(becomes(went_failed=50), method="p2p", redirect=True)),
+    ("F6", "does not fall as the node stays", every(lambda row: {"stale": row["ratio"] / 10}, method="ddns")),
+    ("F7", "survive, .* expected", where(becomes(expected=0.01), redirect=False, transport="udp")),
+    ("F7", "not all survive with the redirect", where(becomes(share=0.9), redirect=True)),
+    ("F8", "a gap of", where(more(0.002, "gap_ms"), number=0)),
+    ("F8", "redirect after", where(more(0.002, "redirect_ms"), jitter_ms=0)),
+    ("F8", "the components miss the total", where(more(1.0, "total_ms"), number=0)),
+    ("F8", "does not grow with the distance", every(lambda row: {"total_ms": -row["control_ms"]})),
+    ("F9", "a session by p2p costs", where(becomes(messages=3), panel="session", name="p2p")),
+    ("F9", "a move costs", where(becomes(messages=1), panel="move", name="registration")),
+    ("F9", "a session, .* by the means", where(more(500, "bytes"), panel="ratio", name="p2p")),
+    ("F10", "central, 1 session", where(more(0.002, "added_ms"), method="central", sessions=1)),
+    ("F10", "the server carries", where(more(50, "kbit_per_s"), method="central")),
+    ("F10", "ms added without a relay", where(more(0.002, "added_ms"), method="p2p", sessions=8)),
+    ("F10", "does not grow with the number", every(becomes(rtt_ms=100.0), method="central")),
+    ("F11", "sessions without an outcome", where(becomes(no_outcome=1), method="p2p")),
+    ("F11", "nothing that they need is lost", where(becomes(success=0.9), method="fixed")),
+    ("F11", "by the closed form", where(more(0.002, "setup_ms"), loss=0, method="p2p")),
+    ("F11", "does not grow with loss", every(becomes(p95_ms=50.0), method="p2p")),
+    ("F12", "not linear in the number of mobile nodes", where(more(1, "entries_sum"), mrs=4, mns=4)),
+    ("F12", "depends on the number of mobile nodes", where(more(20, "flow_mods_per_move"), mrs=4, mns=4)),
+    ("F12", "do not grow with the number of mobile routers", every(becomes(entries_sum=0), mns=4, mrs=8)),
+    ("F13", "setup off the closed form", where(more(0.002, "low_ms", "high_ms"), policy="race")),
+    ("F13", "rtt off the closed form", where(more(0.002, "rtt_ms"), policy="latest")),
+    ("F13", "one address is the best everywhere", lambda rows: [r for r in rows if r["backhaul_ms"] == 2]),
+    ("F14", "direct path of", where(more(0.002, "low", "high"), panel="delay", path="direct")),
+    ("F14", "% measured", every(becomes(low=50.0, high=51.0), panel="loss")),
+]
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, list[Row]]:
+    return {name: read(kind, REFERENCE / f"{kind.stem}.csv") for name, kind in FIGURES.items()}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_reference_holds(name: str, reference: dict[str, list[Row]]) -> None:
+    assert FIGURES[name].check(reference[name]) == []
+
+
+@pytest.mark.parametrize(("name", "sentence", "broken"), BROKEN, ids=[f"{name}: {what}" for name, what, _ in BROKEN])
+def test_it_is_found(name: str, sentence: str, broken: Break, reference: dict[str, list[Row]]) -> None:
+    found = FIGURES[name].check(broken(reference[name]))
+    assert any(re.search(sentence, line) for line in found), found
+
+
+def test_every_figure_is_broken_once() -> None:
+    assert {name for name, _, _ in BROKEN} == set(FIGURES)
