@@ -15,7 +15,7 @@ from dmmlab.controllers.app import FAILED, counters, fail, make_app
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import NAMES, Framework, FrameworkMissing, load
 from dmmlab.controllers.plan import Plan, PlanError
-from dmmlab.controllers.timeline import Timeline
+from dmmlab.machine.events import EventLog
 
 BAD_INPUT = 2
 
@@ -23,7 +23,7 @@ BAD_INPUT = 2
 class _Failing(logging.Handler):
     """The framework logs what breaks in its own threads and carries on; here that ends the process."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: EventLog) -> None:
         super().__init__(logging.ERROR)
         self._timeline = timeline
 
@@ -38,14 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         plan = Plan.from_json(options.plan.read_text())
         framework = load(options.framework)
-        timeline = Timeline(options.events)
+        timeline = EventLog(options.events, "controller", compact=True)
     except (PlanError, FrameworkMissing, OSError) as error:
         print(f"dmmlab.controllers: {error}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT
     core = Core(plan, options.redirect)
     logging.getLogger(framework.name).addHandler(_Failing(timeline))
     _end_on_signal(core, timeline)
-    timeline.write("started", framework=framework.name, redirect=options.redirect, switches=len(plan.switches))
+    timeline.emit("started", framework=framework.name, redirect=options.redirect, switches=len(plan.switches))
     _serve(framework, options.listen, make_app(framework, core, timeline))
     fail(timeline, f"{framework.name} stopped by itself")
     return FAILED
@@ -80,10 +80,10 @@ def _serve(framework: Framework, listen: tuple[str, int], app: type) -> None:
     framework.hub.joinall(services)
 
 
-def _end_on_signal(core: Core, timeline: Timeline) -> None:
+def _end_on_signal(core: Core, timeline: EventLog) -> None:
     def end(signum: int, _: object) -> None:
         # The rules stay: a switch without its controller goes on forwarding.
-        timeline.write("stopped", signal=signal.Signals(signum).name, counters=counters(core))
+        timeline.emit("stopped", signal=signal.Signals(signum).name, counters=counters(core))
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)

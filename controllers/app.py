@@ -11,12 +11,12 @@ from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import Framework
 from dmmlab.controllers.messages import Command, Event, Record, ReportRules, UpdateRules
 from dmmlab.controllers.openflow import Translator
-from dmmlab.controllers.timeline import Timeline
+from dmmlab.machine.events import EventLog
 
 FAILED = 1
 
 
-def make_app(framework: Framework, core: Core, timeline: Timeline) -> type:
+def make_app(framework: Framework, core: Core, timeline: EventLog) -> type:
     """The application class, bound to its core; a class, because the framework wants to make the instance."""
     ofp, handler = framework.ofp_event, framework.handler
     main, dead = handler.MAIN_DISPATCHER, handler.DEAD_DISPATCHER
@@ -56,7 +56,7 @@ def make_app(framework: Framework, core: Core, timeline: Timeline) -> type:
 class Shim:
     """Between one core and its switch connections."""
 
-    def __init__(self, core: Core, timeline: Timeline, main: str) -> None:
+    def __init__(self, core: Core, timeline: EventLog, main: str) -> None:
         self.wake_after: Callable[[float], Any] = lambda delay_s: None
         self._core = core
         self._timeline = timeline
@@ -148,7 +148,7 @@ class Shim:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Record(event, fields):
-                self._timeline.write(event, **fields)
+                self._timeline.emit(event, **fields)
             case ReportRules(dpid):
                 self._reports.pop(dpid, None)
                 datapath: Any = self._datapaths[dpid]
@@ -170,9 +170,9 @@ class Shim:
         datapath.send(buffer)
 
 
-def fail(timeline: Timeline, message: str, details: str = "") -> None:
+def fail(timeline: EventLog, message: str, details: str = "") -> None:
     """Say why on the timeline and on stderr, and end the process at once, whichever thread this is."""
-    timeline.write("error", message=message, details=details)
+    timeline.emit("error", message=message, details=details)
     os.write(2, f"dmmlab.controllers: {message}\n{details}".encode())
     os._exit(FAILED)
 

@@ -20,9 +20,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.datagrams import Contest, datagrams_to
-from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.methods import base as methods
 from dmmlab.nodes.methods.base import Found, Means, Method
 from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
@@ -176,7 +176,7 @@ class Session:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    log = EventLog(arguments.events, arguments.name)
+    log = EventLog(arguments.events, arguments.name, "correspondent")
     config = CorrespondentFile.read(arguments.config)
     client = None
     if config.account is not None:  # both register, the MN and the CN (draft 4.2)

@@ -14,8 +14,8 @@ import signal
 import socket
 from pathlib import Path
 
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
-from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT
 
 _IP_PKTINFO = 8  # linux/in.h; Python names it from 3.14 on only
@@ -56,7 +56,7 @@ async def take_bulk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    log = EventLog(arguments.events, arguments.name)
+    log = EventLog(arguments.events, arguments.name, "mobile node")
     loop = asyncio.get_running_loop()
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagrams.setblocking(False)

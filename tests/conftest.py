@@ -13,6 +13,9 @@ from dmmlab.experiments.runner.run import Progress, run_scenario
 from dmmlab.experiments.scenario.load import load
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import GuestError
+from dmmlab.machine.events import CHECK
+
+os.environ[CHECK] = "1"  # an event that the catalogue does not have fails the test, in our processes too
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import moves
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, Scenario
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes.daemons.agent import Agent
-from dmmlab.nodes.events import EventLog
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan, Wire
 
 SOURCE = "clockwatch"

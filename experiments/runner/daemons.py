@@ -28,7 +28,6 @@ from dmmlab.nodes.daemons.named import Named
 from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.nodes.daemons.unbound import Unbound
 from dmmlab.nodes.registration import wire
-from dmmlab.topologies.build import SWITCH_SIDE
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
 
@@ -126,9 +125,9 @@ class Daemons:
             **self._place(SERVER),
         )
 
-    def clock_watch(self) -> ClockWatch:
-        """In real time: what watches beside the run whether the machine keeps time."""
-        return ClockWatch(events=self.run.events_of(clockwatch.SOURCE), **self._place(clockwatch.SOURCE, SWITCH_SIDE))
+    def clock_watch(self, host: str) -> ClockWatch:
+        """In real time: what watches beside the run, on ``host``, whether the machine keeps time."""
+        return ClockWatch(events=self.run.events_of(clockwatch.SOURCE), **self._place(clockwatch.SOURCE, host))
 
     def mobile_nodes(self) -> list[Daemon]:
         """On each mobile node its agent and its service."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmmlab.experiments.scenario.timeline import Attach, Detach, Event, ScenarioEnd
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
-from dmmlab.nodes.events import EventLog
 
 if TYPE_CHECKING:
     from dmmlab.topologies.build import Network

@@ -130,7 +130,7 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
 
 
 def _command(root: Path | str) -> list[str]:
-    return isolation.argv([sys.executable, "-m", "dmmlab.experiments.runner.lab", str(root)])
+    return isolation.argv([sys.executable, "-m", "dmmlab.experiments.runner.carry_out", str(root)])
 
 
 def _in_guest(run: RunDirectory, clock: Clock, progress: Progress, processor: int | None) -> tuple[int, str]:

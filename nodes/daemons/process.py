@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 
@@ -17,6 +18,9 @@ class Host(Protocol):
 
     def enter(self) -> None:
         """Moves the calling thread there, for good."""
+
+    def inside(self) -> AbstractContextManager[None]:
+        """The calling thread is there for as long as the block runs."""
 
 
 class Forked:

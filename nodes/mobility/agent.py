@@ -21,8 +21,8 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.rtnl import RTMGRP_LINK
 from scapy.layers.dhcp import BOOTP, DHCP
 
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
-from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.mobility import dhcp
 from dmmlab.nodes.mobility.presence import Presence
 from dmmlab.nodes.orders import MobileNodeFile
@@ -167,7 +167,7 @@ class MobileNode:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    log = EventLog(arguments.events, arguments.name)
+    log = EventLog(arguments.events, arguments.name, "mobile node")
     presence = Presence(MobileNodeFile.read(arguments.config), log) if arguments.config is not None else None
     node = MobileNode(arguments.interface, arguments.folder, arguments.keep, presence, log)
     task = asyncio.create_task(node.run())

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes.ddns.update import UpdateClient
-from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, ECHO_PORT, SERVICES, Account, MobileNodeFile, ZoneKey
 from dmmlab.nodes.registration.accounts import client_for
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes.ddns.lookup import LookupClient
-from dmmlab.nodes.events import EventLog
 from dmmlab.nodes.orders import Account
 from dmmlab.nodes.registration.client import OnEnded, OnRequest, RegistrationClient
 

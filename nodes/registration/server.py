@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.registration.bindings import (
     Backoff,
@@ -28,7 +29,6 @@ from dmmlab.nodes.registration.bindings import (
     spell,
 )
 from dmmlab.nodes.registration.instants import fired_ns, nanoseconds, seconds_until
-from dmmlab.nodes.registration.journal import Journal
 from dmmlab.nodes.registration.relay import Relay, UdpRelay
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.store import Store
@@ -43,8 +43,8 @@ LONGEST_WAIT_S = 60.0  # bindings last long and clocks are set: look again
 class Server:
     """The asyncio shell of one ServerCore."""
 
-    def __init__(self, core: ServerCore, store: Store, journal: Journal, relay_idle_s: float = 300.0) -> None:
-        self.core, self._store, self._journal = core, store, journal
+    def __init__(self, core: ServerCore, store: Store, log: EventLog, relay_idle_s: float = 300.0) -> None:
+        self.core, self._store, self._log = core, store, log
         self._streams: dict[Peer, asyncio.WriteTransport] = {}
         self._relays: dict[int, Relay] = {}
         self._relay_idle_s = relay_idle_s
@@ -62,7 +62,7 @@ class Server:
         port = int(self._udp.getsockname()[1])
         self._tcp = await self._loop.create_server(lambda: Stream(self), host, port)
         self._loop.add_reader(self._udp, self._readable)
-        self._journal.write("ready", time.time_ns(), {"host": host, "port": port})
+        self._log.emit("ready", host=host, port=port)
         self.flush()
         return port
 
@@ -77,10 +77,10 @@ class Server:
             relay.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._journal.write("stopped", time.time_ns(), {})
+        self._log.emit("stopped")
         self._store.close()
         await asyncio.sleep(0)
-        self._journal.close()
+        self._log.close()
 
     # ---- in
 
@@ -128,7 +128,7 @@ class Server:
         for data, peer in self.core.datagrams_to_send():
             self._send(data, peer)
         if noted:
-            self._journal.write_all(noted)
+            self._log.write((event.name, event.time_ns, event.fields) for event in noted)
         self._set_timer()
 
     def _send(self, data: bytes, peer: Peer) -> None:
@@ -136,7 +136,7 @@ class Server:
             try:
                 self._udp.sendto(data, peer[1:])
             except OSError as error:  # lost, as the network may lose it: the other side repeats
-                self._journal.write("unsent", time.time_ns(), {"to": spell(peer), "detail": str(error)})
+                self._log.emit("unsent", to=spell(peer), detail=str(error))
         elif (stream := self._streams.get(peer)) is not None:
             stream.write(data)
 
@@ -267,7 +267,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 async def _serve(options: argparse.Namespace, keys: Mapping[str, bytes]) -> None:
-    store, journal = Store(options.database, options.synchronous), Journal(options.events, "server")
+    store, log = Store(options.database, options.synchronous), EventLog(options.events, "server")
     records: list[Record] = store.load()
     core = ServerCore(
         keys,
@@ -278,7 +278,7 @@ async def _serve(options: argparse.Namespace, keys: Mapping[str, bytes]) -> None
         leg_linger_s=options.leg_linger,
         backoff=Backoff(deadline_s=options.answer_wait),
     )
-    server = Server(core, store, journal, options.relay_idle)
+    server = Server(core, store, log, options.relay_idle)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -22,7 +22,7 @@ from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import NAMES, FrameworkMissing, load
 from dmmlab.controllers.openflow import Translator
 from dmmlab.controllers.rules import Rule
-from dmmlab.controllers.timeline import Timeline
+from dmmlab.machine.events import EventLog
 
 INSTALLED = [name for name in NAMES if find_spec(name)]
 START_S = 30
@@ -119,7 +119,7 @@ def test_a_masked_match_is_refused() -> None:
 def make_shim(tmp_path: Path, framework: str) -> tuple[Shim, Core, FakeDatapath, Path]:
     core = Core(make_plan([], 1))
     events = tmp_path / "events.jsonl"
-    shim = Shim(core, Timeline(events), "main")
+    shim = Shim(core, EventLog(events, "controller", compact=True), "main")
     return shim, core, FakeDatapath(framework), events
 
 

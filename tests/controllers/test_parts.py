@@ -1,8 +1,7 @@
-"""The controller's small parts: plan, paths, DHCP, rule tags, timeline."""
+"""The controller's small parts: plan, paths, DHCP, rule tags."""
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from controllers_fake import chain, dhcp_frame, frame_bytes, make_plan, mesh, mn_mac, router_mac
@@ -11,7 +10,6 @@ from dmmlab.controllers import dhcp
 from dmmlab.controllers.paths import Hop, shortest
 from dmmlab.controllers.plan import InterMrPort, Plan, PlanError
 from dmmlab.controllers.rules import Kind, address_tag, cookie, is_own, mac_tag, match
-from dmmlab.controllers.timeline import Timeline
 
 
 def ports_of(plan: Plan) -> dict[int, dict[str, int]]:
@@ -106,12 +104,3 @@ def test_cookies_say_whose_and_what() -> None:
 
 def test_equal_matches_are_equal_however_they_were_written() -> None:
     assert match(in_port=1, eth_src="a") == match(eth_src="a", in_port=1)
-
-
-def test_the_timeline_is_whole_lines_and_is_appended_to(tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        Timeline(tmp_path / "events").write(name, answer=42)
-    lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
-    assert [each["event"] for each in lines] == ["first", "second"]
-    assert lines[0]["source"] == "controller" and lines[0]["answer"] == 42
-    assert isinstance(lines[0]["time_ns"], int) and lines[0]["time_ns"] <= lines[1]["time_ns"]

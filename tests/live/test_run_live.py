@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from dmmlab.experiments.oracle.expectation.sessions import Oracle
+from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.guest.cache import GuestKernel
+from dmmlab.machine import catalogue
 
 pytestmark = pytest.mark.live
 
@@ -53,6 +54,16 @@ def test_round_trips_are_those_of_the_configured_path(moved: RunDirectory) -> No
     p2 = [rtt for _, rtt in rtts(moved, "P2")]
     assert len(p2) == 500
     assert all(rtt == pytest.approx(34, abs=NANOSECOND_MS) for rtt in p2)
+
+
+def test_every_event_is_in_the_catalogue(run: Run) -> None:
+    done = run(addresses={"keep": "5s"})
+    scenario = load("two-mr")
+    for event in done.timeline():
+        source, name = event["source"], event["event"]
+        role = source if source in catalogue.CATALOGUE else "mobile node"
+        role = "correspondent" if source in scenario.correspondents else role
+        catalogue.check(role, name, event.keys() - {"time_s", "source", "event"})
 
 
 def test_only_probes_of_the_gap_are_lost(moved: RunDirectory) -> None:
@@ -183,28 +194,41 @@ def test_a_killed_run_leaves_nothing_running(live_kernel: GuestKernel, tmp_path:
     for line in process.stderr:
         if b"scenario" in line:
             break
+    (guest,) = [pid for pid in _descendants(process.pid) if _link(pid, "exe") == str(live_kernel.path)]
+    folder = _link(guest, "cwd")
+    assert len(_working_in(folder)) > 1, "the guest's kernel and its helpers are what is looked for below"
     process.kill()
     process.wait()
     process.stderr.close()
     deadline = time.monotonic() + 20
-    while (left := _mentioning(str(live_kernel.path), str(tmp_path))) and time.monotonic() < deadline:
+    while (left := _working_in(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []
     assert RunDirectory(tmp_path / "r").outcome() is None
 
 
-def _mentioning(program: str, folder: str) -> list[str]:
-    """Command lines of processes that run ``program`` or work in ``folder`` below a run that was killed."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if folder in line or (program in line and folder in line):
-                found.append(line)
-    return found
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _link(pid: int, name: str) -> str:
+    """Where /proc/PID/cwd or exe leads; empty for a process that has ended."""
+    try:
+        return str((Path("/proc") / str(pid) / name).readlink()).removesuffix(" (deleted)")
+    except OSError:
+        return ""
+
+
+def _working_in(folder: str) -> list[int]:
+    """The processes of the guest that has ``folder`` to itself: its command line names no file of the run."""
+    return [pid for pid in _processes() if _link(pid, "cwd") == folder]
+
+
+def _descendants(pid: int) -> list[int]:
+    children = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        children += [int(word) for word in path.read_text().split()]
+    return [*children, *(below for child in children for below in _descendants(child))]
 
 
 def test_ctrl_c_ends_a_run_with_a_sentence(live_kernel: GuestKernel, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dmmlab.controllers.flows import OFPP_LOCAL
 from dmmlab.controllers.messages import Record, ReportRules, UpdateRules
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
 from dmmlab.controllers.rules import Goto, Key, Normal, Output, OutputInPort, Rule, SetField, ToController
+from dmmlab.machine import catalogue
 
 Frame = dict[str, int | str]
 NS = 1_000_000_000
@@ -182,7 +183,8 @@ class FakeNetwork:
     def _give(self, event: messages.Event) -> None:
         for command in self.core.receive(event, self.now_ns):
             match command:
-                case Record():
+                case Record(name, fields):
+                    catalogue.check("controller", name, fields)
                     self.records.append(command)
                 case ReportRules(dpid):
                     switch = self.switches[dpid]

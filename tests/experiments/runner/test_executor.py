@@ -13,8 +13,8 @@ import pytest
 
 from dmmlab.experiments.runner.executor import Executor
 from dmmlab.experiments.scenario.timeline import Attach, Detach, ScenarioEnd
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
-from dmmlab.nodes.events import EventLog
 
 EVENTS = (
     Attach(0.0, "MN1", "MR1", None),

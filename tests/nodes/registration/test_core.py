@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dmmlab.machine import catalogue
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes.registration.bindings import (
     Backoff,
     Event,
@@ -23,7 +25,6 @@ from dmmlab.nodes.registration.bindings import (
 )
 from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded, Status
 from dmmlab.nodes.registration.instants import ROUNDING_NS, fired_ns, nanoseconds, seconds_until
-from dmmlab.nodes.registration.journal import Journal
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.store import Store
 from dmmlab.nodes.registration.wire import (
@@ -110,6 +111,7 @@ class World:
         """Collect what everybody has to send and to say."""
         while (event := self.server.next_event()) is not None:
             if isinstance(event, Noted):
+                catalogue.check("server", event.name, event.fields)
                 self.log.append(event)
                 continue
             self.relay_events.append(event)
@@ -504,12 +506,12 @@ def test_an_event_has_exactly_the_time_at_which_it_happened(tmp_path: Path) -> N
     server, node = ServerCore(KEYS, EPOCH_NS - 1), ClientCore("mn1", KEYS["mn1"], 1)
     node.start(register(), 0)
     server.receive(node.datagrams_to_send()[0], ("udp", "10.1.0.2", 5000), EPOCH_NS)
-    journal = Journal(tmp_path / "events", "server")
+    log = EventLog(tmp_path / "events", "server")
     while (event := server.next_event()) is not None:
         assert isinstance(event, Noted)
-        journal.write_all([event])
-    journal.write("stopped", EPOCH_NS + 1, {})
-    journal.close()
+        log.write([(event.name, event.time_ns, event.fields)])
+    log.write([("stopped", EPOCH_NS + 1, {})])
+    log.close()
     lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert [(line["event"], line["time_ns"]) for line in lines] == [("registered", EPOCH_NS), ("stopped", EPOCH_NS + 1)]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes.registration import Agreement, IncomingRequest, Leg, Mode, Outcome, RegistrationClient, Transport
-from dmmlab.nodes.registration.journal import Journal
 from dmmlab.nodes.registration.server import Server
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.splice import ACK, DATA, END, FRAME, Resumable
@@ -29,7 +29,7 @@ class Scene:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.folder = folder
         core = ServerCore(KEYS, time.time_ns(), relay_address="127.0.0.1", **options)
-        self.server = Server(core, Store(folder / "db"), Journal(folder / "events", "server"))
+        self.server = Server(core, Store(folder / "db"), EventLog(folder / "events", "server"))
         self.agreement: Agreement | None = None
 
     async def start(self) -> None:

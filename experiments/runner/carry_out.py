@@ -1,0 +1,192 @@
+"""The runner: carries out one scenario on a live network and leaves the raw records.
+
+It runs inside a corner of its own (`isolation`), on whatever kernel that is: the machine's or the guest's. It reads
+``run.json``, writes below ``log/`` and ``capture/``, and says how far it is on standard output, one JSON object a
+line. What the records mean is worked out afterwards, from the files alone (`records`).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mininet.cli import CLI
+
+from dmmlab.experiments.methods.base import DDNS, SERVER
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner import clockwatch
+from dmmlab.experiments.runner.daemons import Daemons
+from dmmlab.experiments.runner.executor import Executor
+from dmmlab.experiments.runner.lab import Lab, LabError
+from dmmlab.experiments.scenario.load import parse
+from dmmlab.experiments.scenario.network import network_plan
+from dmmlab.experiments.scenario.timeline import timeline
+from dmmlab.machine.events import EventLog
+from dmmlab.nodes import clock
+from dmmlab.nodes.daemons import tcpdump
+from dmmlab.topologies.build import SWITCH_SIDE, Network
+from dmmlab.topologies.links import enter, inside
+from dmmlab.topologies.openvswitch import OpenVSwitch
+from dmmlab.topologies.plan import NetworkPlan
+
+_LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which falls on a full second
+_LOSSY_LEAD_S = (
+    30.0  # where links lose: a correspondent finds its server and tries for 10 s to register before the start
+)
+_EXACT_CLOCK = Path("/sys/kernel/exact_clock")  # of the guest's kernel: whether a task's work has moved virtual time
+_GRACE_S = 1.0 + tcpdump.LATENCY_S  # after the scenario's end, for what is still under way and not yet written
+
+
+@dataclass(frozen=True)
+class NetworkHost:
+    """A host of the live network, for `Daemon.start`."""
+
+    network: Network
+    name: str
+
+    def popen(self, argv: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+        """Starts ``argv`` there."""
+        return self.network.popen(self.name, list(argv), **how)
+
+    def enter(self) -> None:
+        """Moves the calling thread there, for good."""
+        # In a fork, which closes all files that it was left.
+        enter(os.open(f"/proc/{self.network.pid(self.name)}/ns/net", os.O_RDONLY))
+
+    def inside(self) -> AbstractContextManager[None]:
+        """The calling thread is there for as long as the block runs."""
+        return inside(self.network.pid(self.name))
+
+
+def carry_out(run: RunDirectory, shell: bool = False) -> None:
+    """One scenario from ``run.json``, start to end; LabError or RuntimeError when it could not be done.
+
+    With ``shell`` it is played while the user is at the Mininet prompt, and ends when he leaves.
+    """
+    manifest = run.manifest()
+    scenario = parse(manifest["scenario"], str(run.run_json))
+    plan = network_plan(scenario)
+    with ExitStack() as stack:
+        say(phase="Open vSwitch")
+        stack.enter_context(OpenVSwitch(Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))))
+        say(phase="network")
+        network = stack.enter_context(Network(plan, scenario.seed, manifest.get("datapath", "system")))
+        lab = Lab(functools.partial(NetworkHost, network))
+        stack.callback(_open_logs, run)
+        stack.callback(lab.stop)
+        daemons = Daemons(scenario, plan, run, Path(tempfile.mkdtemp(prefix="dmmlab-")))
+        _start_servers(lab, daemons)
+        watched = manifest["clock"] == "real"
+        start_ns = _start_agents(lab, daemons, network, watched)
+        log = EventLog(run.events_of("runner"), "runner")
+        log.write([("scenario_started", start_ns, {})])
+        say(phase="scenario")
+        executor = Executor(timeline(scenario), network, log, lab.check_alive)
+        if shell:
+            threading.Thread(target=executor.play, args=(start_ns, lambda share: None), daemon=True).start()
+            CLI(network.mininet)
+            executor.leave()
+            return
+        executor.play(start_ns, lambda share: say(progress=share))
+        clock.wait_until(start_ns + round((scenario.duration + _GRACE_S) * 1e9))
+        if watched:
+            _measure_paths(daemons, network, "after", scenario.duration)
+        _dump_flows(run, plan)
+        if _EXACT_CLOCK.is_dir():
+            say(exact_clock={file.name: int(file.read_text()) for file in sorted(_EXACT_CLOCK.iterdir())})
+        say(phase="stopping")
+
+
+def _start_servers(lab: Lab, daemons: Daemons) -> None:
+    """All that is there before a node is, ready to be used."""
+    say(phase="controller, DHCP, captures")
+    controller, captures = daemons.controller(), daemons.captures()
+    lab.start([controller, *daemons.dhcp_servers(), *captures])
+    lab.await_ready(captures)
+    if daemons.scenario.needs(DDNS):
+        servers = daemons.name_servers()
+        lab.start(servers)
+        lab.await_ready(servers)
+    if daemons.scenario.needs(SERVER):
+        server = daemons.registration_server()
+        lab.start([server])
+        lab.await_ready([server])
+    lab.await_ready([controller])
+
+
+def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool) -> int:
+    """Mobile nodes, and correspondents, which register before the scenario starts, as the draft has it; returns when it
+    does (ns since the epoch)."""
+    say(phase="agents")
+    if watched:
+        _measure_paths(daemons, network, "before", -1.0)
+        watch = daemons.clock_watch(SWITCH_SIDE)
+        lab.start([watch])
+        lab.await_ready([watch])
+    mobile_nodes = daemons.mobile_nodes()
+    lab.start(mobile_nodes)
+    lab.await_ready(mobile_nodes)
+    scenario = daemons.scenario
+    lossy = scenario.needs(SERVER) and any(link.loss for link in scenario.links)
+    start_ns = -(-(time.time_ns() + round((_LOSSY_LEAD_S if lossy else _LEAD_S) * 1e9)) // 10**9) * 10**9
+    correspondents = daemons.correspondents(start_ns)
+    lab.start(correspondents)
+    lab.await_ready(correspondents)
+    if time.time_ns() > start_ns:
+        raise LabError("the correspondents were not ready at the scenario's start: the machine is too busy")
+    return start_ns
+
+
+def _measure_paths(daemons: Daemons, network: Network, when: str, at_s: float) -> None:
+    """Round trips of all paths that are there at ``at_s`` of the scenario's time, beside the configured ones."""
+    log = EventLog(daemons.run.events_of(clockwatch.SOURCE), clockwatch.SOURCE)
+    ways = clockwatch.paths(daemons.scenario, daemons.plan, at_s)
+    clockwatch.measure(log, when, ways, lambda name: inside(network.pid(name)))
+
+
+def _dump_flows(run: RunDirectory, plan: NetworkPlan) -> None:
+    """What the switches hold at the end, for who wants to know: ``log/SWITCH.flows``, and ``log/datapath``."""
+    for router in plan.mobile_routers:
+        argv = ["ovs-ofctl", "--protocols=OpenFlow13", "dump-flows", router.switch]
+        with (run.log / f"{router.switch}.flows").open("wb") as output:
+            subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False)
+    with (run.log / "datapath").open("wb") as output:
+        subprocess.run(["ovs-appctl", "--timeout=5", "dpif/show"], stdout=output, stderr=output, check=False)
+
+
+def _open_logs(run: RunDirectory) -> None:
+    """Some daemons keep their logs to themselves; the run is its user's."""
+    for file in run.log.iterdir():
+        file.chmod(0o644)
+
+
+def say(**fields: object) -> None:
+    """Progress, for whoever started this process."""
+    if "--shell" not in sys.argv:
+        sys.stdout.write(json.dumps(fields) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """``python -m dmmlab.experiments.runner.carry_out RUNDIR [--shell]``: exit status 0, or 1 with a sentence why."""
+    clock.sharpen()
+    try:
+        carry_out(RunDirectory(Path(sys.argv[1])), shell="--shell" in sys.argv)
+    except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

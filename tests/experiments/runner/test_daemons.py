@@ -1,0 +1,66 @@
+"""Which daemons a scenario needs, and what each is started with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner.daemons import Daemons
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.network import network_plan
+from dmmlab.nodes.daemons.agents import Correspondent
+from dmmlab.nodes.orders import CorrespondentFile
+
+
+def daemons(folder: Path, **keys: object) -> Daemons:
+    scenario = load("two-mr", keys)
+    return Daemons(scenario, network_plan(scenario), RunDirectory(folder / "run"), folder)
+
+
+def test_each_part_of_the_run_has_its_name_its_host_and_its_log(tmp_path: Path) -> None:
+    made = daemons(tmp_path)
+    assert [(each.name, each.host) for each in made.dhcp_servers()] == [("dnsmasq-MR1", "MR1"), ("dnsmasq-MR2", "MR2")]
+    assert [each.host for each in made.captures()] == [
+        *("CN1", "CN2", "CN3", "RESOLVER", "DDNS", "SERVER", "MN1", "CONTROLLER")
+    ]
+    assert [(each.name, each.host) for each in made.mobile_nodes()] == [("MN1", "MN1"), ("MN1-service", "MN1")]
+    assert [each.log.name for each in made.name_servers()] == ["DDNS.log", "RESOLVER.log"]
+
+
+def test_only_the_control_channel_is_captured_whole(tmp_path: Path) -> None:
+    whole = [each.host for each in daemons(tmp_path).captures() if "--snapshot-length=262144" in each.argv]
+    assert whole == ["CONTROLLER"]
+
+
+def test_a_correspondent_without_sessions_is_not_started(tmp_path: Path) -> None:
+    made = daemons(tmp_path, sessions=[{"name": "A", "at": "1s", "from": "CN2", "to": "MN1"}]).correspondents(10**18)
+    assert [each.name for each in made] == ["CN2"]
+    assert made[0].may_end
+    assert isinstance(made[0], Correspondent)
+    made[0].write()
+    file = Path(made[0].argv[made[0].argv.index("--config") + 1])
+    assert CorrespondentFile.read(file).orders[0].start_ns == 10**18 + 10**9
+
+
+def test_the_ablation_is_the_controllers_option_and_its_plan_knows_no_mobile_node(tmp_path: Path) -> None:
+    assert "--no-redirect" not in daemons(tmp_path).controller().argv
+    controller = daemons(tmp_path, redirect=False).controller()
+    assert controller.argv[-1] == "--no-redirect"
+    controller.write()
+    plan = Path(controller.argv[controller.argv.index("--plan") + 1]).read_text()
+    assert "MN1" not in plan and json.loads(plan)
+
+
+def test_a_mobile_node_with_nobody_to_tell_has_no_configuration(tmp_path: Path) -> None:
+    fixed = [{"name": "A", "at": "1s", "from": "CN1", "to": "MN1"}]
+    agent = daemons(tmp_path, sessions=fixed, addresses={"keep": "5s"}).mobile_nodes()[0]
+    assert "--config" not in agent.argv
+    assert agent.argv[agent.argv.index("--keep") + 1] == "5.0"
+    assert "--keep" not in daemons(tmp_path).mobile_nodes()[0].argv
+
+
+def test_a_lease_is_never_shorter_than_dnsmasq_grants(tmp_path: Path) -> None:
+    server = daemons(tmp_path, addresses={"lease": "10s"}).dhcp_servers()[1]
+    assert "--dhcp-range=10.1.2.0,static,255.255.255.0,120" in server.argv
+    assert any(word.startswith("--dhcp-host=") and word.endswith(",10.1.2.100") for word in server.argv)
