@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from dmmlab.experiments.analysis import messages
 from dmmlab.experiments.analysis.messages import Arp, Dhcp, Dns, Message
@@ -16,11 +14,9 @@ from dmmlab.experiments.analysis.openflow import OpenFlow
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import RESOLVER
 from dmmlab.experiments.records import pcap
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.recording import Event, Recording
 from dmmlab.experiments.scenario.identities import node_id
-from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import CONTROLLER, Movement, Scenario
-from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT
 from dmmlab.nodes.registration import wire
@@ -33,18 +29,10 @@ _FORWARDED = (MessageType.INCOMING_REQUEST, MessageType.INCOMING_ANSWER, Message
 _ASKED = {kind for kind in MessageType if kind % 2 and kind <= MessageType.KEEPALIVE} | {MessageType.LEG_HELLO}
 _LEASES = ("address_configured", "address_renewed")
 
-Event = dict[str, Any]
-
 
 def movement_name(move: Movement) -> str:
     """A movement as a cause: ``MN1→MR2@10s``."""
     return f"{move.node}→{move.to}@{move.at:g}s"
-
-
-def events_of(run: RunDirectory) -> list[Event]:
-    """All that processes noted, in one order; ``time_ns`` since the epoch."""
-    lines = (line for file in sorted(run.log.glob("*.events.jsonl")) for line in file.read_text().splitlines())
-    return sorted((json.loads(line) for line in lines), key=lambda event: int(event["time_ns"]))
 
 
 @dataclass
@@ -58,13 +46,10 @@ class SignallingTrace:
     heard: list[Message]  # at every host
 
     @classmethod
-    def of(cls, run: RunDirectory) -> SignallingTrace:
-        scenario = parse(run.manifest()["scenario"], str(run.run_json))
-        plan, events = network_plan(scenario), events_of(run)
-        started = next((event for event in events if event["event"] == "scenario_started"), None)
-        if started is None:
-            raise ValueError("the scenario never started")
-        return cls(scenario, plan, int(started["time_ns"]), events, messages.read(run, plan))
+    def of(cls, recording: Recording) -> SignallingTrace:
+        """Raises RecordError if the run's scenario never started."""
+        start_ns, heard = recording.start_ns, messages.read(recording)
+        return cls(recording.scenario, recording.plan, start_ns, recording.logged, heard)
 
     def once(self) -> list[Message]:
         hosts = [host.name for host in self.plan.hosts] + [node.name for node in self.plan.mobile_nodes]
@@ -378,7 +363,7 @@ class OpenFlowRule:
         """The cause of the DHCP message that a packet-in copies; None if it copies something else."""
         self._leased = None
         frame = pcap.parse(detail.frame, time_ns)
-        message = next(iter(self._reader.messages(iter([frame]))), None) if frame is not None else None
+        message = next(iter(self._reader.messages([frame])), None) if frame is not None else None
         if message is None or not isinstance(message.detail, Dhcp):
             return None
         cause = self._dhcp.of(message)

@@ -8,7 +8,7 @@ of the segments that they share with others.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import dns.rcode
@@ -19,7 +19,7 @@ from dmmlab.experiments.analysis.openflow import OpenFlow
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.pcap import Cutter, Frame, Stream
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.recording import Recording
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan
 
@@ -107,13 +107,14 @@ class Names:
         return self._names.get(address, address)
 
 
-def read(run: RunDirectory, plan: NetworkPlan) -> list[Message]:
+def read(recording: Recording) -> list[Message]:
     """Every signalling message in every capture of the run, by time."""
+    plan = recording.plan
     hosts = (*(host.name for host in plan.hosts), *(node.name for node in plan.mobile_nodes))
     found: list[Message] = []
     for host in hosts:
-        found += Reader(host, plan).messages(pcap.read(run.pcap(host)))
-    found += _control_channel(pcap.read(run.pcap(CONTROLLER)), plan)
+        found += Reader(host, plan).messages(recording.frames(host))
+    found += _control_channel(recording.frames(CONTROLLER), plan)
     return sorted(found, key=lambda message: message.time_ns)
 
 
@@ -126,7 +127,7 @@ class Reader:
         self._streams: dict[_Connection, tuple[Stream, Cutter]] = {}
         self._begun: set[_Connection] = set()  # legs whose first message has been read
 
-    def messages(self, frames: Iterator[Frame]) -> Iterator[Message]:
+    def messages(self, frames: Iterable[Frame]) -> Iterator[Message]:
         for frame in frames:
             if not frame.protocol:
                 yield self._arp(frame)
@@ -256,7 +257,7 @@ def _dns(data: bytes) -> tuple[int, int, str, str] | None:
 
 
 # -- the control channel ------------------------------------------------------------------------------------------
-def _control_channel(frames: Iterator[Frame], plan: NetworkPlan) -> list[Message]:
+def _control_channel(frames: Iterable[Frame], plan: NetworkPlan) -> list[Message]:
     """OpenFlow, as the controller's host captured it; a connection is its switch's once that has said who it is."""
     streams: dict[tuple[int, int], tuple[Stream, Cutter]] = {}
     switches = {router.dpid: router.switch for router in plan.mobile_routers}

@@ -43,22 +43,23 @@ from dmmlab.experiments.analysis.causes import (
     UpdateRule,
 )
 from dmmlab.experiments.analysis.messages import Message
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rows import SignallingRow
 
 
-def rows(run: RunDirectory) -> list[dict[str, object]]:
-    """The rows of signalling.csv, by time. Raises ValueError if the run's scenario never started."""
-    trace = SignallingTrace.of(run)
+def rows(recording: Recording) -> list[SignallingRow]:
+    """The rows of signalling.csv, by time. Raises RecordError if the run's scenario never started."""
+    trace = SignallingTrace.of(recording)
     return [
-        {
-            "time_s": f"{(message.time_ns - trace.start_ns) / 1e9:.9f}",
-            "protocol": message.protocol,
-            "source": message.source,
-            "destination": message.destination,
-            "message": message.text,
-            "bytes": message.length,
-            "cause": cause,
-        }
+        SignallingRow(
+            time_s=(message.time_ns - trace.start_ns) / 1e9,
+            protocol=message.protocol,
+            source=message.source,
+            destination=message.destination,
+            message=message.text,
+            bytes=message.length,
+            cause=cause,
+        )
         for message, cause in attributed(trace)
     ]
 

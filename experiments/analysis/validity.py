@@ -13,7 +13,6 @@ from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle import delays, moves
 from dmmlab.experiments.records.recording import RecordedSession, Recording
-from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, RADIO
 
 _PARTS = ("start", "middle", "end")
@@ -32,13 +31,13 @@ class Limits:
 LIMITS = {"virtual": Limits(0.001, 0.001), "real": Limits(5.0, 5.0)}
 
 
-def problems(run: RunDirectory) -> list[str]:
+def problems(recording: Recording) -> list[str]:
     """One sentence for each thing that makes the run invalid.
 
     Judged are the paths of sessions by method `fixed` over UDP, on links that neither jitter nor lose nor queue: for
     the others what is configured says too little of a single packet. A run without such a session is not judged here.
     """
-    recording, limits = Recording(run), LIMITS[run.manifest()["clock"]]
+    limits = LIMITS[recording.manifest["clock"]]
     return [*_wrong_delays(recording, limits), *_late_probes(recording, limits)]
 
 

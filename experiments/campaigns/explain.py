@@ -80,7 +80,8 @@ def gaps(runs: Iterable[RunDirectory]) -> list[Gap]:
     one for the redirects of all handovers."""
     found: dict[tuple[str, str], list[tuple[float, float, float | None]]] = defaultdict(list)
     for run in runs:
-        recording, excess = Recording(run), _excess_ms(run)
+        recording = Recording(run)
+        excess = _excess_ms(recording)
         for session in recording.sessions:
             expected, measured = session.row.expected_setup_ms, session.row.setup_ms
             if session.row.outcome == "ok" and expected is not None and measured is not None:
@@ -121,10 +122,10 @@ def clock(runs: Iterable[RunDirectory]) -> Clock | None:
     return Clock(stats.median(late), stats.median(steal))
 
 
-def _excess_ms(run: RunDirectory) -> dict[str, float]:
+def _excess_ms(recording: Recording) -> dict[str, float]:
     """Of each path that was measured: round trip minus what is configured, the mean of before and after."""
     found: dict[str, list[float]] = defaultdict(list)
-    for event in run.timeline():
+    for event in recording.events:
         if event["source"] == clockwatch.SOURCE and event["event"] == "path" and event["rtt_ms"] is not None:
             found[event["path"].partition("@")[0]].append(event["rtt_ms"] - event["expected_ms"])
     return {path: stats.mean(values) for path, values in found.items()}

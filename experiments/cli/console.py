@@ -14,7 +14,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from dmmlab.experiments.oracle.expectation import Oracle
-from dmmlab.experiments.records.rundir import HANDOVERS
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rows import HandoverRow, SessionRow
+from dmmlab.experiments.records.rows import columns as columns_of
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.timeline import (
@@ -120,46 +122,42 @@ def _extra(jitter: float, loss: float, rate: float | None) -> str:
     return ", ".join(words)
 
 
-def sessions(
-    title: str,
-    rows: Sequence[dict[str, str]],
-    handovers: Sequence[dict[str, str]],
-    probes: Sequence[dict[str, str]],
-) -> None:
+def sessions(title: str, recording: Recording) -> None:
     """What came out of a run: its sessions beside the closed form, and its handovers.
 
     Sessions of one entry, method, transport, path and closed form share a line, with their medians.
     """
-    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in rows:
-        keys = ("method", "transport", "path", "outcome", "expected_setup_ms")
-        groups.setdefault((row["session"].split(".")[0], *(row[key] for key in keys)), []).append(row)
-    rtts: dict[str, list[str]] = {}
-    for probe in probes:
-        rtts.setdefault(probe["session"], []).append(probe["rtt_ms"])
+    groups: dict[tuple[str, str, str, str, str, float | None], list[SessionRow]] = {}
+    for row in recording.session_rows:
+        key = (row.session.split(".")[0], row.method, row.transport, row.path, row.outcome, row.expected_setup_ms)
+        groups.setdefault(key, []).append(row)
+    rtts: dict[str, list[float | None]] = {}
+    for probe in recording.probe_rows:
+        rtts.setdefault(probe.session, []).append(probe.rtt_ms)
     shown = []
     for (entry, method, transport, path, outcome, expected), group in groups.items():
-        delays = [_median([row[key] for row in group]) for key in ("lookup_ms", "connect_ms", "setup_ms")]
-        rtt = _median([value for row in group for value in rtts.get(row["session"], [])])
+        delays = [_median([getattr(row, key) for row in group]) for key in ("lookup_ms", "connect_ms", "setup_ms")]
+        rtt = _median([value for row in group for value in rtts.get(row.session, [])])
         shown.append((entry, method, transport, str(len(group)), *delays, _short(expected), rtt, path, outcome))
     columns = ["session", "method", "transport", "n", "lookup ms", "connect ms", "set-up ms", "expected ms", "rtt ms"]
     table(f"{title}: sessions (medians)", [*columns, "path", "outcome"], shown)
-    if handovers:
-        heads = [key.replace("_s", " s").replace("_", " ") for key in HANDOVERS]
-        table(f"{title}: handovers", heads, [[_short(row[key]) for key in HANDOVERS] for row in handovers])
+    if recording.handovers:
+        names = columns_of(HandoverRow)
+        heads = [name.replace("_s", " s").replace("_", " ") for name in names]
+        cells = [[_short(getattr(row, name)) for name in names] for row in recording.handovers]
+        table(f"{title}: handovers", heads, cells)
 
 
-def _median(values: Sequence[str]) -> str:
-    numbers = [float(value) for value in values if value]
+def _median(values: Sequence[float | None]) -> str:
+    numbers = [value for value in values if value is not None]
     return f"{median(numbers):.3f}" if numbers else ""
 
 
-def _short(value: str) -> str:
+def _short(value: object) -> str:
     """The files have all digits; here, three."""
-    try:
-        return f"{float(value):.3f}" if "." in value and not value.count(".") > 1 else value
-    except ValueError:
-        return value
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 class Board:

@@ -14,7 +14,8 @@ from dmmlab.experiments.cli import console, doctor_view
 from dmmlab.experiments.cli.campaign import CLOCKS, RUNTIMES, compare, reproduce
 from dmmlab.experiments.cli.guest import guest
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.runner import doctor
 from dmmlab.experiments.runner.means import means as means_for
 from dmmlab.experiments.scenario.load import ScenarioError, load, shipped
@@ -123,18 +124,19 @@ def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -
 
 def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
     """Prints what came out of a run; False if it did not hold."""
-    from dmmlab.experiments.ladders import ladder as ladders
+    from dmmlab.experiments.ladders import files as ladders
 
     outcome = run.outcome() or {"outcome": "failed", "reason": "there is no outcome.json"}
     if outcome["outcome"] == "failed":
         click.echo(f"{run.root}: failed: {outcome['reason']}", err=True)
     else:
-        console.sessions(str(run.root), read_csv(run.sessions), read_csv(run.handovers), read_csv(run.probes))
+        recording = Recording(run)
+        console.sessions(str(run.root), recording)
         if outcome["outcome"] == "invalid":
             click.echo(f"{run.root}: invalid: {outcome['reason']}", err=True)
         for figure in _draw(None, [run.root], run.figures):
             click.echo(f"figure: {figure}")
-        for ladder in ladders.write(run, run.figures):
+        for ladder in ladders.write(recording, run.figures):
             click.echo(f"ladder: {ladder}")
     if spent_s is not None:
         console.table("Where the time went", ("phase", "wall s"), [(k, f"{v:.2f}") for k, v in spent_s.items()])

@@ -20,18 +20,16 @@ from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
+from dmmlab.experiments.analysis import clock
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
-from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.scenario.load import ScenarioError, load, parse
 from dmmlab.experiments.scenario.model import Scenario
 
 Row = dict[str, Any]
 Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced
 EXACT_MS = 0.001  # how far a time may be off its closed form in virtual time, where nothing is left to chance
-REAL_MS = (
-    clockwatch.LIMITS.path_ms
-)  # and two campaigns in real time apart: on a machine that is believed, any path may be
+REAL_MS = clock.LIMITS.path_ms  # and two campaigns in real time apart: on a machine that is believed, any path may be
 
 
 class FigureError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from dmmlab.experiments.analysis import stats
@@ -16,7 +15,6 @@ from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, Scenario
-from dmmlab.experiments.scenario.network import network_plan
 
 _STEPS = (1, 2, 4, 8, 16, 24, 32, 36)
 _STEP_S, _PAUSE_S = 10.0, 5.0
@@ -60,23 +58,12 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
 
 def _at_server(run: Recording) -> list[tuple[float, int, bool]]:
     """Time (s), bytes on the wire, and whether it arrives, of each packet at the server's interface."""
-    own = str(network_plan(run.scenario).host(SERVER).address.ip)
-    origin_ns = _origin_ns(run)
+    own = str(run.plan.host(SERVER).address.ip)
     return [
-        ((frame.time_ns - origin_ns) / 1e9, frame.length + 14, frame.destination == own)
-        for frame in pcap.read(run.run.pcap(SERVER))
+        ((frame.time_ns - run.start_ns) / 1e9, frame.length + 14, frame.destination == own)
+        for frame in run.frames(SERVER)
         if frame.protocol in (pcap.UDP, pcap.TCP)
     ]
-
-
-def _origin_ns(run: Recording) -> int:
-    """Nanoseconds since the epoch at which the scenario started, from the runner's own log."""
-
-    for line in run.run.events_of("runner").read_text().splitlines():
-        event = json.loads(line)
-        if event["event"] == "scenario_started":
-            return int(event["time_ns"])
-    return 0
 
 
 def _row(run: Recording, found: list[RecordedSession], carried: list[tuple[float, int, bool]]) -> Row:

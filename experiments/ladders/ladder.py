@@ -1,41 +1,18 @@
-"""Message ladders of the draft's Figures 2 to 5, from the captures of a run: who told whom what, and when.
+"""A message ladder as data: the draft's Figures 2 to 5 as a run's captures have them, who sends whom what, and when.
 
-For each of the draft's methods one session is drawn, with what had to be said before it: the mobile node registers its
+For each of the draft's methods one session is drawn, with what had to happen before it: the mobile node registers its
 first address, moves, registers the next one, and then CN3 opens a session. Each message is there with the time at
 which it left its sender and the time at which it reached its receiver, both as their kernels stamped them. A copy that
 was lost on the way has no arrival.
-
-``ladder-METHOD.png``, ``.pdf``, ``.csv`` and ``.txt`` (the caption). Columns of the CSV: ``section, plane, source,
-destination, message, says, since, departed_ms, arrived_ms``; times are in ms since ``since`` began, a movement, the
-scenario or the session.
 """
 
 from __future__ import annotations
 
-import struct
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import dns.exception
-import dns.message
-import dns.rdatatype
-import dns.update
-
-from dmmlab.experiments.analysis import signalling
-from dmmlab.experiments.analysis.causes import START_UP, SignallingTrace, movement_name
-from dmmlab.experiments.analysis.messages import Dhcp, Dns, Message, Names
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
-from dmmlab.experiments.records import pcap
-from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
-from dmmlab.experiments.scenario.identities import node_id
-from dmmlab.experiments.scenario.model import Movement
-from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
-from dmmlab.nodes.probe import MAGIC
-from dmmlab.nodes.registration import wire
-from dmmlab.nodes.registration.wire import MessageType
+from dmmlab.experiments.scenario.sessions import SessionSpec
 
 METHODS = {"ddns": 2, "p2p": 3, "central": 4, "combined": 5}  # and the draft's figures
 COLUMNS = (
@@ -44,8 +21,6 @@ COLUMNS = (
 )
 CONTROL, USER = "control", "user"
 START = "the scenario's start"
-_PROBE = struct.Struct("!IIQ")  # how a probe begins: magic, session, sequence number
-_REGISTERED = {"dns-update": ("update", "answer"), "registration": ("REGISTER", "REGISTERED")}
 
 
 @dataclass(frozen=True)
@@ -105,230 +80,3 @@ class Ladder:
                     "departed_ms": f"{departed_ms:.6f}",
                     "arrived_ms": "" if arrived_ms is None else f"{arrived_ms:.6f}",
                 }
-
-
-def write(run: RunDirectory, out: Path) -> list[Path]:
-    """Draws the ladder of each method that has a session in ``run`` into folder ``out``; returns the PNGs' paths."""
-    from dmmlab.experiments.ladders.drawing import draw
-
-    out.mkdir(parents=True, exist_ok=True)
-    drawn = []
-    for ladder in ladders(run):
-        stem = out / f"ladder-{ladder.method}"
-        write_csv(stem.with_suffix(".csv"), COLUMNS, ladder.rows())
-        caption = draw(ladder, stem)
-        stem.with_suffix(".txt").write_text(caption + "\n")
-        drawn.append(stem.with_suffix(".png"))
-    return drawn
-
-
-def ladders(run: RunDirectory) -> list[Ladder]:
-    """The ladders that ``run`` can show, in the draft's order; none of a method without a session that worked."""
-    trace = SignallingTrace.of(run)
-    worked = {row["session"] for row in read_csv(run.sessions) if row["outcome"] == "ok"}
-    reader = LadderReader(trace, run)
-    chosen = ((method, reader.choose(method, worked)) for method in METHODS)
-    return [reader.ladder(session) for _, session in chosen if session is not None]
-
-
-class LadderReader:
-    """Finds in a run's messages what belongs to a session, and puts it in the draft's words."""
-
-    def __init__(self, trace: SignallingTrace, run: RunDirectory) -> None:
-        self._trace, self._run, self._names = trace, run, Names(trace.plan)
-        self._by_cause: dict[str, list[Message]] = defaultdict(list)
-        for message, cause in signalling.attributed(trace):
-            self._by_cause[cause].append(message)
-        self._copies: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for message in trace.heard:
-            if message.at == message.destination:
-                self._copies[_identity(message)].append(message.time_ns)
-
-    def choose(self, method: str, worked: set[str]) -> SessionSpec | None:
-        """UDP before TCP, after the last movement before the earlier, and of DDNS one that found nothing cached."""
-        moved_s = max(move.at + move.gap for move in self._trace.scenario.movement)
-        found = [s for s in sessions_of(self._trace.scenario) if s.method == method and s.name in worked and s.count]
-
-        def rank(session: SessionSpec) -> tuple[object, ...]:
-            messages = self._by_cause[session.name] if method == "ddns" else []
-            return session.transport != "udp", session.at_s < moved_s, -len(messages), session.at_s
-
-        return min(found, key=rank, default=None)
-
-    def ladder(self, session: SessionSpec) -> Ladder:
-        node, trace = session.mn, self._trace
-        protocol = "dns-update" if session.method == "ddns" else "registration"
-        sections = []
-        if session.method != "ddns":
-            sections.append(self._before(session.cn))
-        moves = [move for move in trace.scenario.moves_of(node) if move.at <= session.at_s][-2:]
-        for move in moves:
-            sections.append(self._movement(move, protocol))
-            if session.method == "ddns":
-                sections += self._opened_there(move, moves, session)
-        return Ladder(session.method, session, [s for s in [*sections, self._session(session)] if s.steps])
-
-    # -- sections -----------------------------------------------------------------------------------------------
-    def _before(self, cn: str) -> Section:
-        wanted = _REGISTERED["registration"]
-        messages = [m for m in self._by_cause[START_UP] if cn in (m.source, m.destination) and m.text in wanted]
-        section = Section(f"{cn} registers before the start", START, self._trace.start_ns)
-        section.steps += self._steps(messages)
-        return section
-
-    def _movement(self, move: Movement, protocol: str) -> Section:
-        name = movement_name(move)
-        first = move == self._trace.scenario.moves_of(move.node)[0]
-        verb = "attaches to" if first else "moves to"
-        start_ns = self._trace.start_ns + round(move.at * 1e9)
-        section = Section(f"{move.node} {verb} {move.to}, at {move.at:g} s", name, start_ns)
-        section.steps += self._steps(
-            message
-            for message in self._by_cause[name]
-            if message.protocol == protocol and message.text in _REGISTERED[protocol]
-        )
-        return section
-
-    def _opened_there(self, move: Movement, moves: Sequence[Movement], drawn: SessionSpec) -> list[Section]:
-        """The draft's P1 and P2: the first session of another correspondent on the address of this attachment."""
-        until_s = min((later.at for later in moves if later.at > move.at), default=drawn.at_s)
-        for session in sessions_of(self._trace.scenario):
-            known = session.anchor or self._trace.scenario.moves_of(move.node)[0].to
-            if (
-                (session.method, session.mn, known) == ("fixed", move.node, move.to)
-                and move.at <= session.at_s < until_s
-                and session.cn != drawn.cn
-                and session.count
-            ):
-                return [self._session(session)]
-        return []
-
-    def _session(self, session: SessionSpec) -> Section:
-        """The session's messages before the first answer of its user plane: what is said on its arrival follows it."""
-        trace = self._trace
-        section = Section(
-            f"{session.cn} opens {session.name} with {session.mn}, at {session.at_s:g} s",
-            session.name,
-            trace.start_ns + round(session.at_s * 1e9),
-        )
-        user = self._user_plane(session)
-        end_ns = max((step.arrived_ns or step.departed_ns for step in user), default=section.origin_ns + 1)
-        control = self._steps(m for m in self._by_cause[session.name] if m.time_ns < end_ns)
-        section.steps += sorted([*control, *user], key=lambda step: step.departed_ns)
-        return section
-
-    # -- messages -----------------------------------------------------------------------------------------------
-    def _steps(self, messages: Iterable[Message]) -> list[Step]:
-        return [
-            Step(
-                CONTROL,
-                message.source,
-                message.destination,
-                message.text,
-                self._in_words(message),
-                message.time_ns,
-                self._arrival(message),
-            )
-            for message in messages
-        ]
-
-    def _arrival(self, message: Message) -> int | None:
-        """When the receiver's capture first shows what is the same to the byte, from the departure on."""
-        copies = self._copies[_identity(message)]
-        return next((copy_ns for copy_ns in copies if copy_ns >= message.time_ns), None)
-
-    def _in_words(self, message: Message) -> str:
-        detail = message.detail
-        if isinstance(detail, wire.Message):
-            return self._registration(message, detail)
-        if isinstance(detail, Dns):
-            return self._dns(message, detail)
-        return message.text
-
-    def _registration(self, message: Message, detail: wire.Message) -> str:
-        where = self._where(detail.addresses, detail.port)
-        words = {
-            MessageType.REGISTER: f"register {where}, ID",
-            MessageType.REGISTERED: "registered",
-            MessageType.SERVICE_REQUEST: f"service request to {self._named(detail.target)}",
-            MessageType.INCOMING_REQUEST: f"service request from {self._named(detail.target)}",
-            MessageType.INCOMING_ANSWER: f"answer: {where}",
-            MessageType.SERVICE_ANSWER: f"answer: {where}",
-            MessageType.LEG_HELLO: "leg hello",
-        }
-        return words.get(detail.type, message.text.lower())
-
-    def _dns(self, message: Message, detail: Dns) -> str:
-        asked = {"SRV": "port (SRV)", "A": "address (A)", "AAAA": "address (AAAA)"}.get(detail.kind, detail.kind)
-        if message.protocol == "dns" and not detail.answer:
-            return f"query: {asked}"
-        addresses, ports = _records(detail.data)
-        where = self._where(addresses, ports[0] if ports else None)
-        if message.protocol == "dns-update":
-            return message.text.replace("answer", "updated") if detail.answer else f"update {where}, ID"
-        return f"answer: {where}" if where else message.text
-
-    def _where(self, addresses: Sequence[str], port: int | None) -> str:
-        """Addresses in the draft's words: IP1 is from the first mobile router; the newest alone is told."""
-        words = [self._short(addresses[0])] if addresses else []
-        return ", ".join([*words, *([f"port {port}"] if port else [])])
-
-    def _short(self, address: str) -> str:
-        for node in self._trace.plan.mobile_nodes:
-            for turn, own in enumerate(node.addresses.values(), 1):
-                if str(own) == address:
-                    return f"IP{turn}"
-        name = self._names.of(address)
-        return "relay" if name == SERVER else f"{name}'s IP" if name != address else address
-
-    def _named(self, identity: str) -> str:
-        names = (*self._trace.scenario.mobile_nodes, *self._trace.scenario.correspondents)
-        return next((name for name in names if node_id(name) == identity), identity)
-
-    # -- user plane ---------------------------------------------------------------------------------------------
-    def _user_plane(self, session: SessionSpec) -> list[Step]:
-        """The session's first probe and its answer, on every hop between hosts that have a capture."""
-        mark = _PROBE.pack(MAGIC, session.number, 0)
-        hosts = [session.cn, session.mn] + [SERVER] * (session.method == "central")
-        stamps: dict[tuple[str, str, int, int], dict[str, int]] = defaultdict(dict)
-        for host in hosts:
-            for frame in pcap.read(self._run.pcap(host)):
-                if frame.protocol and mark in frame.payload[:64]:
-                    key = (frame.source, frame.destination, *frame.ports)
-                    stamps[key].setdefault(host, frame.time_ns)
-        steps = [self._hop(session, key, times) for key, times in stamps.items()]
-        return sorted((step for step in steps if step is not None), key=lambda step: step.departed_ns)
-
-    def _hop(self, session: SessionSpec, key: tuple[str, str, int, int], times: dict[str, int]) -> Step | None:
-        source, destination = self._names.of(key[0]), self._names.of(key[1])
-        if source not in times:
-            return None
-        towards = destination == session.mn or source == session.cn
-        says = f"first packet to {self._short(key[1])}" if towards else f"answer from {self._short(key[0])}"
-        return Step(
-            USER, source, destination, "probe" if towards else "echo", says, times[source], times.get(destination)
-        )
-
-
-def _identity(message: Message) -> tuple[Any, ...]:
-    """What the copies of a message have in common."""
-    detail = message.detail
-    number: object = None
-    if isinstance(detail, wire.Message):
-        number = detail.sequence
-    elif isinstance(detail, Dns | Dhcp):
-        number = detail.transaction
-    return message.protocol, message.text, message.peers, message.ports, message.length, number
-
-
-def _records(data: bytes) -> tuple[list[str], list[int]]:
-    """The addresses and the ports in a DNS message's answer, or that an update adds; signatures are not looked at."""
-    try:
-        message = dns.message.from_wire(data, keyring=False, ignore_trailing=True)
-    except dns.exception.DNSException:
-        return [], []
-    sets = message.update if isinstance(message, dns.update.UpdateMessage) else message.answer
-    records = [record for one in sets for record in one]
-    kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
-    addresses = [r.address for r in records if r.rdtype in kinds and hasattr(r, "address")]
-    return addresses, [r.port for r in records if r.rdtype == dns.rdatatype.SRV and hasattr(r, "port")]

@@ -5,19 +5,16 @@ Columns and units are those of the CSV files (results/README.md), with a column 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow, kinds
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 
-_TEXT = (
-    *("session", "method", "transport", "cn", "mn", "address", "anchor", "serving", "path", "outcome"),
-    *("from_mr", "to_mr", "protocol", "source", "destination", "message", "cause"),
-)
+_TYPES = {str: "string", float: "float64", int: "int64"}  # pandas' names of what a column holds
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,10 @@ def load(folder: str | Path, invalid: bool = False) -> Frames:
     chosen = [run for run, about in zip(runs, known, strict=True) if invalid or about["outcome"] == "ok"]
     return Frames(
         runs=pd.DataFrame(known),
-        sessions=_table(chosen, "sessions", SESSIONS),
-        probes=_table(chosen, "probes", PROBES),
-        handovers=_table(chosen, "handovers", HANDOVERS),
-        signalling=_table(chosen, "signalling", SIGNALLING),
+        sessions=_table(chosen, SessionRow),
+        probes=_table(chosen, ProbeRow),
+        handovers=_table(chosen, HandoverRow),
+        signalling=_table(chosen, SignallingRow),
         events=_events(chosen),
     )
 
@@ -60,25 +57,24 @@ def _about(run: RunDirectory) -> dict[str, Any]:
     return row | {"outcome": outcome["outcome"], "reason": outcome["reason"], "wall_s": outcome.get("wall_s")}
 
 
-def _table(runs: list[RunDirectory], name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    """One table of all ``runs``; text columns stay text, also where every cell is empty."""
-    kinds = {column: "string" for column in columns if column in _TEXT}
+def _table(runs: list[RunDirectory], table: type[Any]) -> pd.DataFrame:
+    """One table of all ``runs``, empty cells being NaN; text columns stay text, also where every cell is empty."""
+    types = {column: _TYPES[kind] for column, kind in kinds(table).items()}
     frames = []
     for run in runs:
-        file = run.root / f"{name}.csv"
+        file = run.root / table.FILE
         if file.is_file():
-            frame = pd.read_csv(file, dtype=kinds)
+            frame = pd.read_csv(file, dtype=types)
             frame.insert(0, "run", run.root.resolve().name)
             frames.append(frame)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run", *columns])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run", *types])
 
 
 def _events(runs: list[RunDirectory]) -> pd.DataFrame:
     """``time_s``, ``source``, ``event``, and all other fields of an event as one mapping in ``fields``."""
     rows = []
     for run in runs:
-        for line in run.events.read_text().splitlines() if run.events.is_file() else ():
-            event = json.loads(line)
+        for event in run.timeline():
             head = {key: event.pop(key) for key in ("time_s", "source", "event")}
             rows.append({"run": run.root.resolve().name, **head, "fields": event})
     return pd.DataFrame(rows, columns=["run", "time_s", "source", "event", "fields"])

@@ -1,7 +1,6 @@
-"""The frames of a capture, for signalling and ladders: addresses, ports and what was captured of the payload.
+"""The frames of a capture, for all that is made of one: addresses, ports and what was captured of the payload.
 
-`packets` reads what sessions' records need, fast; this reads what is said between the nodes: ARP and IPv6 too, and the
-messages of a TCP stream, whose segments may be cut short by the capture's snapshot length.
+And the messages of a TCP stream, whose segments may be cut short by the capture's snapshot length.
 """
 
 from __future__ import annotations
@@ -188,9 +187,9 @@ class Stream:
                     self._next = (at + frame.payload_bytes) % 2**32
 
 
-def _before(one: int, other: int) -> bool:
-    """Whether sequence number ``one`` is not after ``other`` (RFC 9293 section 3.4: modulo 2**32)."""
-    return (other - one) % 2**32 < 2**31
+def _before(sequence: int, other: int) -> bool:
+    """Whether a sequence number is not after ``other`` (RFC 9293 section 3.4: modulo 2**32)."""
+    return (other - sequence) % 2**32 < 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,28 +215,28 @@ class Cutter:
         self._begin(0)
 
     def _begin(self, time_ns: int) -> None:
-        self._time_ns, self._data, self._seen, self._length, self._holed = time_ns, b"", 0, 0, False
+        self._time_ns, self._data, self._read, self._length, self._holed = time_ns, b"", 0, 0, False
 
     def feed(self, piece: Piece) -> list[Cut]:
         """The messages that end in this piece. What cannot be read is skipped up to the next piece."""
         cuts, place = [], 0
         while place < piece.length:
-            if not self._seen:
+            if not self._read:
                 self._begin(piece.time_ns)
-            wanted = (self._length or self._header_bytes) - self._seen
+            wanted = (self._length or self._header_bytes) - self._read
             step = min(wanted, piece.length - place)
             part = piece.data[place : place + step]
             if not self._holed:
                 self._data += part
             self._holed |= len(part) < step
-            self._seen, place = self._seen + step, place + step
-            if not self._length and (self._holed or self._seen == self._header_bytes):
+            self._read, place = self._read + step, place + step
+            if not self._length and (self._holed or self._read == self._header_bytes):
                 self._length = 0 if self._holed else self._length_of(self._data)
                 if self._length < self._header_bytes:
-                    cuts.append(Cut(self._time_ns, b"", self._seen + piece.length - place))
+                    cuts.append(Cut(self._time_ns, b"", self._read + piece.length - place))
                     self._begin(0)
                     return cuts
-            if self._seen == self._length:
+            if self._read == self._length:
                 cuts.append(Cut(self._time_ns, self._data, self._length))
                 self._begin(0)
         return cuts

@@ -1,7 +1,8 @@
-"""What figures read of a run: its scenario beside its records, numbers as numbers."""
+"""A run as everything reads it that is made of runs: tables, judgements, figures, ladders, reports."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,17 @@ from functools import cached_property
 from typing import Any
 
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
-from dmmlab.experiments.records import rows
+from dmmlab.experiments.records import pcap, rows
+from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
+from dmmlab.topologies.plan import NetworkPlan
+
+Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,26 +51,109 @@ class RecordedSession:
         return "retried" if self.row.outcome == "retried" else "failed"
 
 
+class RecordError(Exception):
+    """The raw records cannot be used; one sentence: why."""
+
+
 class Recording:
-    """A run directory as measures read it; each file is read once, when it is first asked for."""
+    """A run, opened once: its scenario and plan, its raw records, its tables.
+
+    Every file is read when it is first asked for, and once. The raw records (``logged``, ``frames``) are there as soon
+    as the runner has ended; the tables (``sessions``, ``probes``, ``handovers``, ``signalling``, ``events``) once they
+    were made of these, and none of a run that failed has any row.
+
+    Opening raises RunDirectoryError where there is no run, or one that a newer version wrote.
+    """
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
+        self.manifest = run.manifest()
+        self._frames: dict[str, list[Frame]] = {}
 
+    # -- what was run -------------------------------------------------------------------------------------------
     @cached_property
     def scenario(self) -> Scenario:
-        return parse(self.run.manifest()["scenario"], str(self.run.run_json))
+        """Raises ScenarioError if it is none of this version."""
+        return parse(self.manifest["scenario"], str(self.run.run_json))
+
+    @cached_property
+    def plan(self) -> NetworkPlan:
+        return network_plan(self.scenario)
+
+    @cached_property
+    def specs(self) -> list[SessionSpec]:
+        """Every session that was ordered, in the scenario's order."""
+        return sessions_of(self.scenario)
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        return Oracle(self.scenario)
+
+    # -- raw records --------------------------------------------------------------------------------------------
+    @cached_property
+    def logged(self) -> list[Event]:
+        """All that processes noted, in one order; ``time_ns`` since the epoch.
+
+        Mobile nodes have their names, also where the controller knows them by their MACs only.
+        """
+        names = {node.mac: node.name for node in self.plan.mobile_nodes}
+        events: list[Event] = []
+        for file in sorted(self.run.log.glob("*.events.jsonl")):
+            for line in file.read_text().splitlines():
+                event = json.loads(line)
+                if event.get("mn") in names:
+                    event["mn"] = names[event["mn"]]
+                events.append(event)
+        return sorted(events, key=lambda event: int(event["time_ns"]))
+
+    @cached_property
+    def _logged_by_kind(self) -> dict[tuple[str, str], list[Event]]:
+        kinds = defaultdict(list)
+        for event in self.logged:
+            kinds[event["source"], event["event"]].append(event)
+        return kinds
+
+    def find(self, source: str, event: str, **fields: object) -> list[Event]:
+        """The logged events of this source and name that have these ``fields``, by time."""
+        return [found for found in self._logged_by_kind.get((source, event), ()) if fields.items() <= found.items()]
+
+    @cached_property
+    def start_ns(self) -> int:
+        """When the scenario started, ns since the epoch. Raises RecordError if it never did."""
+        started = self.find("runner", "scenario_started")
+        if not started:
+            raise RecordError("the scenario never started")
+        return int(started[0]["time_ns"])
+
+    def since_start(self, time_ns: int) -> float:
+        """Seconds from the scenario's start, to the nanosecond."""
+        return round((time_ns - self.start_ns) / 1e9, 9)
+
+    def frames(self, host: str) -> list[Frame]:
+        """What the capture of ``host`` holds, in its order; nothing of a host that has none."""
+        if host not in self._frames:
+            self._frames[host] = list(pcap.read(self.run.pcap(host)))
+        return self._frames[host]
+
+    # -- tables -------------------------------------------------------------------------------------------------
+    @cached_property
+    def session_rows(self) -> list[SessionRow]:
+        return rows.read(self.run.sessions, SessionRow)
 
     @cached_property
     def sessions(self) -> list[RecordedSession]:
-        known = {row.session: row for row in rows.read(self.run.sessions, SessionRow)}
-        return [RecordedSession(spec, known[spec.name]) for spec in sessions_of(self.scenario) if spec.name in known]
+        known = {row.session: row for row in self.session_rows}
+        return [RecordedSession(spec, known[spec.name]) for spec in self.specs if spec.name in known]
+
+    @cached_property
+    def probe_rows(self) -> list[ProbeRow]:
+        return rows.read(self.run.probes, ProbeRow)
 
     @cached_property
     def probes(self) -> dict[str, list[Probe]]:
         """The probes that were sent, by session."""
         found: dict[str, list[Probe]] = defaultdict(list)
-        for row in rows.read(self.run.probes, ProbeRow):
+        for row in self.probe_rows:
             if row.sent_s is not None:
                 found[row.session].append(Probe(row.seq, row.sent_s, row.rtt_ms))
         return found
@@ -79,13 +167,15 @@ class Recording:
         return rows.read(self.run.signalling, SignallingRow)
 
     @cached_property
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
+        """The lines of events.jsonl; ``time_s`` since the scenario's start."""
         return self.run.timeline()
 
+    # -- what follows from them ---------------------------------------------------------------------------------
     @cached_property
-    def lookups(self) -> dict[str, list[dict[str, Any]]]:
+    def lookups(self) -> dict[str, list[Event]]:
         """The ``lookup_ended`` events of each session, in order."""
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        found: dict[str, list[Event]] = defaultdict(list)
         for event in self.events:
             if event["event"] == "lookup_ended":
                 found[event["session"]].append(event)
@@ -94,14 +184,9 @@ class Recording:
     @cached_property
     def anchors(self) -> dict[str, str]:
         """Which mobile router each address of a mobile node is from, as the DHCP servers gave them out."""
-        plan = network_plan(self.scenario)
-        routers = {str(router.gateway.ip): router.name for router in plan.mobile_routers}
+        routers = {str(router.gateway.ip): router.name for router in self.plan.mobile_routers}
         given = (event for event in self.events if event["event"] == "address_configured")
         return {event["address"]: routers.get(event["router"], "") for event in given}
-
-    @cached_property
-    def oracle(self) -> Oracle:
-        return Oracle(self.scenario)
 
     def expected(self, session: RecordedSession) -> Expectation | None:
         return self.oracle.of(session.spec)

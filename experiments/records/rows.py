@@ -43,7 +43,7 @@ class SessionRow:
         "the entry's name, then method, transport and repetition where the entry has several: `P3.ddns.udp.2`",
         "scenario",
     )
-    method: str = _text("fixed, ddns, p2p, central or combined", "scenario")
+    method: str = _text("how the mobile node is found (docs/methods.md)", "scenario")
     transport: str = _text("udp or tcp", "scenario")
     cn: str = _text("who opens it", "scenario")
     mn: str = _text("with whom", "scenario")
@@ -192,10 +192,13 @@ def write(path: Path, table: type[Row], rows: Iterable[Row]) -> None:
 
 
 def read(path: Path, table: type[Row]) -> list[Row]:
-    """The rows of a CSV that `write` wrote, numbers as numbers. A column that the file lacks is empty.
+    """The rows of a CSV that `write` wrote, numbers as numbers; none if there is no file. A column that it lacks is
+    empty.
 
     Raises ValueError where a number is none, TypeError where a count is missing.
     """
+    if not path.is_file():
+        return []
     known = list(kinds(table).items())
     cells: Iterable[dict[str, Any]] = (
         {name: kind(row[name]) for name, kind in known if row.get(name)} for row in read_csv(path)

@@ -15,23 +15,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 Outcome = Literal["ok", "failed", "invalid"]
 
-SESSIONS = (
-    *("session", "method", "transport", "cn", "mn", "start_s"),
-    *("lookup_ms", "connect_ms", "setup_ms", "expected_setup_ms"),
-    *("address", "anchor", "serving", "path", "outcome"),
-)
-PROBES = ("session", "seq", "sent_s", "received_s", "rtt_ms")
-HANDOVERS = (
-    *("mn", "from_mr", "to_mr", "detach_s", "attach_s", "address_s", "redirect_s", "registered_s"),
-    *("first_packet_s", "lost_packets"),
-)
-SIGNALLING = ("time_s", "protocol", "source", "destination", "message", "bytes", "cause")
+FORMAT = 1  # of run.json and the tables
+Manifest = dict[str, Any]
+CONVERTERS: dict[int, Callable[[Manifest], Manifest]] = {}  # from a format of run.json to the one after it
 
 
 class RunDirectoryError(Exception):
@@ -77,11 +69,14 @@ class RunDirectory:
         """Adds to ``run.json`` what is known only afterwards."""
         write_json(self.run_json, {**self.manifest(), **more})
 
-    def manifest(self) -> dict[str, Any]:
-        """``run.json``; raises RunDirectoryError where there is none."""
+    def manifest(self) -> Manifest:
+        """``run.json``, an older one as if it had been written today.
+
+        Raises RunDirectoryError where there is none, or one of a format that this version does not know.
+        """
         if not self.run_json.is_file():
             raise RunDirectoryError(f"{self.root}: not a run directory: it has no run.json")
-        return dict(json.loads(self.run_json.read_text()))
+        return _converted(dict(json.loads(self.run_json.read_text())), self.run_json)
 
     def finish(self, outcome: Outcome, reason: str | None = None, **more: object) -> None:
         write_json(self.outcome_json, {"outcome": outcome, "reason": reason, **more})
@@ -105,7 +100,26 @@ class RunDirectory:
         return content.hexdigest()
 
     def timeline(self) -> list[dict[str, Any]]:
+        """The lines of ``events.jsonl``; none if the run has no such file (it failed)."""
+        if not self.events.is_file():
+            return []
         return [json.loads(line) for line in self.events.read_text().splitlines()]
+
+
+def _converted(manifest: Manifest, file: Path) -> Manifest:
+    version = manifest.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise RunDirectoryError(
+            f"{file}: format {version} was written by a newer dmmlab, and this one reads up to {FORMAT}: "
+            "update dmmlab, or run the scenario again"
+        )
+    while version != FORMAT:
+        if version not in CONVERTERS:
+            raise RunDirectoryError(
+                f"{file}: format {version!r} is none that dmmlab ever wrote: run the scenario again"
+            )
+        manifest, version = CONVERTERS[version](manifest), version + 1
+    return {**manifest, "format": FORMAT}
 
 
 def write_json(path: Path, value: object) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from statistics import median
@@ -18,12 +19,14 @@ import jinja2
 import yaml
 
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.ladders import ladder as ladders
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv
+from dmmlab.experiments.ladders import files as ladders
+from dmmlab.experiments.ladders.ladder import METHODS
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rows import HandoverRow, SessionRow
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.report import timeline, topology
-from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
-from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
+from dmmlab.experiments.scenario.sessions import SessionSpec
 
 REPORT = "report.html"
 _LADDER = "ladder-"
@@ -49,8 +52,8 @@ def write(run_directory: Path) -> Path:
     main = run if run.run_json.is_file() else None
     page = _template().render(
         title=main.manifest()["name"] if main else run_directory.resolve().name,
-        run=_described(main) if main else None,
-        runs=[_listed(one, run_directory) for one in below],
+        run=_described(Recording(main)) if main else None,
+        runs=[_listed(Recording(run), run_directory) for run in below],
         figures=_figures(run.figures) if run.figures.is_dir() else _figures(run_directory),
         css=_asset("report.css"),
         script=_asset("timeline.js"),
@@ -73,19 +76,13 @@ def _asset(name: str) -> str:
 
 
 # -- one run -------------------------------------------------------------------------------------------------------
-def _described(run: RunDirectory) -> dict[str, Any]:
+def _described(recording: Recording) -> dict[str, Any]:
     """All that the page says of one run. A run that failed has no tables; its page says so."""
-    manifest = run.manifest()
-    scenario = parse(manifest["scenario"], str(run.run_json))
+    run, manifest, scenario = recording.run, recording.manifest, recording.scenario
     outcome = run.outcome() or {"outcome": "unfinished", "reason": "there is no outcome.json"}
-    sessions = _table(run.sessions)
-    if (
-        outcome["outcome"] != "failed"
-        and run.capture.is_dir()
-        and not list(run.figures.glob(f"{_LADDER}*"))
-        and sessions
-    ):
-        ladders.write(run, run.figures)
+    drawn = list(run.figures.glob(f"{_LADDER}*"))
+    if outcome["outcome"] != "failed" and run.capture.is_dir() and not drawn and recording.session_rows:
+        ladders.write(recording, run.figures)
     text = yaml.safe_dump(manifest["scenario"], sort_keys=False, allow_unicode=True, width=100)
     return {
         "folder": run.root.resolve().name,
@@ -97,15 +94,11 @@ def _described(run: RunDirectory) -> dict[str, Any]:
         "yaml": text,
         "yaml_uri": _uri("text/yaml", text.encode()),
         "topology": topology.drawing(scenario),
-        "groups": _grouped(scenario, sessions),
-        "handovers": [_handover(row) for row in _table(run.handovers)],
+        "groups": _grouped(recording),
+        "handovers": [_handover(row) for row in recording.handovers],
         "ladders": _images(run.figures, of_ladders=True),
-        "timeline": timeline.movements(run, scenario),
+        "timeline": timeline.movements(recording),
     }
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    return read_csv(path) if path.is_file() else []
 
 
 def _story(scenario: Scenario) -> list[str]:
@@ -140,49 +133,54 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]
             yield f"{prefix}{key}".replace("_", " "), "not there" if value is None else str(value)
 
 
-def _grouped(scenario: Scenario, rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+def _grouped(recording: Recording) -> list[dict[str, Any]]:
     """Sessions that should have taken the same time, together: medians, and each row to unfold."""
-    known = {session.name: session for session in sessions_of(scenario)}
-    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in rows:
-        entry = known[row["session"]].entry.name if row["session"] in known else row["session"].split(".")[0]
-        key = (entry, row["cn"], row["method"], row["transport"], _ms(row["expected_setup_ms"]))
+    known = {spec.name: spec for spec in recording.specs}
+    groups: dict[tuple[str, ...], list[SessionRow]] = {}
+    for row in recording.session_rows:
+        entry = known[row.session].entry.name if row.session in known else row.session.split(".")[0]
+        key = (entry, row.cn, row.method, row.transport, _ms(row.expected_setup_ms))
         groups.setdefault(key, []).append(row)
     return [_group(key, members, known) for key, members in groups.items()]
 
 
-def _group(key: tuple[str, ...], rows: list[dict[str, str]], known: dict[str, SessionSpec]) -> dict[str, Any]:
+def _group(key: tuple[str, ...], members: list[SessionRow], known: dict[str, SessionSpec]) -> dict[str, Any]:
     entry, cn, method, transport, expected = key
-    off = [
-        abs(float(row["setup_ms"]) - float(row["expected_setup_ms"]))
-        for row in rows
-        if row["setup_ms"] and row["expected_setup_ms"]
-    ]
-    first = known.get(rows[0]["session"])
+    off = list(_off_ms(members))
+    first = known.get(members[0].session)
     return {
         "entry": entry,
         "cn": cn,
         "method": method,
         "transport": transport.upper(),
-        "n": len(rows),
+        "n": len(members),
         "expected": expected,
         "from_s": f"{first.at_s:g}" if first else "",
-        **{column: _median(rows, column) for column in _DELAYS},
+        **{column: _median(getattr(row, column) for row in members) for column in _DELAYS},
         "off": f"{max(off):.3f}" if off else "",
-        "path": _counted(row["path"] for row in rows),
-        "outcome": _counted(row["outcome"] for row in rows),
-        "bad": any(row["outcome"] not in ("ok", "retried") for row in rows),
-        "rows": [{**row, **{column: _ms(row[column]) for column in (*_DELAYS, "start_s")}} for row in rows],
+        "path": _counted(row.path for row in members),
+        "outcome": _counted(row.outcome for row in members),
+        "bad": any(row.outcome not in ("ok", "retried") for row in members),
+        "rows": [
+            asdict(row) | {column: _ms(getattr(row, column)) for column in (*_DELAYS, "start_s")} for row in members
+        ],
     }
 
 
-def _median(rows: Iterable[dict[str, str]], column: str) -> str:
-    values = [float(row[column]) for row in rows if row[column]]
-    return f"{median(values):.3f}" if values else ""
+def _off_ms(members: Iterable[SessionRow]) -> Iterator[float]:
+    """How far each set-up that has a closed form is from it."""
+    for row in members:
+        if row.setup_ms is not None and row.expected_setup_ms is not None:
+            yield abs(row.setup_ms - row.expected_setup_ms)
 
 
-def _ms(value: str) -> str:
-    return f"{float(value):.3f}" if value else ""
+def _median(values: Iterable[float | None]) -> str:
+    numbers = [value for value in values if value is not None]
+    return f"{median(numbers):.3f}" if numbers else ""
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _counted(words: Iterable[str]) -> str:
@@ -190,14 +188,14 @@ def _counted(words: Iterable[str]) -> str:
     return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{word} {n}" for word, n in counts.most_common())
 
 
-def _handover(row: dict[str, str]) -> dict[str, Any]:
+def _handover(row: HandoverRow) -> dict[str, Any]:
     """A handover in ms since its link was lost."""
-    since_s = float(row["detach_s"]) if row["detach_s"] else None
+    times = {name: getattr(row, key) for key, name in _MILESTONES.items()}
     steps = {
-        name: f"{(float(row[key]) - since_s) * 1e3:.1f}" if since_s is not None and row[key] else ""
-        for key, name in _MILESTONES.items()
+        name: "" if row.detach_s is None or at_s is None else f"{(at_s - row.detach_s) * 1e3:.1f}"
+        for name, at_s in times.items()
     }
-    return {**row, "detach_s": _ms(row["detach_s"]), "steps": steps}
+    return asdict(row) | {"detach_s": _ms(row.detach_s), "steps": steps}
 
 
 # -- figures -------------------------------------------------------------------------------------------------------
@@ -222,7 +220,7 @@ def _images(folder: Path, of_ladders: bool) -> list[dict[str, str]]:
 
 
 def _order(path: Path) -> tuple[int, int, str]:
-    kinds = [f"{_LADDER}{method}" for method in ladders.METHODS]
+    kinds = [f"{_LADDER}{method}" for method in METHODS]
     digits = "".join(letter for letter in path.stem.split("-")[0] if letter.isdigit())
     return kinds.index(path.stem) if path.stem in kinds else 0, int(digits or 0), path.stem
 
@@ -232,10 +230,10 @@ def _uri(kind: str, data: bytes) -> str:
 
 
 # -- a folder of runs ---------------------------------------------------------------------------------------------
-def _listed(run: RunDirectory, folder: Path) -> dict[str, Any]:
-    manifest, outcome = run.manifest(), run.outcome() or {"outcome": "unfinished", "reason": "no outcome.json"}
-    sessions = _table(run.sessions)
-    own = run.root / REPORT
+def _listed(recording: Recording, folder: Path) -> dict[str, Any]:
+    run, manifest = recording.run, recording.manifest
+    outcome = run.outcome() or {"outcome": "unfinished", "reason": "no outcome.json"}
+    own, rows = run.root / REPORT, recording.session_rows
     return {
         "folder": run.root.name,
         "href": own.relative_to(folder).as_posix() if own.is_file() else None,
@@ -244,14 +242,7 @@ def _listed(run: RunDirectory, folder: Path) -> dict[str, Any]:
         "how": f"{manifest['runtime']}, {manifest['clock']} time",
         "outcome": outcome["outcome"],
         "reason": outcome.get("reason") or "",
-        "sessions": len(sessions),
-        "worked": sum(row["outcome"] in ("ok", "retried") for row in sessions),
-        "off": max(
-            (
-                abs(float(row["setup_ms"]) - float(row["expected_setup_ms"]))
-                for row in sessions
-                if row["setup_ms"] and row["expected_setup_ms"] and row["outcome"] == "ok"
-            ),
-            default=None,
-        ),
+        "sessions": len(rows),
+        "worked": sum(row.outcome in ("ok", "retried") for row in rows),
+        "off": max(_off_ms(row for row in rows if row.outcome == "ok"), default=None),
     }

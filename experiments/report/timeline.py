@@ -1,4 +1,4 @@
-"""What the report's timeline shows of each movement: who did what, who told whom what, which probes came back."""
+"""What the report's timeline shows of each movement: who did what, who sent whom what, which probes came back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis.causes import movement_name
-from dmmlab.experiments.records.rundir import RunDirectory, read_csv
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rows import HandoverRow, SignallingRow
 from dmmlab.experiments.scenario.model import Movement, Scenario
-from dmmlab.experiments.scenario.sessions import sessions_of
 
 _LEAD_S, _TRAIL_S, _LEAST_S = 0.03, 0.06, 0.2  # of time around what the movement brought about
 _MILESTONES = ("attach_s", "address_s", "redirect_s", "registered_s", "first_packet_s")
@@ -20,24 +20,22 @@ _KNOWN = {"time_s", "source", "event"}
 Item = dict[str, Any]
 
 
-def movements(run: RunDirectory, scenario: Scenario) -> list[dict[str, Any]]:
+def movements(recording: Recording) -> list[dict[str, Any]]:
     """One entry a movement: ``name``, ``start_s``, ``from_ms``, ``to_ms``, ``lanes``, ``items`` (times in ms since).
 
     A function of ``events.jsonl``, ``signalling.csv``, ``handovers.csv`` and ``probes.csv``; what is not there is not
     shown.
     """
-    events = run.timeline() if run.events.is_file() else []
-    messages, handovers, probes = (_rows(run, name) for name in ("signalling", "handovers", "probes"))
-    found = []
+    scenario, found = recording.scenario, []
     for node in scenario.mobile_nodes:
         moves = scenario.moves_of(node)
         for move, after in zip(moves, [*moves[1:], None], strict=True):
-            until_s = _end(move, after, handovers, scenario)
+            until_s = _end(move, after, recording.handovers, scenario)
             since_s = move.at - _LEAD_S
             items = [
-                *_events(events, since_s, until_s, move.at),
-                *_messages(messages, movement_name(move), until_s, move.at),
-                *_answers(probes, scenario, node, since_s, until_s, move.at),
+                *_events(recording.events, since_s, until_s, move.at),
+                *_messages(recording.signalling, movement_name(move), until_s, move.at),
+                *_answers(recording, node, since_s, until_s, move.at),
             ]
             items.sort(key=lambda item: item["t"])
             found.append(
@@ -52,18 +50,14 @@ def movements(run: RunDirectory, scenario: Scenario) -> list[dict[str, Any]]:
     return found
 
 
-def _rows(run: RunDirectory, name: str) -> list[dict[str, str]]:
-    path = getattr(run, name)
-    return read_csv(path) if path.is_file() else []
-
-
-def _end(move: Movement, after: Movement | None, handovers: Iterable[dict[str, str]], scenario: Scenario) -> float:
+def _end(move: Movement, after: Movement | None, handovers: Iterable[HandoverRow], scenario: Scenario) -> float:
     """When the last thing that the movement brought about was done, and a little; never beyond the next movement."""
     limit_s = after.at if after is not None else scenario.duration
     done = [move.at + _LEAST_S - _TRAIL_S]
     for row in handovers:
-        if row["mn"] == move.node and row["detach_s"] and abs(float(row["detach_s"]) - move.at) < _LEAST_S:
-            done += [float(row[key]) for key in _MILESTONES if row[key]]
+        if row.mn == move.node and row.detach_s is not None and abs(row.detach_s - move.at) < _LEAST_S:
+            times = (getattr(row, key) for key in _MILESTONES)
+            done += [at_s for at_s in times if at_s is not None]
     return min(max(done) + _TRAIL_S, limit_s)
 
 
@@ -84,37 +78,35 @@ def _text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _messages(messages: Iterable[dict[str, str]], cause: str, until_s: float, zero_s: float) -> Iterable[Item]:
+def _messages(messages: Iterable[SignallingRow], cause: str, until_s: float, zero_s: float) -> Iterable[Item]:
     for row in messages:
-        if row["cause"] == cause and float(row["time_s"]) < until_s:
+        if row.cause == cause and row.time_s is not None and row.time_s < until_s:
             yield {
-                "t": round((float(row["time_s"]) - zero_s) * 1e3, 4),
+                "t": round((row.time_s - zero_s) * 1e3, 4),
                 "kind": "message",
-                "lane": row["source"],
-                "to": row["destination"],
-                "protocol": row["protocol"],
-                "text": row["message"],
-                "more": f"{row['protocol']}, {row['bytes']} bytes",
+                "lane": row.source,
+                "to": row.destination,
+                "protocol": row.protocol,
+                "text": row.message,
+                "more": f"{row.protocol}, {row.bytes} bytes",
             }
 
 
-def _answers(
-    probes: Iterable[dict[str, str]], scenario: Scenario, node: str, since_s: float, until_s: float, zero_s: float
-) -> Iterable[Item]:
+def _answers(recording: Recording, node: str, since_s: float, until_s: float, zero_s: float) -> Iterable[Item]:
     """Answers to the probes of sessions that run through the movement; the hole between them is what it cost."""
-    through = [s.name for s in sessions_of(scenario) if s.mn == node and s.at_s < zero_s and s.count > 1]
-    for row in probes:
-        if row["session"] in through[:_MOST_SESSIONS]:
-            at_s = float(row["received_s"] or row["sent_s"] or "inf")
-            if since_s <= at_s < until_s:
-                answered = bool(row["received_s"])
-                yield {
-                    "t": round((at_s - zero_s) * 1e3, 4),
-                    "kind": "answer" if answered else "lost",
-                    "lane": f"session {row['session']}",
-                    "text": f"answer {row['seq']}" if answered else f"probe {row['seq']} lost",
-                    "more": f"{float(row['rtt_ms']):.3f} ms after it was sent" if answered else "never answered",
-                }
+    through = [s.name for s in recording.specs if s.mn == node and s.at_s < zero_s and s.count > 1]
+    for row in recording.probe_rows:
+        at_s = row.sent_s if row.received_s is None else row.received_s
+        if row.session not in through[:_MOST_SESSIONS] or at_s is None or not since_s <= at_s < until_s:
+            continue
+        answered = row.rtt_ms is not None
+        yield {
+            "t": round((at_s - zero_s) * 1e3, 4),
+            "kind": "answer" if answered else "lost",
+            "lane": f"session {row.session}",
+            "text": f"answer {row.seq}" if answered else f"probe {row.seq} lost",
+            "more": f"{row.rtt_ms:.3f} ms after it was sent" if answered else "never answered",
+        }
 
 
 def _lanes(items: Sequence[Item]) -> list[str]:

@@ -1,4 +1,6 @@
-"""Whether a machine kept time while it ran a scenario on its own clock: watched beside the run, judged afterwards.
+"""Whether a machine keeps time while it runs a scenario on its own clock, watched beside the run.
+
+`analysis.clock` judges afterwards what is left here.
 
 In virtual time there is nothing to watch. In real time a run shares the machine with whatever else it does, below the
 hypervisor as well, and three things are recorded (events of source ``clockwatch``):
@@ -19,11 +21,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import moves
-from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, Scenario
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes.daemons.agent import Agent
@@ -37,20 +37,6 @@ _ECHO_BYTES = 14 + 20 + 8 + 8  # Ethernet, IPv4 and ICMP headers, and the time i
 _ECHO_REQUEST = 8
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a run may suffer: ticks' lateness (95th percentile; one second's worst), stolen time, paths' error."""
-
-    late_ms: float = 3.0
-    worst_ms: float = 100.0
-    steal: float = 0.02
-    path_ms: float = 3.0
-
-
-LIMITS = Limits()
-
-
-# -- beside the run ------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class ClockWatch(Agent):
     """The process that watches timers and processors."""
@@ -185,48 +171,3 @@ def _echo(number: int, stamp_ns: int) -> bytes:
     total = (total >> 16) + (total & 0xFFFF)
     total += total >> 16
     return struct.pack("!BBHHH", _ECHO_REQUEST, 0, ~total & 0xFFFF, 0xD3, number) + payload
-
-
-# -- afterwards ----------------------------------------------------------------------------------------------------
-def problems(run: RunDirectory, limits: Limits = LIMITS) -> list[str]:
-    """One sentence for each thing that makes a run in real time invalid; none for a run that was not watched."""
-    events = [event for event in run.timeline() if event["source"] == SOURCE]
-    seconds = [event for event in events if event["event"] == "second"]
-    measured = [event for event in events if event["event"] == "path"]
-    return [*_wrong_time(seconds, limits), *_wrong_paths(measured, limits)]
-
-
-def _wrong_time(seconds: list[dict[str, float]], limits: Limits) -> Iterator[str]:
-    if not seconds:
-        return
-    late_ms = median(second["late_p95_ms"] for second in seconds)
-    if late_ms > limits.late_ms:
-        yield f"timers came {late_ms:.1f} ms late (p95 of a typical second); {limits.late_ms:g} ms are allowed"
-    worst_ms = max(second["late_max_ms"] for second in seconds)
-    if worst_ms > limits.worst_ms:
-        yield f"the machine stood still for {worst_ms:.0f} ms; {limits.worst_ms:g} ms are allowed"
-    steal = sum(second["steal"] for second in seconds) / len(seconds)
-    if steal > limits.steal:
-        yield f"{steal:.1%} of the processors' time was stolen by the hypervisor; {limits.steal:.0%} are allowed"
-
-
-def _wrong_paths(measured: Sequence[Mapping[str, Any]], limits: Limits) -> Iterator[str]:
-    for when in ("before", "after"):
-        here = [event for event in measured if event["when"] == when]
-        silent = [event["path"] for event in here if event["rtt_ms"] is None]
-        if silent:
-            yield f"{when} the run no echo was answered on {len(silent)} of {len(here)} paths: {', '.join(silent)}"
-        off = {event["path"]: event for event in here if event["rtt_ms"] is not None}
-        off = {
-            name: event for name, event in off.items() if _off_ms(event) > limits.path_ms + event.get("jitter_ms", 0.0)
-        }
-        if off:
-            worst = max(off.values(), key=_off_ms)
-            yield (
-                f"{when} the run {len(off)} of {len(here)} paths were over {limits.path_ms:g} ms off; the worst is "
-                f"{worst['path']} with {worst['rtt_ms']:.1f} ms instead of {worst['expected_ms']:g}"
-            )
-
-
-def _off_ms(event: Mapping[str, Any]) -> float:
-    return float(abs(event["rtt_ms"] - event["expected_ms"]))

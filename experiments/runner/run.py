@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from dmmlab.experiments.analysis import tables
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.recording import RecordError, Recording
+from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 from dmmlab.experiments.scenario.identities import identities
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.guest import terminal
@@ -26,7 +27,6 @@ from dmmlab.machine import checks, environment, isolation, processes, processors
 
 Runtime = Literal["guest", "native"]
 Clock = Literal["virtual", "real"]
-FORMAT = 1  # of run.json and the tables
 INTERRUPTED = 130
 _INSIDE = "/run/dmmlab/run"  # the run directory, to the guest: nothing in a run may follow from where it lies
 
@@ -119,11 +119,12 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
         )
         return run
     try:
-        tables.reduce(run)
-    except tables.RecordError as error:
+        recording = Recording(run)
+        tables.reduce(recording)
+    except RecordError as error:
         run.finish("failed", str(error))
         return run
-    found = tables.problems(run)
+    found = tables.problems(recording)
     run.finish("invalid" if found else "ok", "; ".join(found) or None, wall_s=round(time.monotonic() - began, 3))
     progress.enter("")
     return run

@@ -15,10 +15,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from dmmlab.experiments.analysis import clock
 from dmmlab.experiments.campaigns import explain
 from dmmlab.experiments.cli.main import main
 from dmmlab.experiments.oracle import moves
-from dmmlab.experiments.records.rundir import SESSIONS, RunDirectory, read_csv, write_csv, write_json
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rundir import FORMAT, RunDirectory, read_csv, write_csv, write_json
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.run import Progress, prepare, run_scenario
 from dmmlab.experiments.scenario.load import load
@@ -39,8 +41,9 @@ def path(rtt_ms: float | None, expected_ms: float = 30.0) -> dict[str, Any]:
 
 def judged(folder: Path, *events: dict[str, Any]) -> str:
     run = RunDirectory(folder)
+    run.create({"format": FORMAT})
     run.events.write_text("".join(json.dumps({"source": clockwatch.SOURCE, **event}) + "\n" for event in events))
-    return "; ".join(clockwatch.problems(run))
+    return "; ".join(clock.problems(Recording(run)))
 
 
 def test_a_machine_that_kept_time_is_believed(tmp_path: Path) -> None:
@@ -145,7 +148,7 @@ def test_real_against_virtual_is_compared_by_what_is_no_time(tmp_path: Path) -> 
     assert done.exit_code == 0, done.output
     assert "sessions.csv: the same" in done.output and "timers 0.250 ms late" in done.output
     rows = [{**row, "outcome": "timeout"} if row["session"] == "P1" else row for row in read_csv(real.sessions)]
-    write_csv(real.sessions, SESSIONS, rows)
+    write_csv(real.sessions, list(rows[0]), rows)
     done = CliRunner().invoke(main.cli, ["compare", str(real.root), str(virtual.root)])
     assert done.exit_code == 1
     assert "outcome is timeout instead of ok at session=P1" in done.output

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays, moves
 from dmmlab.experiments.oracle.expectation import Oracle
-from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
+from dmmlab.experiments.records import rows
+from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
+from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
@@ -29,7 +32,7 @@ def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "
     run = RunDirectory(folder)
     run.create(
         {
-            "format": 1,
+            "format": FORMAT,
             "name": scenario.name,
             "seed": scenario.seed,
             "runtime": "guest",
@@ -39,10 +42,11 @@ def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "
     )
     known = Oracle(scenario)
     sessions = sessions_of(scenario)
-    write_csv(run.sessions, SESSIONS, [_session(scenario, session, known, off_ms) for session in sessions])
-    write_csv(run.probes, PROBES, [row for session in sessions for row in _probes(scenario, session, known, off_ms)])
-    write_csv(run.handovers, HANDOVERS, _handovers(scenario, off_ms))
-    write_csv(run.signalling, SIGNALLING, _signalling(scenario))
+    rows.write(run.sessions, SessionRow, [_session(scenario, session, known, off_ms) for session in sessions])
+    probes = [row for session in sessions for row in _probes(scenario, session, known, off_ms)]
+    rows.write(run.probes, ProbeRow, probes)
+    rows.write(run.handovers, HandoverRow, _handovers(scenario, off_ms))
+    rows.write(run.signalling, SignallingRow, _signalling(scenario))
     run.events.write_text("".join(json.dumps(event) + "\n" for event in _events(scenario, known)))
     for switch in range(1, len(scenario.mobile_routers) + 1):
         rules = 8 + (len(scenario.mobile_routers) - 1) * 4 * len(scenario.mobile_nodes)
@@ -65,36 +69,46 @@ def _way_s(scenario: Scenario, session: SessionSpec, anchor: str, at_s: float) -
     return delays.host_to_mn_s(scenario, session.cn, session.mn, anchor, at_router)
 
 
-def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Row:
+def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> SessionRow:
     expected, anchor = known.of(session), _anchor(scenario, session, known)
     serving = moves.serving(scenario, session.mn, session.at_s) or ""
     plan = network_plan(scenario)
-    row: Row = {
-        **{"session": session.name, "method": session.method, "transport": session.transport, "cn": session.cn},
-        **{"mn": session.mn, "start_s": f"{session.at_s:.9f}", "anchor": anchor, "serving": serving},
-        "address": str(plan.mobile_node(session.mn).addresses[anchor]),
-        **{"path": "none", "outcome": "timeout"},
-    }
+    row = SessionRow(
+        session=session.name,
+        method=session.method,
+        transport=session.transport,
+        cn=session.cn,
+        mn=session.mn,
+        start_s=session.at_s,
+        address=str(plan.mobile_node(session.mn).addresses[anchor]),
+        anchor=anchor,
+        serving=serving,
+        path="none",
+        outcome="timeout",
+    )
     way = _way_s(scenario, session, anchor, session.at_s)
     if way is None:
         return row
     lookup_s, connect_s = (expected.lookup_s, expected.connect_s) if expected else (0.0, 2 * way)
-    if expected:
-        row["expected_setup_ms"] = f"{expected.setup_s * 1e3:.6f}"
     server = scenario.link(SERVER, CORE)
     lost_ms = 100 * server.loss if server and session.method != "fixed" else 0.0  # what retransmission costs
     connect_ms = connect_s * 1e3 + off_ms + lost_ms
-    row |= {"lookup_ms": f"{lookup_s * 1e3:.6f}", "connect_ms": f"{connect_ms:.6f}"}
-    row["setup_ms"] = f"{lookup_s * 1e3 + connect_ms:.6f}"
     path = "relay" if session.method == "central" else "direct" if anchor == serving else "redirect"
-    return row | {"path": path, "outcome": "ok"}
+    return replace(
+        row,
+        lookup_ms=lookup_s * 1e3,
+        connect_ms=connect_ms,
+        setup_ms=lookup_s * 1e3 + connect_ms,
+        expected_setup_ms=expected.setup_s * 1e3 if expected else None,
+        path=path,
+        outcome="ok",
+    )
 
 
-def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Iterator[Row]:
+def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Iterator[ProbeRow]:
     anchor = _anchor(scenario, session, known)
     for number in range(session.count):
         sent_s = session.at_s + number * (session.interval_s or 0.0)
-        row: Row = {"session": session.name, "seq": number, "sent_s": f"{sent_s:.9f}"}
         way = _way_s(scenario, session, anchor, sent_s)
         redirecting = any(
             move.at - 0.01 < sent_s < move.at + move.gap + 0.004 for move in scenario.moves_of(session.mn)[1:]
@@ -105,13 +119,12 @@ def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: flo
         link = scenario.link(session.cn, CORE)
         there_and_back = 1 - (1 - link.loss) ** 2 if link else 0.0  # spread evenly over the numbers
         repeated = repeated or (there_and_back > 0 and (number * there_and_back) % 1 < there_and_back)
-        if way is not None and not repeated:
-            rtt_ms = 2e3 * way + off_ms
-            row |= {"received_s": f"{sent_s + rtt_ms / 1e3:.9f}", "rtt_ms": f"{rtt_ms:.6f}"}
-        yield row
+        rtt_ms = None if way is None or repeated else 2e3 * way + off_ms
+        received_s = None if rtt_ms is None else sent_s + rtt_ms / 1e3
+        yield ProbeRow(session=session.name, seq=number, sent_s=sent_s, received_s=received_s, rtt_ms=rtt_ms)
 
 
-def _handovers(scenario: Scenario, off_ms: float) -> Iterator[Row]:
+def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
     control = scenario.link(CONTROLLER, SWITCHES)
     for node in scenario.mobile_nodes:
         moves = scenario.moves_of(node)
@@ -119,32 +132,37 @@ def _handovers(scenario: Scenario, off_ms: float) -> Iterator[Row]:
         for before, move in pairwise(moves):
             attach_s = move.at + move.gap
             redirect_s = attach_s + (radio.delay if radio else 0) + 3 * (control.delay if control else 0) + off_ms / 1e3
-            yield {
-                **{"mn": node, "from_mr": before.to, "to_mr": move.to, "detach_s": f"{move.at:.9f}"},
-                **{"attach_s": f"{attach_s:.9f}", "address_s": f"{attach_s + 0.008:.9f}"},
-                **{"redirect_s": f"{redirect_s:.9f}", "registered_s": f"{attach_s + 0.05:.9f}"},
-                **{"first_packet_s": f"{redirect_s + 0.003:.9f}", "lost_packets": 3},
-            }
+            yield HandoverRow(
+                mn=node,
+                from_mr=before.to,
+                to_mr=move.to,
+                detach_s=move.at,
+                attach_s=attach_s,
+                address_s=attach_s + 0.008,
+                redirect_s=redirect_s,
+                registered_s=attach_s + 0.05,
+                first_packet_s=redirect_s + 0.003,
+                lost_packets=3,
+            )
 
 
-def _signalling(scenario: Scenario) -> Iterator[Row]:
+def _signalling(scenario: Scenario) -> Iterator[SignallingRow]:
     counts: Mapping[str, int] = {"ddns": 4, "p2p": 2, "central": 7, "combined": 4}
     for node in scenario.mobile_nodes:
         for move in scenario.moves_of(node):
             for protocol in ("openflow", "dhcp", "dns-update", "registration"):
                 for turn in range(2):
                     text = ("REGISTER", "REGISTERED")[turn] if protocol == "registration" else str(turn)
-                    yield {
-                        **{"time_s": f"{move.at:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
-                        **{"message": text, "bytes": 100, "cause": f"{node}→{move.to}@{move.at:g}s"},
-                    }
+                    yield _message(move.at, protocol, text, f"{node}→{move.to}@{move.at:g}s")
     for session in sessions_of(scenario):
         for turn in range(counts.get(session.method, 0)):
             protocol = "dns" if session.method == "ddns" else "registration"
-            yield {
-                **{"time_s": f"{session.at_s:.9f}", "protocol": protocol, "source": "a", "destination": "b"},
-                **{"message": str(turn), "bytes": 100, "cause": session.name},
-            }
+            yield _message(session.at_s, protocol, str(turn), session.name)
+
+
+def _message(time_s: float, protocol: str, text: str, cause: str) -> SignallingRow:
+    ends = {"source": "a", "destination": "b"}
+    return SignallingRow(time_s=time_s, protocol=protocol, message=text, bytes=100, cause=cause, **ends)
 
 
 def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:

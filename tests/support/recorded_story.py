@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import dns.message
@@ -13,8 +14,11 @@ from recorded_run import START_NS, Recorded, scenario
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, Raw
 
-from dmmlab.experiments.analysis import causes, signalling
-from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING, RunDirectory, write_csv
+from dmmlab.experiments.analysis import signalling
+from dmmlab.experiments.records import rows
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.nodes.orders import PROBE_BYTES
 from dmmlab.nodes.probe import MAGIC
@@ -42,7 +46,9 @@ class Story:
         ]
         self.of = Recorded(folder, scenario(sessions=sessions, links=links))
         self.registrations()
+        self.lookup(0, "CN1", 2.0, 2.0, "MN1@MR1")
         self.probe(2.0, "CN1", "MN1@MR1", 0)
+        self.lookup(1, "CN2", 12.0, 12.0, "MN1@MR2")
         self.probe(12.0, "CN2", "MN1@MR2", 1)
         self.ddns()
         for number, mode in ((3, Mode.P2P), (4, Mode.CENTRAL), (5, Mode.COMBINED)):
@@ -53,6 +59,13 @@ class Story:
         one, other = ports or (20_000 + number, 5001)
         self.of.packet(at_s, 0.017, cn, where, udp(one, other, payload))
         self.of.packet(at_s + 0.017, 0.017, where, cn, udp(other, one, payload))
+
+    def lookup(self, number: int, cn: str, start_s: float, end_s: float, where: str) -> None:
+        """What the agent of ``cn`` notes of a session whose lookup gave the address of ``where``."""
+        about = {"session": list(NAMES)[number], "attempt": 0}
+        self.of.event(cn, start_s, "lookup_started", **about)
+        found = {"outcome": "ok", "addresses": [self.of.address[where]], "cached": False}
+        self.of.event(cn, end_s, "lookup_ended", **about, **found)
 
     def registrations(self) -> None:
         for turn, (at_s, who, name) in enumerate(
@@ -72,7 +85,7 @@ class Story:
             self.of.packet(at_s + 0.022, 0.022, "DDNS", who, udp(53, 9000, done))
 
     def ddns(self) -> None:
-        self.of.event("CN3", 15.0, "lookup_started", session="Px.ddns", attempt=0)
+        self.lookup(2, "CN3", 15.0, 15.0545, "MN1@MR2")
         for turn, (kind, name, data) in enumerate(
             [("SRV", f"_dmm._udp.{MN}", f"0 0 5001 {MN}."), ("A", MN, "10.1.2.100")]
         ):
@@ -86,7 +99,6 @@ class Story:
                 back_s = 15.0433 if one == "CN3" else 15.0272
                 self.of.packet(at_s, took_s, one, other, udp(port + turn, 53, asked.to_wire()))
                 self.of.packet(back_s + turn * 1e-5, took_s, other, one, udp(53, port + turn, answer.to_wire()))
-        self.of.event("CN3", 15.0545, "lookup_ended", session="Px.ddns", attempt=0, cached=False)
         self.probe(15.0546, "CN3", "MN1@MR2", 2)
 
     def request(self, number: int, mode: Mode) -> None:
@@ -105,6 +117,7 @@ class Story:
             at_s += 0.0445
         central = mode is Mode.CENTRAL
         granted_to = (self.of.address["SERVER"], 46000) if central else (where, 5001)
+        self.lookup(number, "CN3", 15.0, at_s + 0.026, "SERVER" if central else "MN1@MR2")
         answer = Message(MessageType.SERVICE_ANSWER, number, node=CN, addresses=granted_to[:1], port=granted_to[1])
         self.of.registration(at_s, 0.025, "SERVER", "CN3", answer)
         if not central:
@@ -121,21 +134,24 @@ class Story:
         self.of.event("runner", 10.0, "detached", mn="MN1", to="MR2")
         self.of.event("runner", 10.05, "attached", mn="MN1", to="MR2")
         run = self.of.write()
-        rows = [
-            {"session": name, "method": method, "transport": "udp", "cn": "CN3", "mn": "MN1", "start_s": "15.0",
-             "lookup_ms": "50.001", "connect_ms": "34.001", "setup_ms": "84.002", "expected_setup_ms": "84.000000",
-             "address": "10.1.2.100", "anchor": "MR2", "serving": "MR2", "path": "direct", "outcome": "ok"}
-            for name, method in NAMES.items()
-        ]  # fmt: skip
-        write_csv(run.sessions, SESSIONS, rows)
-        write_csv(run.signalling, SIGNALLING, signalling.rows(run))
-        write_csv(run.probes, PROBES, [{"session": "P1", "seq": 0, "sent_s": 2.0, "received_s": 2.034, "rtt_ms": 34}])
-        times = {"detach_s": 10.0, "attach_s": 10.05, "address_s": 10.06, "redirect_s": 10.056, "registered_s": 10.12}
-        move = {"mn": "MN1", "from_mr": "MR1", "to_mr": "MR2", "first_packet_s": 10.08, "lost_packets": 3}
-        write_csv(run.handovers, HANDOVERS, [times | move])
+        recording = Recording(run)
+        session = SessionRow(
+            transport="udp", cn="CN3", mn="MN1", start_s=15.0, lookup_ms=50.001, connect_ms=34.001, setup_ms=84.002,
+            expected_setup_ms=84.0, address="10.1.2.100", anchor="MR2", serving="MR2", path="direct", outcome="ok",
+        )  # fmt: skip
+        sessions = [replace(session, session=name, method=method) for name, method in NAMES.items()]
+        rows.write(run.sessions, SessionRow, sessions)
+        rows.write(run.signalling, SignallingRow, signalling.rows(recording))
+        rows.write(run.probes, ProbeRow, [ProbeRow(session="P1", seq=0, sent_s=2.0, received_s=2.034, rtt_ms=34.0)])
+        move = HandoverRow(
+            mn="MN1", from_mr="MR1", to_mr="MR2", detach_s=10.0, attach_s=10.05, address_s=10.06, redirect_s=10.056,
+            registered_s=10.12, first_packet_s=10.08, lost_packets=3,
+        )  # fmt: skip
+        rows.write(run.handovers, HandoverRow, [move])
         with run.events.open("w") as file:
-            for row in causes.events_of(run):
-                row["time_s"] = (row.pop("time_ns") - START_NS) / 1e9
+            for event in recording.logged:
+                row = {**event, "time_s": (event["time_ns"] - START_NS) / 1e9}
+                del row["time_ns"]
                 file.write(json.dumps(row) + "\n")
         self.of.finish()
         return run

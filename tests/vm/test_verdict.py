@@ -11,8 +11,9 @@ from types import ModuleType
 import pytest
 
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.records import rundir
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records import rows, rundir
+from dmmlab.experiments.records.rows import ProbeRow, SessionRow
+from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 
 NATIVE, COUNTED = Path("native/two-mr"), Path("counted/one-by-one")
 LATE = ("invalid", "timers came 40 ms late")
@@ -50,14 +51,14 @@ def _record(
 ) -> None:
     """A run with a session a method and router; ``session`` is put over the last one, ``lost`` of P1's probes are."""
     run = RunDirectory(folder)
-    run.create({"environment": {"kernel": "6.1.0"}})
+    run.create({"format": FORMAT, "environment": {"kernel": "6.1.0"}})
     (run.log / "datapath").write_text(f"{datapath}: lookups: hit:1\n")
     good = {"setup_ms": "88.1", "expected_setup_ms": "88", "outcome": "ok"}
-    rows = [{"session": f"S-{m}", "method": m, "serving": r, **good} for m in METHODS for r in ("MR1", "MR2")]
-    rows[-1].update(session or {})
-    rundir.write_csv(run.sessions, rundir.SESSIONS, rows)
+    sessions = [{"session": f"S-{m}", "method": m, "serving": r, **good} for m in METHODS for r in ("MR1", "MR2")]
+    sessions[-1].update(session or {})
+    rundir.write_csv(run.sessions, rows.columns(SessionRow), sessions)
     probes = [{"session": "P1", "seq": n, "sent_s": n, "received_s": "" if n >= 60 - lost else n} for n in range(60)]
-    rundir.write_csv(run.probes, rundir.PROBES, probes)
+    rundir.write_csv(run.probes, rows.columns(ProbeRow), probes)
     run.finish(*outcome)  # type: ignore[arg-type]
 
 

@@ -15,6 +15,8 @@ from scapy.packet import Raw
 
 from dmmlab.experiments.analysis import signalling
 from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.recording import RecordError, Recording
+from dmmlab.experiments.records.rows import SignallingRow
 from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.nodes.registration import wire
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Transport
@@ -35,12 +37,12 @@ def recorded(tmp_path: Path) -> Recorded:
     return Recorded(tmp_path / "run", scenario(**BOTH))
 
 
-def rows_of(recorded: Recorded) -> list[dict[str, object]]:
-    return signalling.rows(recorded.write())
+def rows_of(recorded: Recorded) -> list[SignallingRow]:
+    return signalling.rows(Recording(recorded.write()))
 
 
-def causes(rows: list[dict[str, object]], protocol: str) -> list[tuple[str, str]]:
-    return [(str(row["message"]), str(row["cause"])) for row in rows if row["protocol"] == protocol]
+def causes(rows: list[SignallingRow], protocol: str) -> list[tuple[str, str]]:
+    return [(row.message, row.cause) for row in rows if row.protocol == protocol]
 
 
 def question(transaction: int, kind: str, name: str) -> DNS:
@@ -104,8 +106,8 @@ def test_the_resolvers_question_serves_the_first_that_reached_it(recorded: Recor
     recorded.packet(3.0112, 0.016, "RESOLVER", "DDNS", upstream)
     back = UDP(sport=53, dport=700) / answer(99, "A", MN)
     recorded.packet(3.0273, 0.016, "DDNS", "RESOLVER", back)
-    rows = [row for row in rows_of(recorded) if "DDNS" in (row["source"], row["destination"])]
-    assert [(row["source"], row["cause"]) for row in rows] == [("RESOLVER", "D.udp.1"), ("DDNS", "D.udp.1")]
+    rows = [row for row in rows_of(recorded) if "DDNS" in (row.source, row.destination)]
+    assert [(row.source, row.cause) for row in rows] == [("RESOLVER", "D.udp.1"), ("DDNS", "D.udp.1")]
 
 
 def test_an_update_serves_the_movement_to_its_addresses_router(recorded: Recorded) -> None:
@@ -180,8 +182,8 @@ def test_registration_over_tcp_counts_messages_and_not_segments(recorded: Record
     for at_s, data in ((5.0, first[:10]), (5.1, first[10:] + second)):
         recorded.segment(at_s, "CN3", ends, ports, data)
     rows = rows_of(recorded)
-    assert [(row["time_s"], row["bytes"]) for row in rows] == [
-        ("5.000000000", len(first)), ("5.100000000", len(second)),
+    assert [(row.time_s, row.bytes) for row in rows] == [
+        (5.0, len(first)), (5.1, len(second)),
     ]  # fmt: skip
 
 
@@ -205,7 +207,7 @@ def test_dhcp_lease_renewal_and_release(recorded: Recorded) -> None:
         ("discover", "MN1→MR1@0s"), ("request", "MN1→MR1@0s"), ("request", "refresh"),
         ("discover", "MN1→MR2@10s"), ("release", "MN1→MR2@10s"),
     ]  # fmt: skip
-    assert rows[0]["destination"] == "broadcast" and rows[-1]["destination"] == "MR1"
+    assert rows[0].destination == "broadcast" and rows[-1].destination == "MR1"
 
 
 def test_only_the_first_arp_exchange_of_an_attachment_counts(recorded: Recorded) -> None:
@@ -224,8 +226,8 @@ def test_only_the_first_arp_exchange_of_an_attachment_counts(recorded: Recorded)
     ):
         recorded.frame("MN1", at_s, frame)
     rows = rows_of(recorded)
-    assert [row["time_s"] for row in rows] == ["0.010000000", "1.010000000", "1.014000000"]
-    assert {row["cause"] for row in rows} == {"MN1→MR1@0s"} and {row["bytes"] for row in rows} == {28}
+    assert [row.time_s for row in rows] == [0.01, 1.01, 1.014]
+    assert {row.cause for row in rows} == {"MN1→MR1@0s"} and {row.bytes for row in rows} == {28}
 
 
 # -- OpenFlow ---------------------------------------------------------------------------------------------------------
@@ -262,14 +264,14 @@ def test_openflow_messages_are_cut_from_the_stream_and_put_down_to_movements(rec
     hears(10.001, of(21, 8))  # the answer to what was asked before the movement
     says(10.06, flow_mod(10, mac) + flow_mod(11, mac, padding=500) + flow_mod(12, mac) + of(20, 13))
     rows = rows_of(recorded)
-    assert {row["source"] for row in rows} == {"CONTROLLER", "s1"}
+    assert {row.source for row in rows} == {"CONTROLLER", "s1"}
     assert causes(rows, "openflow") == [
         ("hello", "start-up"), ("features-reply", "start-up"), ("port-status add", "MN1→MR1@0s"),
         ("flow-mod add", "MN1→MR1@0s"), ("barrier-request", "MN1→MR1@0s"), ("echo-request", "keepalive"),
         ("barrier-reply", "MN1→MR1@0s"),
         ("flow-mod add", "MN1→MR2@10s"), ("flow-mod add", "MN1→MR2@10s"), ("not captured", "MN1→MR2@10s"),
     ]  # fmt: skip
-    assert rows[-1]["bytes"] == len(flow_mod(12, mac) + of(20, 13))
+    assert rows[-1].bytes == len(flow_mod(12, mac) + of(20, 13))
 
 
 def test_what_follows_the_release_of_an_address_serves_the_movement_that_left_it(tmp_path: Path) -> None:
@@ -303,15 +305,15 @@ def test_a_message_counts_once_at_its_senders_time_even_if_it_is_lost(recorded: 
     recorded.registration(5.0, None, "CN3", "SERVER", ask)
     recorded.registration(5.5, 0.025, "CN3", "SERVER", ask)
     rows = rows_of(recorded)
-    assert [row["time_s"] for row in rows] == ["5.000000000", "5.500000000"]
-    assert rows[0]["bytes"] == 28 + len(wire.encode(ask, b"key"))  # fmt: skip
+    assert [row.time_s for row in rows] == [5.0, 5.5]
+    assert rows[0].bytes == 28 + len(wire.encode(ask, b"key"))  # fmt: skip
 
 
 def test_a_run_that_never_started_is_said_so(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "run", scenario())
     recorded._events.clear()
-    with pytest.raises(ValueError, match="never started"):
-        signalling.rows(recorded.write())
+    with pytest.raises(RecordError, match="never started"):
+        signalling.rows(Recording(recorded.write()))
 
 
 # -- streams ----------------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 from scapy.utils import RawPcapWriter
 
-from dmmlab.experiments.analysis.tables import Flow
-from dmmlab.experiments.records import packets
+from dmmlab.experiments.analysis.flows import Flow
+from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.nodes.orders import ECHO_PORT, FIRST_LOCAL_PORT, PROBE_BYTES
 from dmmlab.nodes.probe import Probe
@@ -41,7 +41,7 @@ def capture(folder: Path, frames: list[tuple[int, bytes]]) -> Path:
 
 def flow_of(file: Path) -> Flow:
     flow = Flow()
-    for packet in packets.read(file):
+    for packet in pcap.read(file):
         flow.add(packet, outgoing=packet.source == CN)
     return flow
 
@@ -85,14 +85,14 @@ def test_tcp_records_are_found_in_segments_however_they_were_cut(tmp_path: Path)
 
 
 def test_a_capture_that_is_empty_or_cut_short_is_no_error(tmp_path: Path) -> None:
-    assert list(packets.read(tmp_path / "none.pcap")) == []
+    assert list(pcap.read(tmp_path / "none.pcap")) == []
     empty = tmp_path / "empty.pcap"
     empty.write_bytes(b"")
-    assert list(packets.read(empty)) == []
+    assert list(pcap.read(empty)) == []
     whole = capture(tmp_path, [out(UDP(sport=LOCAL, dport=ECHO_PORT) / Probe(), 0)] * 2).read_bytes()
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(whole[:-10])
-    assert len(list(packets.read(cut))) >= 1
+    assert len(list(pcap.read(cut))) >= 1
 
 
 def test_a_probe_is_24_bytes_with_its_number_where_records_look_for_it() -> None:

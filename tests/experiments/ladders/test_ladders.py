@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from recorded_story import CN, MN, Story
 
-from dmmlab.experiments.ladders import ladder as ladders
-from dmmlab.experiments.ladders.ladder import CONTROL, USER, Ladder
-from dmmlab.experiments.records.rundir import SESSIONS, RunDirectory, read_csv, write_csv
+from dmmlab.experiments.ladders import files
+from dmmlab.experiments.ladders.ladder import COLUMNS, CONTROL, METHODS, USER, Ladder
+from dmmlab.experiments.ladders.reading import ladders
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.guest.cache import GuestKernel
 from dmmlab.nodes.registration.wire import Message, MessageType, Mode, Transport
 
@@ -75,7 +77,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 @pytest.mark.parametrize("method", DRAFT)
 def test_order_and_parties_are_those_of_the_drafts_figure(run: RunDirectory, method: str) -> None:
-    ladder = next(ladder for ladder in ladders.ladders(run) if ladder.method == method)
+    ladder = next(ladder for ladder in ladders(Recording(run)) if ladder.method == method)
     assert steps_of(ladder) == DRAFT[method]
 
 
@@ -84,12 +86,12 @@ def test_a_message_out_of_place_is_noticed(tmp_path: Path) -> None:
     late = Message(MessageType.INCOMING_REQUEST, 9, node=MN, target=CN, mode=Mode.P2P, transport=Transport.UDP,
                    peer_port=20_003)  # fmt: skip
     story.of.registration(15.03, 0.022, "SERVER", "MN1@MR2", late)  # the server must not ask MN1 in mode P2P
-    ladder = next(ladder for ladder in ladders.ladders(story.write()) if ladder.method == "p2p")
+    ladder = next(ladder for ladder in ladders(Recording(story.write())) if ladder.method == "p2p")
     assert steps_of(ladder) != DRAFT["p2p"]
 
 
 def test_times_are_those_of_both_ends(run: RunDirectory) -> None:
-    ladder = next(ladder for ladder in ladders.ladders(run) if ladder.method == "combined")
+    ladder = next(ladder for ladder in ladders(Recording(run)) if ladder.method == "combined")
     rows = [row for row in ladder.rows() if row["since"] == "Px.combined"]
     assert [(row["departed_ms"], row["arrived_ms"]) for row in rows[:2]] == [
         ("0.000000", "25.000000"), ("25.100000", "47.100000"),
@@ -102,23 +104,23 @@ def test_a_lost_message_has_no_arrival(tmp_path: Path) -> None:
     lost = Message(MessageType.SERVICE_REQUEST, 30, node=CN, target=MN, mode=Mode.P2P, transport=Transport.UDP,
                    peer_port=20_003)  # fmt: skip
     story.of.registration(14.9, None, "CN3", "SERVER", lost)
-    ladder = next(ladder for ladder in ladders.ladders(story.write()) if ladder.method == "p2p")
+    ladder = next(ladder for ladder in ladders(Recording(story.write())) if ladder.method == "p2p")
     assert ladder.sections[-1].steps[0].arrived_ns is None
 
 
 def test_files_and_caption(run: RunDirectory, tmp_path: Path) -> None:
-    drawn = ladders.write(run, tmp_path / "figures")
+    drawn = files.write(Recording(run), tmp_path / "figures")
     assert [path.name for path in drawn] == [f"ladder-{method}.png" for method in DRAFT]
     for path in drawn:
         assert path.stat().st_size > 10_000 and path.with_suffix(".pdf").stat().st_size > 5_000
-        assert f"Figure {ladders.METHODS[path.stem.removeprefix('ladder-')]}" in path.with_suffix(".txt").read_text()
-        assert set(read_csv(path.with_suffix(".csv"))[0]) == set(ladders.COLUMNS)
+        assert f"Figure {METHODS[path.stem.removeprefix('ladder-')]}" in path.with_suffix(".txt").read_text()
+        assert set(read_csv(path.with_suffix(".csv"))[0]) == set(COLUMNS)
 
 
 def test_a_method_without_a_session_that_worked_has_no_ladder(run: RunDirectory) -> None:
     rows = [{**row, "outcome": "timeout" if "p2p" in row["session"] else "ok"} for row in read_csv(run.sessions)]
-    write_csv(run.sessions, SESSIONS, rows)
-    assert [ladder.method for ladder in ladders.ladders(run)] == ["ddns", "central", "combined"]
+    write_csv(run.sessions, list(rows[0]), rows)
+    assert [ladder.method for ladder in ladders(Recording(run))] == ["ddns", "central", "combined"]
 
 
 @pytest.mark.live
@@ -137,7 +139,7 @@ def test_a_run_in_the_guest_has_the_drafts_ladders(live_kernel: GuestKernel, tmp
         "duration": "6s",
     }
     run = run_scenario(load("two-mr", short), tmp_path / "run", "guest", "virtual", Progress())
-    found = {ladder.method: steps_of(ladder) for ladder in ladders.ladders(run)}
+    found = {ladder.method: steps_of(ladder) for ladder in ladders(Recording(run))}
     assert set(found) == set(DRAFT)
     for method, steps in found.items():
         assert without_port(steps) == without_port(DRAFT[method])

@@ -11,7 +11,8 @@ import pytest
 
 import dmmlab.experiments
 from dmmlab.experiments.analysis import validity
-from dmmlab.experiments.records.rundir import RunDirectoryError, read_csv, write_csv
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv, write_csv
 from dmmlab.experiments.scenario.load import load
 
 NOTEBOOK = Path(__file__).parents[3] / "docs" / "first-look.ipynb"
@@ -62,10 +63,14 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             assert cell["outputs"] == [], "a notebook is committed without its results"
 
 
+def problems(run: RunDirectory) -> list[str]:
+    return validity.problems(Recording(run))
+
+
 # -- validity --------------------------------------------------------------------------------------------------------
 def test_a_perfect_run_is_valid_and_one_with_wrong_paths_is_not(tmp_path: Path) -> None:
-    assert validity.problems(figures_fake.make(load("two-mr"), tmp_path / "good")) == []
-    found = validity.problems(figures_fake.make(load("two-mr"), tmp_path / "bad", off_ms=1.0))
+    assert problems(figures_fake.make(load("two-mr"), tmp_path / "good")) == []
+    found = problems(figures_fake.make(load("two-mr"), tmp_path / "bad", off_ms=1.0))
     assert [sentence.split(" are ")[0] for sentence in found] == [
         f"paths at the {part} of the run" for part in ("start", "middle", "end")
     ]
@@ -77,4 +82,4 @@ def test_probes_that_leave_late_make_a_run_invalid(tmp_path: Path) -> None:
     rows = read_csv(run.probes)
     late = [{**row, "sent_s": f"{float(row['sent_s']) + 0.003:.9f}"} if row["session"] == "P2" else row for row in rows]
     write_csv(run.probes, list(rows[0]), late)
-    assert any("late (p95)" in sentence for sentence in validity.problems(run))
+    assert any("late (p95)" in sentence for sentence in problems(run))

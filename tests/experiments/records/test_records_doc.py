@@ -1,4 +1,4 @@
-"""docs/records.md names every column of every table."""
+"""What the documents say of the records is what the records are."""
 
 from __future__ import annotations
 
@@ -7,22 +7,39 @@ from pathlib import Path
 
 import pytest
 
-from dmmlab.experiments.ladders import ladder as ladders
-from dmmlab.experiments.records.rundir import HANDOVERS, PROBES, SESSIONS, SIGNALLING
+from dmmlab.experiments.ladders import ladder
+from dmmlab.experiments.records import readme, rows
 
-TEXT = (Path(__file__).parents[3] / "docs" / "records.md").read_text()
-TABLES = {
-    "sessions.csv": SESSIONS,
-    "probes.csv": PROBES,
-    "handovers.csv": HANDOVERS,
-    "signalling.csv": SIGNALLING,
-    "figures/ladder-METHOD.csv": ladders.COLUMNS,
-}
+ROOT = Path(__file__).parents[3]
+RECORDS = (ROOT / "docs" / "records.md").read_text()
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_every_column_has_its_row_and_no_other_has(name: str) -> None:
-    section = TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    named = [column for row in rows for column in re.findall(r"`(\w+)`", row)]
-    assert sorted(named) == sorted(TABLES[name])
+def section(name: str) -> str:
+    return RECORDS.split(f"\n## {name}\n")[1].split("\n## ")[0]
+
+
+def test_the_page_beside_the_results_is_the_generated_one() -> None:
+    assert (ROOT / "results" / "README.md").read_text() == readme.page(), (
+        "python -m dmmlab.experiments.records.readme results/README.md"
+    )
+
+
+@pytest.mark.parametrize("table", rows.TABLES, ids=lambda table: table.FILE)
+def test_every_column_is_explained(table: type) -> None:
+    for name, line in zip(rows.columns(table), readme._section(table).splitlines()[4:], strict=True):
+        column, unit, meaning = (cell.strip() for cell in line.split("|")[1:4])
+        assert column == f"`{name}`" and meaning
+        assert unit == {"_s": "s", "ms": "ms"}.get(name[-2:], "B" if name == "bytes" else "")
+
+
+@pytest.mark.parametrize("table", rows.TABLES, ids=lambda table: table.FILE)
+def test_columns_are_explained_in_one_place(table: type) -> None:
+    """A second table of columns would contradict the first one sooner or later."""
+    assert "(../results/README.md" in section(table.FILE)
+    assert "| column |" not in section(table.FILE)
+
+
+def test_every_column_of_a_ladder_has_its_row_and_no_other_has() -> None:
+    cells = [line.split("|")[1] for line in section("figures/ladder-METHOD.csv").splitlines() if line.startswith("| `")]
+    named = [column for cell in cells for column in re.findall(r"`(\w+)`", cell)]
+    assert sorted(named) == sorted(ladder.COLUMNS)

@@ -13,6 +13,7 @@ from recorded_run import Recorded, scenario
 from recorded_story import Story
 from webdriver import Browser, require_browser
 
+from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.report import page as report
 from dmmlab.experiments.report import timeline, topology
@@ -73,7 +74,7 @@ def test_the_sections_are_all_there(page: str) -> None:
 
 def test_sessions_are_put_together_and_measured_against_what_was_expected(folder: Path) -> None:
     run = RunDirectory(folder)
-    group = next(g for g in report._described(run)["groups"] if g["method"] == "p2p")
+    group = next(g for g in report._described(Recording(run))["groups"] if g["method"] == "p2p")
     assert (group["entry"], group["n"], group["setup_ms"], group["expected"]) == ("Px", 1, "84.002", "84.000")
     assert group["off"] == "0.002" and group["path"] == "direct" and not group["bad"]
 
@@ -133,7 +134,7 @@ def test_the_drawing_shows_every_node_and_delay() -> None:
 
 def test_the_timeline_has_events_messages_and_probes_of_a_movement(folder: Path) -> None:
     run = RunDirectory(folder)
-    first, second = timeline.movements(run, parse(run.manifest()["scenario"], "the run"))
+    first, second = timeline.movements(Recording(run))
     assert (first["name"], second["name"]) == ("MN1→MR1@0s", "MN1→MR2@10s")
     said = {(item["kind"], item["lane"], item.get("to"), item["text"]) for item in second["items"]}
     assert ("event", "runner", None, "detached") in said

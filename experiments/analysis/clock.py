@@ -1,0 +1,68 @@
+"""Whether the machine kept time while a run went on in real time, judged by what `runner.clockwatch` saw beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.runner.clockwatch import SOURCE
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may suffer: ticks' lateness (95th percentile; one second's worst), stolen time, paths' error."""
+
+    late_ms: float = 3.0
+    worst_ms: float = 100.0
+    steal: float = 0.02
+    path_ms: float = 3.0
+
+
+LIMITS = Limits()
+
+
+def problems(recording: Recording, limits: Limits = LIMITS) -> list[str]:
+    """One sentence for each thing that makes a run in real time invalid; none for a run that was not watched."""
+    events = [event for event in recording.events if event["source"] == SOURCE]
+    seconds = [event for event in events if event["event"] == "second"]
+    measured = [event for event in events if event["event"] == "path"]
+    return [*_wrong_time(seconds, limits), *_wrong_paths(measured, limits)]
+
+
+def _wrong_time(seconds: list[dict[str, float]], limits: Limits) -> Iterator[str]:
+    if not seconds:
+        return
+    late_ms = median(second["late_p95_ms"] for second in seconds)
+    if late_ms > limits.late_ms:
+        yield f"timers came {late_ms:.1f} ms late (p95 of a typical second); {limits.late_ms:g} ms are allowed"
+    worst_ms = max(second["late_max_ms"] for second in seconds)
+    if worst_ms > limits.worst_ms:
+        yield f"the machine stood still for {worst_ms:.0f} ms; {limits.worst_ms:g} ms are allowed"
+    steal = sum(second["steal"] for second in seconds) / len(seconds)
+    if steal > limits.steal:
+        yield f"{steal:.1%} of the processors' time was stolen by the hypervisor; {limits.steal:.0%} are allowed"
+
+
+def _wrong_paths(measured: Sequence[Mapping[str, Any]], limits: Limits) -> Iterator[str]:
+    for when in ("before", "after"):
+        here = [event for event in measured if event["when"] == when]
+        silent = [event["path"] for event in here if event["rtt_ms"] is None]
+        if silent:
+            yield f"{when} the run no echo was answered on {len(silent)} of {len(here)} paths: {', '.join(silent)}"
+        off = {event["path"]: event for event in here if event["rtt_ms"] is not None}
+        off = {
+            name: event for name, event in off.items() if _off_ms(event) > limits.path_ms + event.get("jitter_ms", 0.0)
+        }
+        if off:
+            worst = max(off.values(), key=_off_ms)
+            yield (
+                f"{when} the run {len(off)} of {len(here)} paths were over {limits.path_ms:g} ms off; the worst is "
+                f"{worst['path']} with {worst['rtt_ms']:.1f} ms instead of {worst['expected_ms']:g}"
+            )
+
+
+def _off_ms(event: Mapping[str, Any]) -> float:
+    return float(abs(event["rtt_ms"] - event["expected_ms"]))

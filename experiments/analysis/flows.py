@@ -1,0 +1,66 @@
+"""What a capture shows of each session: when its first packet left, when its first answer came, when each probe did."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.pcap import Frame
+from dmmlab.experiments.records.recording import Recording
+from dmmlab.nodes.orders import FIRST_LOCAL_PORT, MOST_SESSIONS, PROBE_BYTES
+
+_SEQUENCE_AT = 8  # of a probe: after magic and session, 8 bytes
+
+
+@dataclass
+class Flow:
+    """What one host's capture shows of one session: ns of the first packet out, of the first payload in, of probes."""
+
+    opened_ns: int | None = None
+    answered_ns: int | None = None
+    sent_ns: dict[int, int] = field(default_factory=dict)
+    received_ns: dict[int, int] = field(default_factory=dict)
+    _isn: dict[bool, int] = field(default_factory=dict)
+
+    def add(self, packet: Frame, outgoing: bool) -> None:
+        """The session's next packet in the capture; ``outgoing``: from the host that opened it."""
+        if outgoing and self.opened_ns is None:
+            self.opened_ns = packet.time_ns
+        if packet.protocol == pcap.TCP:
+            self._add_segment(packet, outgoing)
+        elif packet.payload_bytes >= PROBE_BYTES:
+            number = int.from_bytes(packet.payload[_SEQUENCE_AT : _SEQUENCE_AT + 8], "big")
+            (self.sent_ns if outgoing else self.received_ns).setdefault(number, packet.time_ns)
+        if not outgoing and self.answered_ns is None and packet.payload_bytes:
+            self.answered_ns = packet.time_ns
+
+    def _add_segment(self, packet: Frame, outgoing: bool) -> None:
+        """Record n of a stream is sent with the segment that first holds its first byte, and received with the one
+        that holds its last."""
+        if packet.flags & pcap.SYN:
+            self._isn[outgoing] = packet.sequence
+        if not packet.payload_bytes or outgoing not in self._isn:
+            return
+        start = (packet.sequence - self._isn[outgoing] - 1) % 2**32
+        end = start + packet.payload_bytes
+        if outgoing:
+            for number in range(-(-start // PROBE_BYTES), -(-end // PROBE_BYTES)):
+                self.sent_ns.setdefault(number, packet.time_ns)
+        else:
+            for number in range(start // PROBE_BYTES, end // PROBE_BYTES):
+                if start <= (number + 1) * PROBE_BYTES - 1 < end:
+                    self.received_ns.setdefault(number, packet.time_ns)
+
+
+def flows(recording: Recording) -> dict[int, Flow]:
+    """By a session's number, what the capture of the correspondent that opened it shows; a new Flow for the others."""
+    found: dict[int, Flow] = defaultdict(Flow)
+    for host in recording.scenario.correspondents:
+        own = str(recording.plan.host(host).address.ip)
+        for frame in recording.frames(host):
+            outgoing = frame.source == own
+            local = frame.source_port if outgoing else frame.destination_port
+            if FIRST_LOCAL_PORT <= local < FIRST_LOCAL_PORT + MOST_SESSIONS:
+                found[local - FIRST_LOCAL_PORT].add(frame, outgoing)
+    return found
