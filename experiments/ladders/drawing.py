@@ -9,7 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.ladders.ladder import METHODS, START, USER, Ladder, Section, Step
+from dmmlab.experiments.ladders.ladder import FIGURES, START, USER, Ladder, Section, Step
+from dmmlab.experiments.methods import METHODS, fixed
 
 _WIDTH_IN, _ROW_IN, _HEAD_IN = 6.3, 0.30, 0.36
 _SLANT = 0.22  # of a row: an arrow falls on its way, as time passes
@@ -17,7 +18,6 @@ _LETTER_IN, _HEAD_LETTER_IN = 0.054, 0.078  # width of a letter, on the average,
 _TIME_IN = 0.42  # beside the outermost lines: room for a time
 _GREY, _LIFELINE = "#444444", "#aaaaaa"
 _ROLES = {"DDNS": "DDNS server", "RESOLVER": "resolver", "SERVER": "registration server"}
-_NAMES = {"ddns": "DDNS", "p2p": "P2P", "central": "server central", "combined": "combined"}
 
 
 def draw(ladder: Ladder, stem: Path) -> str:
@@ -35,8 +35,8 @@ def caption(ladder: Ladder) -> str:
         others
     )
     return (
-        f"Messages of method {_NAMES[ladder.method]} as captured, to hold beside the draft's Figure "
-        f"{METHODS[ladder.method]}: registration of {entry.to}'s addresses, then session {ladder.session.name}, which "
+        f"Messages of method {METHODS[ladder.method].look.label} as captured, to hold beside the draft's Figure "
+        f"{FIGURES[ladder.method]}: registration of {entry.to}'s addresses, then session {ladder.session.name}, which "
         f"{entry.from_} opens at {ladder.session.at_s:g} s. Thin arrows: control plane; thick arrows: user plane."
         f"{black} "
         "Beside each arrow, the time at which the message left its sender and the time at which it reached its "
@@ -97,7 +97,7 @@ class _Sheet:
         start, end = self._at[step.source], self._at[step.destination]
         side = 1 if end > start else -1
         user, others = step.plane == USER, section.since not in (START, self._ladder.session.name)
-        look = style.METHODS["fixed" if user and others else self._ladder.method]
+        look = style.METHODS[fixed.METHOD.name if user and others else self._ladder.method]
         top, bottom = y + 0.5, y + 0.5 + _SLANT
         shape: dict[str, Any] = {"arrowstyle": "-|>", "color": look.colour, "linewidth": 1.9 if user else 0.9}
         shape |= {"shrinkA": 0, "shrinkB": 0, "mutation_scale": 10 if user else 8}

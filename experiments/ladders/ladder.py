@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.scenario.sessions import SessionSpec
 
-METHODS = {"ddns": 2, "p2p": 3, "central": 4, "combined": 5}  # and the draft's figures
+FIGURES = {name: method.draft.figure for name, method in METHODS.items() if method.draft is not None}  # of the draft
 COLUMNS = (
     *("section", "plane", "source", "destination", "message", "says"),
     *("since", "departed_ms", "arrived_ms"),

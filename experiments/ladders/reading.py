@@ -15,7 +15,8 @@ import dns.update
 from dmmlab.experiments.analysis import signalling
 from dmmlab.experiments.analysis.causes import START_UP, SignallingTrace, movement_name
 from dmmlab.experiments.analysis.messages import Dhcp, Dns, Message, Names
-from dmmlab.experiments.ladders.ladder import CONTROL, METHODS, START, USER, Ladder, Section, Step
+from dmmlab.experiments.ladders.ladder import CONTROL, FIGURES, START, USER, Ladder, Section, Step
+from dmmlab.experiments.methods import METHODS, fixed
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.scenario.identities import node_id
@@ -33,7 +34,7 @@ def ladders(recording: Recording) -> list[Ladder]:
     """The ladders that a run can show, in the draft's order; none of a method without a session that worked."""
     worked = {session.spec.name for session in recording.sessions if session.row.outcome == "ok"}
     reader = LadderReader(recording)
-    chosen = ((method, reader.choose(method, worked)) for method in METHODS)
+    chosen = ((method, reader.choose(method, worked)) for method in FIGURES)
     return [reader.ladder(session) for _, session in chosen if session is not None]
 
 
@@ -52,26 +53,26 @@ class LadderReader:
                 self._copies[_identity(message)].append(message.time_ns)
 
     def choose(self, method: str, worked: set[str]) -> SessionSpec | None:
-        """UDP before TCP, after the last movement before the earlier, and of DDNS one that found nothing cached."""
+        """UDP before TCP, after the last movement before the earlier; of a cached method, one that had to ask."""
         moved_s = max(move.at + move.gap for move in self._trace.scenario.movement)
         found = [s for s in self._recording.specs if s.method == method and s.name in worked and s.count]
 
         def rank(session: SessionSpec) -> tuple[object, ...]:
-            messages = self._by_cause[session.name] if method == "ddns" else []
+            messages = self._by_cause[session.name] if METHODS[method].cached else []
             return session.transport != "udp", session.at_s < moved_s, -len(messages), session.at_s
 
         return min(found, key=rank, default=None)
 
     def ladder(self, session: SessionSpec) -> Ladder:
         node, trace = session.mn, self._trace
-        protocol = "dns-update" if session.method == "ddns" else "registration"
-        sections = []
-        if session.method != "ddns":
-            sections.append(self._before(session.cn))
+        method = METHODS[session.method]
+        assert method.draft is not None
+        (protocol,) = method.signalling.updates
+        sections = [self._before(session.cn)] if method.draft.registers else []
         moves = [move for move in trace.scenario.moves_of(node) if move.at <= session.at_s][-2:]
         for move in moves:
             sections.append(self._movement(move, protocol))
-            if session.method == "ddns":
+            if method.draft.opened_before:
                 sections += self._opened_there(move, moves, session)
         return Ladder(session.method, session, [s for s in [*sections, self._session(session)] if s.steps])
 
@@ -102,7 +103,7 @@ class LadderReader:
         for session in self._recording.specs:
             known = session.anchor or self._trace.scenario.moves_of(move.node)[0].to
             if (
-                (session.method, session.mn, known) == ("fixed", move.node, move.to)
+                (session.method, session.mn, known) == (fixed.METHOD.name, move.node, move.to)
                 and move.at <= session.at_s < until_s
                 and session.cn != drawn.cn
                 and session.count
@@ -196,7 +197,7 @@ class LadderReader:
     def _user_plane(self, session: SessionSpec) -> list[Step]:
         """The session's first probe and its answer, on every hop between hosts that have a capture."""
         mark = _PROBE.pack(MAGIC, session.number, 0)
-        hosts = [session.cn, session.mn] + [SERVER] * (session.method == "central")
+        hosts = [session.cn, session.mn] + [SERVER] * METHODS[session.method].relayed
         stamps: dict[tuple[str, str, int, int], dict[str, int]] = defaultdict(dict)
         for host in hosts:
             for frame in self._recording.frames(host):

@@ -20,7 +20,7 @@ import yaml
 
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.ladders import files as ladders
-from dmmlab.experiments.ladders.ladder import METHODS
+from dmmlab.experiments.ladders.ladder import FIGURES
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, SessionRow
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
@@ -220,7 +220,7 @@ def _images(folder: Path, of_ladders: bool) -> list[dict[str, str]]:
 
 
 def _order(path: Path) -> tuple[int, int, str]:
-    kinds = [f"{_LADDER}{method}" for method in METHODS]
+    kinds = [f"{_LADDER}{method}" for method in FIGURES]
     digits = "".join(letter for letter in path.stem.split("-")[0] if letter.isdigit())
     return kinds.index(path.stem) if path.stem in kinds else 0, int(digits or 0), path.stem
 

@@ -9,7 +9,7 @@ import pytest
 from recorded_story import CN, MN, Story
 
 from dmmlab.experiments.ladders import files
-from dmmlab.experiments.ladders.ladder import COLUMNS, CONTROL, METHODS, USER, Ladder
+from dmmlab.experiments.ladders.ladder import COLUMNS, CONTROL, FIGURES, USER, Ladder
 from dmmlab.experiments.ladders.reading import ladders
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
@@ -113,7 +113,7 @@ def test_files_and_caption(run: RunDirectory, tmp_path: Path) -> None:
     assert [path.name for path in drawn] == [f"ladder-{method}.png" for method in DRAFT]
     for path in drawn:
         assert path.stat().st_size > 10_000 and path.with_suffix(".pdf").stat().st_size > 5_000
-        assert f"Figure {METHODS[path.stem.removeprefix('ladder-')]}" in path.with_suffix(".txt").read_text()
+        assert f"Figure {FIGURES[path.stem.removeprefix('ladder-')]}" in path.with_suffix(".txt").read_text()
         assert set(read_csv(path.with_suffix(".csv"))[0]) == set(COLUMNS)
 
 
