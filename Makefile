@@ -14,7 +14,6 @@ export DMMLAB_VENV := $(VENV)
 DMMLAB := $(VENV)/bin/dmmlab
 PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
-FOLDERS := machine topologies controllers nodes guest experiments
 
 .PHONY: run test lint types figures exact bench clean setup setup-tests kernel vm-test
 
@@ -31,11 +30,8 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 
-# mypy does not know that a folder is installed as dmmlab.<folder>: it is shown a view in which it is one.
 types: setup
-	mkdir -p .typecheck/dmmlab
-	for folder in $(FOLDERS); do ln -sfn ../../$$folder .typecheck/dmmlab/$$folder; done
-	MYPYPATH=.typecheck $(VENV)/bin/mypy $(foreach folder,$(FOLDERS),-p dmmlab.$(folder))
+	$(VENV)/bin/mypy
 
 figures: setup $(KERNEL)
 	$(DMMLAB) reproduce --runtime $(RUNTIME) --out $(RESULTS)/campaign
@@ -59,5 +55,5 @@ kernel: setup
 	@$(DMMLAB) guest build
 
 clean:
-	rm -rf .venv .typecheck build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .view build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +

@@ -97,7 +97,7 @@ def registration_server(folder: Path, synchronous: str) -> Iterator[int]:
     (folder / "keys.json").write_text(json.dumps({name: key.hex() for name, key in KEYS.items()}))
     port, events = free_port(), folder / "events"
     argv = [sys.executable, "-m", "dmmlab.nodes.registration.server", "--listen", f"127.0.0.1:{port}"]
-    files = ["--keys", folder / "keys.json", "--database", folder / "bindings.db", "--events", events]
+    files = ["--keys", f"{folder}/keys.json", "--database", f"{folder}/bindings.db", "--events", str(events)]
     with subprocess.Popen([*argv, *files, "--synchronous", synchronous]) as process:
         try:
             while not (events.exists() and "ready" in events.read_text()) and process.poll() is None:
@@ -208,7 +208,7 @@ def identity(data: bytes) -> int:
 
 def no_error(data: bytes) -> bool:
     """Whether a DNS answer's code is NOERROR."""
-    return data[3] & 15 == dns.rcode.NOERROR
+    return data[3] & 15 == int(dns.rcode.NOERROR)
 
 
 def measure_bind(folder: Path, count: int, window: int) -> tuple[float, float]:

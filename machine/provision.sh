@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets a Debian or Ubuntu machine up for dmmlab: system packages, then a Python environment. `make`, the Vagrantfile and
-# people run this same script. It installs only what is missing and may be run as often as you like.
+# Sets a Debian or Ubuntu machine up for dmmlab: system packages, a Python environment, and the view of the sources for
+# editors. `make`, the Vagrantfile and people run this same script. It makes only what is missing, as often as you like.
 #
 #   machine/provision.sh [--skip-apt] [--skip-venv] [--no-dev] [--tests] [--locked]
 #
@@ -138,8 +138,22 @@ make_environment() {
     printf '%s\n' "$wanted" >"$VENV/.dmmlab-stamp"
 }
 
+# Static tools do not know that a folder is installed as dmmlab.<folder> (setup.py). Here is a tree in which it is one,
+# which pyproject.toml and .vscode/settings.json name. On file systems that have no symbolic links there is none.
+make_view() {
+    local package
+    mkdir -p "$PROJECT/.view/dmmlab"
+    find "$PROJECT/.view/dmmlab" -xtype l -delete
+    for package in "$PROJECT"/*/__init__.py; do
+        [ -e "$package" ] || continue
+        package=$(basename "$(dirname "$package")")
+        ln -sfn "../../$package" "$PROJECT/.view/dmmlab/$package" || say "no view of $package for editors"
+    done
+}
+
 if [ "$APT" = yes ]; then
     command -v dpkg-query >/dev/null || die 1 "this is not a Debian or Ubuntu machine: install the packages by hand, then --skip-apt"
     install_packages
 fi
 if [ "$PYTHON_PART" = yes ]; then make_environment; fi
+make_view

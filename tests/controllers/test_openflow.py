@@ -36,7 +36,8 @@ class FakeDatapath:
         load(framework)
         protocol = import_module(f"{framework}.ofproto.ofproto_protocol").ProtocolDesc(version=4)
         self.ofproto, self.ofproto_parser = protocol.ofproto, protocol.ofproto_parser
-        self.id, self.ports = dpid, {}
+        self.id = dpid
+        self.ports: dict[int, Any] = {}
         self.xid = 0
         self.sent = b""
 

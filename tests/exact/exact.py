@@ -14,11 +14,13 @@ import functools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 from dmmlab.experiments.campaigns.compare import differing
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner import run as runs
 from dmmlab.experiments.scenario.load import load
+from dmmlab.guest.launch import execute
 
 HERE = Path(__file__).resolve().parent
 SCENARIOS = ("two-mr", *(str(file) for file in sorted(HERE.glob("*.yaml"))))
@@ -31,12 +33,8 @@ LEAK = {"PYTHONPATH": str(HERE / "leak")}
 
 def carry_out(source: str, out: Path, environment: dict[str, str]) -> RunDirectory:
     """One run in virtual time, with ``environment`` added inside the guest; SystemExit if it is not valid."""
-    plain = runs.execute
-    runs.execute = functools.partial(plain, env=environment)
-    try:
+    with patch.object(runs, "execute", functools.partial(execute, env=environment)):
         done = runs.run_scenario(load(source), out, "guest", "virtual", runs.Progress())
-    finally:
-        runs.execute = plain
     outcome = done.outcome() or {"outcome": "missing", "reason": None}
     if outcome["outcome"] != "ok":
         sys.exit(f"{source}: {outcome['outcome']}: {outcome['reason']}")

@@ -151,8 +151,8 @@ def test_every_method_takes_what_its_closed_form_says(run: Run, geometry: str) -
     changed = GEOMETRIES[geometry]
     links = load("two-mr").model_dump(mode="json", by_alias=True)["links"]
     for link in links:
-        name = next((end for end in link["between"] if end in changed), None)
-        link["delay"] = changed.get(name, link["delay"])
+        for end in link["between"]:
+            link["delay"] = changed.get(end, link["delay"])
     every = {"from": "CN3", "to": "MN1", "method": METHODS, "transport": ["udp", "tcp"], "repeat": 3, "every": "500ms"}
     done = run(links=links, sessions=[{"name": "B", "at": "3s", **every}, {"name": "A", "at": "15s", **every}])
     scenario = load("two-mr", done.manifest()["scenario"])

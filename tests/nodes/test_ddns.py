@@ -321,7 +321,8 @@ def test_a_truncated_answer_is_asked_for_over_tcp() -> None:
     def truncated(query: dns.message.Message) -> bytes:
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.TC
-        return answer.to_wire()
+        wire: bytes = answer.to_wire()
+        return wire
 
     async def scene() -> None:
         stream = await asyncio.start_server(serve, "127.0.0.1", 0)

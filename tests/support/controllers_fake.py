@@ -61,12 +61,10 @@ def make_plan(
     for i in range(1, n + 1):
         peers = sorted({b if a == i else a for a, b in links if i in (a, b)})
         ports = tuple(InterMrPort(f"s{i}-hub" if i in shared else f"s{i}-to{p}", p, delay_s) for p in peers)
-        addresses = {"router_ip": router_ip(i), "prefix": f"10.{i}.0.0/24"}
+        addresses: dict[str, str | None] = {"router_ip": router_ip(i), "prefix": f"10.{i}.0.0/24"}
         if family == "ipv6":
             addresses = {"router_ip6": router_ip6(i), "prefix6": f"fd00:{i}::/64"}
-        switches.append(
-            SwitchPlan(i, f"s{i}", f"MR{i}", router_mac(i), f"s{i}-eth1", inter_mr=ports, **addresses)  # type: ignore[arg-type]
-        )
+        switches.append(SwitchPlan(i, f"s{i}", f"MR{i}", router_mac(i), f"s{i}-eth1", inter_mr=ports, **addresses))
     return Plan(tuple(switches), family)
 
 

@@ -59,7 +59,7 @@ class Recorded:
         nodes = self.plan.mobile_nodes
         self.address = {host.name: str(host.address.ip) for host in self.plan.hosts}
         self.address |= {f"{n.name}@{router}": str(own) for n in nodes for router, own in n.addresses.items()}
-        self.mac = {end.name: end.mac for end in (*self.plan.hosts, *nodes)}
+        self.mac = {host.name: host.mac for host in self.plan.hosts} | {node.name: node.mac for node in nodes}
 
     def event(self, source: str, at_s: float, event: str, **fields: Any) -> None:
         row = {"time_ns": START_NS + round(at_s * 1e9), "source": source, "event": event, **fields}

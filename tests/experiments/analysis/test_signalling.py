@@ -146,8 +146,8 @@ def test_requests_of_three_modes_at_once_are_told_apart_on_every_hop(recorded: R
     found = causes(rows_of(recorded), "registration")
     assert ("SERVICE_REQUEST p2p", "R.p2p") in found and ("INCOMING_REQUEST combined", "R.combined") in found
     assert found[-2:] == [("SESSION_CLOSE", "R.central"), ("SESSION_ENDED", "R.central")]
-    for mode, messages in (("p2p", 2), ("central", 6), ("combined", 4)):
-        assert sum(cause == f"R.{mode}" for _, cause in found) == messages
+    for name, messages in (("p2p", 2), ("central", 6), ("combined", 4)):
+        assert sum(cause == f"R.{name}" for _, cause in found) == messages
 
 
 def test_first_registration_refresh_movement_and_legs(recorded: Recorded) -> None:

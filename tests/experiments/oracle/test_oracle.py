@@ -68,10 +68,9 @@ def test_in_the_middle_of_a_move_there_is_no_closed_form(at: str) -> None:
 
 def test_servers_learn_of_an_address_after_dhcp_arp_and_one_way() -> None:
     known = known_at_s(load("two-mr"), "MN1", "SERVER")
-    assert known == [
-        (pytest.approx(0.008 + 0.004 + 0.022), "MR1"),
-        (pytest.approx(10.05 + 0.008 + 0.004 + 0.022), "MR2"),
-    ]
+    assert [router for _, router in known] == ["MR1", "MR2"]
+    taken_s = 0.008 + 0.004 + 0.022
+    assert [at_s for at_s, _ in known] == pytest.approx([taken_s, 10.05 + taken_s])
 
 
 def test_a_resolver_answers_from_its_cache_until_the_second_in_which_the_ttl_ends() -> None:

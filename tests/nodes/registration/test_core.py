@@ -144,7 +144,7 @@ class World:
 
     def step(self, until_ns: int) -> bool:
         self.settle()
-        cores = [self.server, *(node.core for node in self.nodes.values())]
+        cores: list[ServerCore | ClientCore] = [self.server, *(node.core for node in self.nodes.values())]
         timers = [due_ns for core in cores if (due_ns := core.due_ns()) is not None]
         due_ns = min([*timers, *(entry[0] for entry in self.queue[:1])], default=until_ns)
         if due_ns >= until_ns:
@@ -247,9 +247,10 @@ def test_a_second_leg_leaves_the_registration_alone_and_retires_the_first_by_tim
     binding = world.server.records["mn1"].binding
     assert binding is not None and binding.addresses == ("10.1.0.2",)
     world.run(5.0)
-    assert world.relay_events[-1] == LegRetired(session or 0, ("10.1.0.2", 7000))
+    retired = LegRetired(session or 0, ("10.1.0.2", 7000))
+    assert world.relay_events[-1] == retired
     assert world.ask(cn, Message(MessageType.SESSION_CLOSE, 0, session=session)).ok
-    assert world.relay_events[-1] == RelayReleased(session or 0)
+    assert world.relay_events[-2:] == [retired, RelayReleased(session or 0)]
 
 
 def test_the_mn_is_told_once_that_its_datagram_session_is_over_unless_it_ended_it_itself() -> None:

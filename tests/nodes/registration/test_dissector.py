@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded_run import START_NS, write_pcap
@@ -20,7 +21,7 @@ from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reas
 
 LUA = Path(__file__).parents[3] / "docs" / "dmm-registration.lua"
 ENUMS = {"TYPES": MessageType, "MODES": Mode, "TRANSPORTS": Transport, "LEGS": Leg, "REASONS": Reason}
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "target": "mn1.mn.dmm.test",
     "addresses": ("10.1.2.100", "2001:db8::1"),
     "port": 5001,
@@ -101,7 +102,7 @@ def datagram(message: Message) -> Packet:
 
 def test_every_type_of_message_is_named(tshark: str, tmp_path: Path) -> None:
     messages = [
-        Message(kind, 9, node="cn3.mn.dmm.test", **{name: EVERYTHING[name] for name in wire.REQUIRED[kind] if name != "node"})  # type: ignore[arg-type]  # noqa: E501
+        Message(kind, 9, node="cn3.mn.dmm.test", **{name: EVERYTHING[name] for name in wire.REQUIRED[kind] if name != "node"})  # noqa: E501
         for kind in MessageType
     ]  # fmt: skip
     said = asked(tshark, capture(tmp_path, *map(datagram, messages)), "-Y", "dmmreg").splitlines()
@@ -111,7 +112,7 @@ def test_every_type_of_message_is_named(tshark: str, tmp_path: Path) -> None:
 
 
 def test_every_attribute_is_shown_with_its_value(tshark: str, tmp_path: Path) -> None:
-    message = Message(MessageType.REGISTER, 2**62, node="cn3.mn.dmm.test", **EVERYTHING)  # type: ignore[arg-type]
+    message = Message(MessageType.REGISTER, 2**62, node="cn3.mn.dmm.test", **EVERYTHING)
     names = [*EVERYTHING, "addresses6", "sequence", "length"]
     (found,) = fields(tshark, capture(tmp_path, datagram(message)), *names)
     values = dict(zip(names, found, strict=True))
@@ -122,7 +123,7 @@ def test_every_attribute_is_shown_with_its_value(tshark: str, tmp_path: Path) ->
         name: str(value) if isinstance(value, str) else str(int(value))
         for name, value in EVERYTHING.items()
         if name != "addresses"
-    }  # type: ignore[call-overload]
+    }
     assert values == wanted | {"addresses": "10.1.2.100"}
 
 

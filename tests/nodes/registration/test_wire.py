@@ -3,6 +3,7 @@
 import random
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from dmmlab.nodes.registration.wire import (
 )
 
 KEY = bytes(range(32))
-SAMPLES = {
+SAMPLES: dict[str, list[Any]] = {
     "text": ["mn1.dmm.test", "ü", "a" * 255],
     "address": ["10.1.0.2", "2001:db8::2", "::"],
     "u16": [0, 65535],
