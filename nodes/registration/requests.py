@@ -2,7 +2,7 @@
 
 import heapq
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dmmlab.nodes.registration.bindings import (
     Backoff,
@@ -17,19 +17,17 @@ from dmmlab.nodes.registration.bindings import (
     spell,
 )
 from dmmlab.nodes.registration.instants import nanoseconds
+from dmmlab.nodes.registration.replies import Replies
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport, encode
-
-if TYPE_CHECKING:
-    from dmmlab.nodes.registration.server_core import ServerCore
 
 
 class Requests:
     """Every request that waits for its MN, and every session on the relay."""
 
     def __init__(
-        self, core: "ServerCore", now_ns: int, relay_address: str | None, backoff: Backoff, leg_linger_s: float
+        self, replies: Replies, now_ns: int, relay_address: str | None, backoff: Backoff, leg_linger_s: float
     ) -> None:
-        self._core, self.relay_address = core, relay_address
+        self._replies, self.relay_address = replies, relay_address
         self._backoff, self._leg_linger_ns = backoff, nanoseconds(leg_linger_s)
         self._sequence = now_ns  # never used twice, even after a restart
         self._pending: dict[int, Pending] = {}
@@ -47,10 +45,10 @@ class Requests:
         fields: dict[str, Any] = {"target": message.target, "mode": mode.name.lower()}
         refusal = self._unwilling(record, message, now_ns)
         if refusal is not None:
-            self._core.refuse(record, message.sequence, source, now_ns, refusal, **fields)
+            self._replies.refuse(record, message.sequence, source, now_ns, refusal, **fields)
             return
-        self._core.note(now_ns, "service_requested", node=record.name, transport=transport.name.lower(), **fields)
-        binding = self._core.records[message.target].binding
+        self._replies.note(now_ns, "service_requested", node=record.name, transport=transport.name.lower(), **fields)
+        binding = self._replies.records[message.target].binding
         assert binding is not None
         if mode is Mode.P2P:
             port, service = binding.port_of(message.service) or 0, message.service or binding.service
@@ -79,10 +77,10 @@ class Requests:
         peer = (message.peer_address, message.peer_port or 0) if message.peer_address else None
         self.sessions[number] = Session(number, record.name, message.target, message.transport, peer)
         self._unsent[number] = ours
-        self._core.events.append(RelayWanted(number, message.transport, peer))
+        self._replies.events.append(RelayWanted(number, message.transport, peer))
 
     def _unwilling(self, record: Record, message: Message, now_ns: int) -> Reason | None:
-        own, target = record.binding, self._core.records.get(message.target)
+        own, target = record.binding, self._replies.records.get(message.target)
         if own is None or own.expires_ns <= now_ns:
             return Reason.NOT_REGISTERED
         if target is None:
@@ -116,21 +114,21 @@ class Requests:
     # ---- Req2: server to MN
 
     def _forward(self, number: int, pending: Pending, ours: Message, now_ns: int) -> None:
-        pending.data = encode(ours, self._core.keys[pending.target])
+        pending.data = encode(ours, self._replies.keys[pending.target])
         self._send(number, pending, now_ns)
         heapq.heappush(self.timers, (now_ns + nanoseconds(pending.wait_s), number, ()))
 
     def _send(self, number: int, pending: Pending, now_ns: int) -> None:
         """Send, or repeat, our request to wherever the MN is registered by now."""
-        binding = self._core.records[pending.target].binding
+        binding = self._replies.records[pending.target].binding
         if binding is None:
             return
         pending.attempts += 1
-        self._core.note(
+        self._replies.note(
             now_ns, "request_forwarded", node=pending.target, requester=pending.requester,
             to=spell(binding.control), attempt=pending.attempts,
         )  # fmt: skip
-        self._core.send(pending.data, binding.control)
+        self._replies.send(pending.data, binding.control)
 
     def moved(self, name: str, now_ns: int) -> None:
         """The node has a new address: repeat at once what waits for its answer."""
@@ -159,7 +157,7 @@ class Requests:
             self._add_leg(session, (addresses[0], port), message.leg or Leg.PLAIN, source, message, now_ns)
             assert self.relay_address is not None
             addresses, port = (self.relay_address,), session.port
-        record = self._core.records[pending.requester]
+        record = self._replies.records[pending.requester]
         self._answer(record, pending.request, pending.source, now_ns, addresses, port, message.service, pending.session)
 
     def _answer(
@@ -169,8 +167,8 @@ class Requests:
         answer = Message(
             MessageType.SERVICE_ANSWER, 0, addresses=addresses, port=port, service=service, session=session
         )
-        self._core.answer(record, request, peer, now_ns, answer)
-        self._core.note(now_ns, "service_answered", node=record.name, addresses=list(addresses), port=port)
+        self._replies.answer(record, request, peer, now_ns, answer)
+        self._replies.note(now_ns, "service_answered", node=record.name, addresses=list(addresses), port=port)
 
     def _finish(self, number: int) -> Pending:
         pending = self._pending.pop(number)
@@ -179,8 +177,8 @@ class Requests:
 
     def _fail(self, number: int, now_ns: int, reason: Reason) -> None:
         pending = self._finish(number)
-        record = self._core.records[pending.requester]
-        self._core.refuse(record, pending.request, pending.source, now_ns, reason, target=pending.target)
+        record = self._replies.records[pending.requester]
+        self._replies.refuse(record, pending.request, pending.source, now_ns, reason, target=pending.target)
         if pending.session is not None:
             self.release(pending.session, now_ns, reason.name.lower())
 
@@ -197,8 +195,10 @@ class Requests:
                 session.retire_ns[old] = now_ns + self._leg_linger_ns
                 heapq.heappush(self.timers, (session.retire_ns[old], session.number, old))
         session.legs.append(address)
-        self._core.events.append(LegOpened(session.number, address, leg, source, message.offset or 0, message.sequence))
-        self._core.note(
+        self._replies.events.append(
+            LegOpened(session.number, address, leg, source, message.offset or 0, message.sequence)
+        )
+        self._replies.note(
             now_ns, "leg_opened", session=session.number, node=session.target, address=spell(address),
             legs=len(session.legs),
         )  # fmt: skip
@@ -210,7 +210,7 @@ class Requests:
             owners = owners[:1]  # the legs are the MN's
         if session is None or record.name not in owners:
             fields: dict[str, Any] = {"session": message.session}
-            self._core.refuse(record, message.sequence, source, now_ns, Reason.UNKNOWN_SESSION, **fields)
+            self._replies.refuse(record, message.sequence, source, now_ns, Reason.UNKNOWN_SESSION, **fields)
             return None
         return session
 
@@ -228,7 +228,7 @@ class Requests:
             self._add_leg(session, address, Leg.RESUMABLE, source, message, now_ns)
             return
         self._add_leg(session, address, message.leg or Leg.PLAIN, source, message, now_ns)
-        self._core.answer(record, message.sequence, source, now_ns, answer)
+        self._replies.answer(record, message.sequence, source, now_ns, answer)
 
     def close_leg(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         """Retire one of the MN's user planes, unless it is the only one."""
@@ -237,7 +237,7 @@ class Requests:
             return
         self._retire(session, (message.addresses[0], message.port or 0), now_ns, "closed")
         closed = Message(MessageType.LEG_CLOSED, 0, session=session.number)
-        self._core.answer(record, message.sequence, source, now_ns, closed)
+        self._replies.answer(record, message.sequence, source, now_ns, closed)
 
     def close_session(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         """End a session at the wish of either side."""
@@ -245,13 +245,13 @@ class Requests:
         if session is not None:
             self.release(session.number, now_ns, "closed", closer=record.name)
             closed = Message(MessageType.SESSION_CLOSED, 0, session=session.number)
-            self._core.answer(record, message.sequence, source, now_ns, closed)
+            self._replies.answer(record, message.sequence, source, now_ns, closed)
 
     def release(self, number: int, now_ns: int, why: str, closer: str = "") -> None:
         """Forget the session, have its relay closed, and tell the MN unless it is the ``closer``."""
         if (session := self.sessions.pop(number, None)) is not None:
-            self._core.events.append(RelayReleased(number))
-            self._core.note(now_ns, "relay_closed", session=number, reason=why)
+            self._replies.events.append(RelayReleased(number))
+            self._replies.note(now_ns, "relay_closed", session=number, reason=why)
             if closer != session.target and session.legs and session.transport is Transport.UDP:
                 self._tell_ended(session)
 
@@ -260,18 +260,18 @@ class Requests:
 
         A stream's end tells it by itself; a datagram socket has none.
         """
-        binding = self._core.records[session.target].binding
+        binding = self._replies.records[session.target].binding
         if binding is not None:
             self._sequence += 1
             ended = Message(MessageType.SESSION_ENDED, self._sequence, node=session.target, session=session.number)
-            self._core.send(encode(ended, self._core.keys[session.target]), binding.control)
+            self._replies.send(encode(ended, self._replies.keys[session.target]), binding.control)
 
     def _retire(self, session: Session, address: tuple[str, int], now_ns: int, why: str) -> None:
         if address in session.legs[:-1]:
             session.legs.remove(address)
             session.retire_ns.pop(address, None)
-            self._core.events.append(LegRetired(session.number, address))
-            self._core.note(now_ns, "leg_retired", session=session.number, address=spell(address), reason=why)
+            self._replies.events.append(LegRetired(session.number, address))
+            self._replies.note(now_ns, "leg_retired", session=session.number, address=spell(address), reason=why)
 
     def sign(self, number: int, message: Message) -> bytes:
         """Return a message of the relay to the MN of a session; without a sequence number it gets one of ours."""
@@ -280,7 +280,7 @@ class Requests:
             self._sequence += 1
             message.sequence = self._sequence
         message.node, message.session = target, number
-        return encode(message, self._core.keys[target])
+        return encode(message, self._replies.keys[target])
 
     # ---- time
 

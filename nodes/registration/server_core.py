@@ -5,16 +5,15 @@ sends ``datagrams_to_send``: an answer never leaves before what it acknowledges 
 """
 
 import heapq
-from collections import deque
 from collections.abc import Iterable, Mapping
 
-from dmmlab.nodes.registration.bindings import Backoff, Binding, Event, Noted, Peer, Record, spell
+from dmmlab.nodes.registration.bindings import Backoff, Binding, Event, Peer, Record
 from dmmlab.nodes.registration.instants import nanoseconds
 from dmmlab.nodes.registration.replay import Window
+from dmmlab.nodes.registration.replies import Replies
 from dmmlab.nodes.registration.requests import Requests
-from dmmlab.nodes.registration.wire import Message, MessageType, Reason, WireError, decode, encode, verified
+from dmmlab.nodes.registration.wire import Message, MessageType, Reason, WireError, decode, verified
 
-ANSWERS_KEPT = 64
 ANSWER_LIFETIME_S = 32.0  # longer than any client repeats a request
 
 
@@ -42,9 +41,9 @@ class ServerCore:
         self._most_lifetime_s = most_lifetime_s
         self._expiries: list[tuple[int, str, int]] = []
         self._changed: dict[str, Record] = {}
-        self._outbox: list[tuple[bytes, Peer]] = []
-        self.events: deque[Event] = deque()
-        self.requests = Requests(self, now_ns, relay_address, backoff, leg_linger_s)
+        self.replies = Replies(keys, self.records)
+        self.events = self.replies.events
+        self.requests = Requests(self.replies, now_ns, relay_address, backoff, leg_linger_s)
         self._handlers = {
             MessageType.REGISTER: self._register,
             MessageType.DEREGISTER: self._deregister,
@@ -66,17 +65,17 @@ class ServerCore:
         try:
             message = decode(data)
         except WireError as error:
-            self._note_refusal(now_ns, source, Reason.MALFORMED, detail=str(error))
+            self.replies.note_refusal(now_ns, source, Reason.MALFORMED, detail=str(error))
             return
         key = self.keys.get(message.node)
         if key is None:
-            self._refuse_unsigned(message, source, now_ns, Reason.UNKNOWN_NODE)
+            self.replies.refuse_unsigned(message, source, now_ns, Reason.UNKNOWN_NODE)
         elif not verified(data, key):
-            self._refuse_unsigned(message, source, now_ns, Reason.BAD_AUTHENTICATOR)
+            self.replies.refuse_unsigned(message, source, now_ns, Reason.BAD_AUTHENTICATOR)
         elif message.type in (MessageType.INCOMING_ANSWER, MessageType.DECLINED):
             self.requests.answered(message, now_ns)  # answers to us: our own sequence numbers guard them
         elif (handler := self._handlers.get(message.type)) is None:
-            self._note_refusal(now_ns, source, Reason.MALFORMED, node=message.node, message=message.type.name)
+            self.replies.note_refusal(now_ns, source, Reason.MALFORMED, node=message.node, message=message.type.name)
         else:
             record = self.records[message.node]
             if not record.window.accept(message.sequence):
@@ -97,8 +96,7 @@ class ServerCore:
 
     def datagrams_to_send(self) -> list[tuple[bytes, Peer]]:
         """Return, and forget, the messages to send."""
-        outbox, self._outbox = self._outbox, []
-        return outbox
+        return self.replies.take_outbox()
 
     def due_ns(self) -> int | None:
         """Return when ``handle_timer`` is next due, in nanoseconds since the epoch, or None."""
@@ -115,54 +113,19 @@ class ServerCore:
                 self.note(now_ns, "expired", node=name, addresses=list(record.binding.addresses))
         self.requests.handle_timer(now_ns)
 
-    # ---- what the parts of the core share
-
     def note(self, now_ns: int, name: str, **fields: object) -> None:
         """Add an entry to the event log."""
-        self.events.append(Noted(name, now_ns, fields))
-
-    def send(self, data: bytes, peer: Peer) -> None:
-        """Queue a message."""
-        self._outbox.append((data, peer))
-
-    def answer(self, record: Record, request: int, peer: Peer, now_ns: int, message: Message) -> None:
-        """Sign and queue an answer, and keep it for the case that the request is repeated."""
-        message.sequence, message.node = request, record.name
-        data = encode(message, self.keys[record.name])
-        answers = record.answers
-        answers[request] = (peer, data, now_ns)
-        if len(answers) > ANSWERS_KEPT:
-            del answers[next(iter(answers))]
-        self._outbox.append((data, peer))
-
-    def refuse(
-        self,
-        record: Record,
-        request: int,
-        peer: Peer,
-        now_ns: int,
-        reason: Reason,
-        highest: int | None = None,
-        **fields: object,
-    ) -> None:
-        """Answer an authentic request with a signed refusal, and log it."""
-        self._note_refusal(now_ns, peer, reason, node=record.name, sequence=request, **fields)
-        message = Message(MessageType.REFUSED, request, reason=reason, highest=highest)
-        if reason is Reason.REPLAYED:  # its slot in the answers belongs to the first request of that number
-            message.node = record.name
-            self.send(encode(message, self.keys[record.name]), peer)
-        else:
-            self.answer(record, request, peer, now_ns, message)
+        self.replies.note(now_ns, name, **fields)
 
     # ---- messages
 
     def _register(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         asked_ms, old = message.lifetime_ms or 0, record.binding
         if old is not None and old.sequence > message.sequence:
-            self.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
+            self.replies.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
             return
         if asked_ms == 0:
-            self.refuse(record, message.sequence, source, now_ns, Reason.MALFORMED, detail="lifetime 0")
+            self.replies.refuse(record, message.sequence, source, now_ns, Reason.MALFORMED, detail="lifetime 0")
             return
         granted_ms = min(asked_ms, int(self._most_lifetime_s * 1e3))
         control = source if message.control_port is None else ("udp", message.addresses[0], message.control_port)
@@ -171,7 +134,7 @@ class ServerCore:
         binding.services = message.services
         record.binding, record.expired = binding, False
         self._watch(record, binding)
-        self.answer(
+        self.replies.answer(
             record, message.sequence, source, now_ns, Message(MessageType.REGISTERED, 0, lifetime_ms=granted_ms)
         )
         moved = old is None or old.addresses != binding.addresses
@@ -193,18 +156,20 @@ class ServerCore:
 
     def _deregister(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         if record.binding is not None and record.binding.sequence > message.sequence:
-            self.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
+            self.replies.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
             return
         record.binding, record.expired = None, False
-        self.answer(record, message.sequence, source, now_ns, Message(MessageType.DEREGISTERED, 0))
+        self.replies.answer(record, message.sequence, source, now_ns, Message(MessageType.DEREGISTERED, 0))
         self.note(now_ns, "deregistered", node=record.name)
 
     def _keepalive(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         if record.binding is None or record.binding.expires_ns <= now_ns:
-            self.refuse(record, message.sequence, source, now_ns, Reason.NOT_REGISTERED)
+            self.replies.refuse(record, message.sequence, source, now_ns, Reason.NOT_REGISTERED)
             return
         left_ms = (record.binding.expires_ns - now_ns) // 1_000_000
-        self.answer(record, message.sequence, source, now_ns, Message(MessageType.ALIVE, 0, lifetime_ms=left_ms))
+        self.replies.answer(
+            record, message.sequence, source, now_ns, Message(MessageType.ALIVE, 0, lifetime_ms=left_ms)
+        )
 
     # ---- refusals and repetitions
 
@@ -218,18 +183,8 @@ class ServerCore:
         )
         if peer == source and now_ns - sent_ns <= nanoseconds(ANSWER_LIFETIME_S) and not overtaken:
             self.note(now_ns, "repeated", node=record.name, message=message.type.name, sequence=message.sequence)
-            self.send(data, source)
+            self.replies.send(data, source)
         elif not self.requests.waits(record.name, message.sequence, source):
-            self.refuse(record, message.sequence, source, now_ns, Reason.REPLAYED, highest=record.window.highest)
-
-    def _refuse_unsigned(self, message: Message, source: Peer, now_ns: int, reason: Reason) -> None:
-        """Refuse whoever cannot be authenticated: a hint that nobody signed, no longer than the request."""
-        self._note_refusal(
-            now_ns, source, reason, node=message.node, message=message.type.name, sequence=message.sequence
-        )
-        if message.type is not MessageType.REFUSED:
-            refusal = Message(MessageType.REFUSED, message.sequence, node=message.node, reason=reason)
-            self.send(encode(refusal, None), source)
-
-    def _note_refusal(self, now_ns: int, source: Peer, reason: Reason, **fields: object) -> None:
-        self.note(now_ns, "refused", reason=reason.name.lower(), peer=spell(source), **fields)
+            self.replies.refuse(
+                record, message.sequence, source, now_ns, Reason.REPLAYED, highest=record.window.highest
+            )

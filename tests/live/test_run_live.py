@@ -188,21 +188,28 @@ def test_an_address_that_is_released_takes_its_rules_with_it(run: Run) -> None:
 
 
 def test_a_killed_run_leaves_nothing_running(live_kernel: GuestKernel, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dmmlab.experiments.cli.main", "run", "two-mr", "--out", str(tmp_path / "r")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    """The scenario is one that a guest left behind would be at for minutes."""
+    (tmp_path / "long.yaml").write_text(
+        "{extends: two-mr, name: long, duration: 1h, sessions: "
+        "[{name: A, at: 1s, from: CN1, to: MN1, interval: 20ms, duration: 3500s}]}"
+    )
+    command = [sys.executable, "-m", "dmmlab.experiments.cli.main", "run", "long.yaml", "--out", "r"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, cwd=tmp_path)
     assert process.stderr is not None
     for line in process.stderr:
         if b"scenario" in line:
             break
     (guest,) = [pid for pid in _descendants(process.pid) if _link(pid, "exe") == str(live_kernel.path)]
     folder = _link(guest, "cwd")
-    assert len(_working_in(folder)) > 1, "the guest's kernel and its helpers are what is looked for below"
+    assert guest in _working_in(folder)
     process.kill()
     process.wait()
     process.stderr.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 10
     while (left := _working_in(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
     assert left == []
     assert RunDirectory(tmp_path / "r").outcome() is None
 

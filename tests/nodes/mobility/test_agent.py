@@ -1,0 +1,173 @@
+"""The mobile node's agent on a fake clock, kernel and DHCP client: what becomes of its addresses as it moves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import pytest
+from agents_fake import FakeKernel, FakeUdhcpc, Log, World, world
+from scapy.layers.dhcp import BOOTP, DHCP
+
+from dmmlab.nodes.mobility import agent, dhcp
+
+FIRST = ("10.1.1.100/24", "10.1.1.1", 3600)
+SECOND = ("10.1.2.100/24", "10.1.2.1", 3600)
+
+
+class Node:
+    """A mobile node in a world of its own; ``announced`` is what it told whom it may concern."""
+
+    def __init__(self, of: World, folder: Path, keep_s: float | None) -> None:
+        self.kernel, self.log = FakeKernel(of.network), Log(folder / "events", "mobile node")
+        self.dhcp = FakeUdhcpc(folder / "eth0.lease")
+        self.announced: list[tuple[str, list[str]]] = []
+        presence: Any = SimpleNamespace(announce=lambda address, old: self.announced.append((address, old)))
+        self.agent = agent.MobileNode("eth0", folder, keep_s, presence, self.log.log)
+
+    async def play(self, *carriers: tuple[float, bool], until_s: float) -> None:
+        """Runs the agent while the carrier comes and goes at these times (s)."""
+        loop = asyncio.get_running_loop()
+        for at_s, up in carriers:
+            loop.call_at(at_s, self.kernel.carrier, up)
+        task = asyncio.create_task(self.agent.run())
+        await asyncio.sleep(until_s)
+        assert not task.done(), task.exception()
+
+
+@contextmanager
+def node_in(of: World, folder: Path, keep_s: float | None = None) -> Iterator[Node]:
+    node = Node(of, folder, keep_s)
+    with (
+        mock.patch.object(agent, "AsyncIPRoute", lambda: node.kernel),
+        mock.patch.object(asyncio, "create_subprocess_exec", node.dhcp),
+    ):
+        yield node
+
+
+@pytest.fixture
+def of() -> Iterator[World]:
+    with world() as made:
+        yield made
+
+
+@pytest.fixture
+def node(of: World, tmp_path: Path) -> Iterator[Node]:
+    with node_in(of, tmp_path) as made:
+        yield made
+
+
+def test_a_lease_is_taken_for_what_is_new_and_announced(of: World, node: Node) -> None:
+    node.dhcp.leases = [FIRST]
+    of.run(node.play((1.0, True), until_s=2.0))
+    assert node.kernel.addresses == {("10.1.1.100", 24): False}
+    assert node.kernel.default == ("10.1.1.1", "10.1.1.100")
+    assert node.kernel.probed == ["10.1.1.1"]
+    assert node.announced == [("10.1.1.100", [])]
+    assert node.log.names == ["ready", "carrier_up", "address_configured"]
+    assert node.log.times("address_configured") == [1.02]
+
+
+def test_after_a_move_the_old_address_is_deprecated_and_keeps_no_route(of: World, node: Node) -> None:
+    node.dhcp.leases = [FIRST, SECOND]
+    of.run(node.play((1.0, True), (2.0, False), (2.05, True), until_s=3.0))
+    assert node.kernel.addresses == {("10.1.2.100", 24): False, ("10.1.1.100", 32): True}
+    assert node.kernel.default == ("10.1.2.1", "10.1.2.100")
+    assert node.announced[-1] == ("10.1.2.100", ["10.1.1.100"])
+    assert node.log.names[-4:] == ["carrier_down", "carrier_up", "address_deprecated", "address_configured"]
+
+
+def test_old_addresses_are_announced_newest_first_and_one_in_use_again_is_none(of: World, node: Node) -> None:
+    third = ("10.1.3.100/24", "10.1.3.1", 3600)
+    node.dhcp.leases = [FIRST, SECOND, third, FIRST]
+    moves = [(at_s + gap_s, up) for at_s in (1.0, 2.0, 3.0, 4.0) for gap_s, up in ((0.0, False), (0.05, True))]
+    of.run(node.play(*moves, until_s=5.0))
+    assert node.announced[2:] == [
+        ("10.1.3.100", ["10.1.2.100", "10.1.1.100"]),
+        ("10.1.1.100", ["10.1.3.100", "10.1.2.100"]),
+    ]
+    assert node.kernel.addresses == {
+        ("10.1.1.100", 24): False,
+        ("10.1.2.100", 32): True,
+        ("10.1.3.100", 32): True,
+    }
+
+
+def test_a_lease_is_renewed_at_half_its_time_and_nobody_hears_of_it(of: World, node: Node) -> None:
+    node.dhcp.leases = [("10.1.1.100/24", "10.1.1.1", 100)] * 3
+    of.run(node.play((1.0, True), until_s=110.0))
+    assert node.log.times("address_renewed") == [51.04, 101.06]
+    assert len(node.announced) == 1
+    assert node.kernel.addresses == {("10.1.1.100", 24): False}
+
+
+def test_no_answer_is_said_and_asked_again(of: World, node: Node) -> None:
+    node.dhcp.leases = [None, None, FIRST]
+    of.run(node.play((1.0, True), until_s=2.0))
+    assert node.log.names == ["ready", "carrier_up", "dhcp_failed", "dhcp_failed", "address_configured"]
+
+
+def test_a_link_lost_while_it_asks_ends_the_asking(of: World, node: Node) -> None:
+    node.dhcp.leases, node.dhcp.takes_s = [FIRST], 0.5
+    of.run(node.play((1.0, True), (1.1, False), until_s=10.0))
+    assert (node.dhcp.started, node.dhcp.killed) == (1, 1)
+    assert node.kernel.addresses == {}
+    assert node.log.names == ["ready", "carrier_up", "carrier_down"]
+
+
+def test_without_a_link_no_lease_is_renewed(of: World, node: Node) -> None:
+    node.dhcp.leases = [("10.1.1.100/24", "10.1.1.1", 100)] * 3
+    of.run(node.play((1.0, True), (2.0, False), until_s=110.0))
+    assert node.dhcp.started == 1
+
+
+def test_another_interface_and_a_carrier_that_stays_are_no_news(of: World, node: Node) -> None:
+    node.dhcp.leases = [FIRST]
+
+    async def scene() -> None:
+        asyncio.get_running_loop().call_at(0.5, node.kernel.carrier, True, 7)
+        await node.play((1.0, True), (1.5, True), until_s=2.0)
+
+    of.run(scene())
+    assert node.log.names == ["ready", "carrier_up", "address_configured"]
+
+
+def test_an_old_address_is_given_back_to_its_own_router_after_keep(of: World, tmp_path: Path) -> None:
+    with node_in(of, tmp_path, keep_s=5.0) as node:
+        node.dhcp.leases = [FIRST, SECOND]
+        of.run(node.play((1.0, True), (2.0, False), (2.05, True), until_s=10.0))
+        assert node.log.times("address_released") == [7.07]
+        assert node.kernel.addresses == {("10.1.2.100", 24): False}
+    ((_, source, to, data),) = of.network.sent
+    assert (source, to) == (("10.1.1.100", 68), ("10.1.1.1", 67))
+    release = BOOTP(data)
+    options = dict(option for option in release[DHCP].options if isinstance(option, tuple))
+    assert (options["message-type"], options["server_id"]) == (7, "10.1.1.1")
+    assert release.ciaddr == "10.1.1.100" and release.chaddr[:6].hex() == "020000000011"
+
+
+def test_an_address_in_use_again_is_kept_and_its_time_counts_anew(of: World, tmp_path: Path) -> None:
+    with node_in(of, tmp_path, keep_s=5.0) as node:
+        node.dhcp.leases = [FIRST, SECOND, FIRST, SECOND]
+        moves = [(at_s + gap_s, up) for at_s in (1.0, 2.0, 3.0, 4.0) for gap_s, up in ((0.0, False), (0.05, True))]
+        of.run(node.play(*moves, until_s=20.0))
+        assert node.log.times("address_released") == [9.07]
+        assert node.kernel.addresses == {("10.1.2.100", 24): False}
+
+
+def test_what_udhcpc_hands_its_hook_is_the_lease_and_only_when_it_is_bound(tmp_path: Path) -> None:
+    hook = dhcp.write_hook(tmp_path, tmp_path / "lease")
+    given = {"ip": "10.1.1.100", "mask": "24", "router": "10.1.1.1 10.1.1.2", "serverid": "10.1.1.1", "lease": "120"}
+    subprocess.run([hook, "deconfig"], env={**os.environ, **given}, check=True)
+    assert not (tmp_path / "lease").exists()
+    subprocess.run([hook, "bound"], env={**os.environ, **given}, check=True)
+    lease = dhcp.read_lease(tmp_path / "lease")
+    assert (str(lease.address), str(lease.router), str(lease.server)) == ("10.1.1.100/24", "10.1.1.1", "10.1.1.1")
+    assert lease.seconds == 120
