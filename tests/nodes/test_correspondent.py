@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from agents_fake import EPOCH_NS, FakeStream, Log, World, world
 
-from dmmlab.nodes.correspondent import Found, Session
+from dmmlab.experiments.policies import POLICIES
+from dmmlab.nodes.correspondent import Session
+from dmmlab.nodes.methods.base import Found, load
 from dmmlab.nodes.orders import CorrespondentFile, Order
 from dmmlab.nodes.probe import Probe
-from dmmlab.nodes.selection import nearest_first
+from dmmlab.nodes.policies.lowest_rtt import LowestRtt
 
 CN, OLD, NEW, THIRD = "10.2.1.2", "10.1.1.100", "10.1.2.100", "10.1.3.100"
 ECHO = 5001
@@ -32,14 +34,25 @@ ORDER = Order(
     interval_ns=20_000_000,
     size=None,
     seed=1,
+    select="latest",
 )
 CONFIG = CorrespondentFile(
-    orders=(), retry_s=1.0, attempts=3, resolver=None, cn_cache="off", account=None, discover=None
+    orders=(),
+    methods={},
+    policies={},
+    retry_s=1.0,
+    attempts=3,
+    resolver=None,
+    cn_cache="off",
+    account=None,
+    discover=None,
 )
 
 
 class Scripted:
     """A method that finds what it is told to, one answer a lookup; the last one for good."""
+
+    asks = True
 
     def __init__(self, *found: Found) -> None:
         self._found = list(found)
@@ -68,7 +81,7 @@ class Scene:
             of.network.serve(address, ECHO, lambda data, source: data)
 
     def play(self, order: Order = ORDER, streams: Sequence[FakeStream | Exception] = ()) -> None:
-        session = Session(order, self.method, CONFIG, CN, self.log.log)
+        session = self.session(order)
         if streams:
             left, opened = list(streams), []
 
@@ -80,9 +93,13 @@ class Scene:
                     raise stream
                 return stream.reader, stream
 
-            session._connect = connect  # type: ignore[assignment]
+            session._connect = connect  # type: ignore[method-assign]
             self.opened = opened
         self.of.run(session.run())
+
+    def session(self, order: Order) -> Session:
+        policy = load(POLICIES[order.select].side)()
+        return Session(order, self.method, policy, CONFIG, CN, self.log.log)
 
     @property
     def probes(self) -> list[tuple[float, str, int]]:
@@ -165,8 +182,8 @@ def test_without_a_mechanism_probes_count_from_the_start_and_go_on_unanswered(sc
         await asyncio.sleep(3.5)
         scene.of.network.silent.clear()
 
-    order = replace(ORDER, method="fixed", count=100)
-    session = Session(order, scene.method, CONFIG, CN, scene.log.log)
+    scene.method.asks = False
+    session = scene.session(replace(ORDER, count=100))
 
     async def both() -> None:
         await asyncio.gather(session.run(), back())
@@ -184,7 +201,8 @@ def test_a_race_goes_on_with_whoever_answers_first_and_with_nobody_else(scene: S
     scene.play(replace(ORDER, select="race"))
     assert [to for _, to, sequence in scene.probes if sequence == 0] == [OLD, NEW, THIRD]
     assert [to for _, to, sequence in scene.probes if sequence > 0] == [NEW, NEW]
-    assert scene.log.rows[3] == (pytest.approx(2.058), "address_chosen", {"session": "P1", "address": NEW})
+    assert scene.log.rows[3][1:] == ("address_chosen", {"session": "P1", "address": NEW})
+    assert scene.log.rows[3][0] == pytest.approx(2.058)
     assert scene.log.names[-1] == "session_ended"
 
 
@@ -209,7 +227,7 @@ def test_the_lowest_round_trip_is_measured_before_the_session_opens(scene: Scene
 
 def test_what_does_not_answer_a_measurement_comes_last_in_the_order_given(scene: Scene) -> None:
     scene.of.network.silent, scene.of.network.unroutable = {OLD}, {NEW}
-    assert scene.of.run(nearest_first([OLD, NEW, THIRD], ECHO, 0.5)) == (THIRD, OLD, NEW)
+    assert scene.of.run(LowestRtt().rank([OLD, NEW, THIRD], ECHO, 0.5)) == (THIRD, OLD, NEW)
     assert scene.of.clock.s == 0.5
 
 
@@ -217,11 +235,12 @@ def test_a_stream_has_ended_when_the_last_answer_is_there(scene: Scene) -> None:
     stream = FakeStream(0.02)
     scene.play(replace(ORDER, transport="tcp"), [stream])
     assert len(stream.taken) == 3 * 24 and stream.closed
-    assert scene.log.rows[-1] == (pytest.approx(2.13), "session_ended", {"session": "P1"})
+    assert scene.log.rows[-1][1:] == ("session_ended", {"session": "P1"})
+    assert scene.log.rows[-1][0] == pytest.approx(2.13)
 
 
 def test_a_stream_that_cannot_be_opened_or_breaks_is_tried_again(scene: Scene) -> None:
-    streams = [TimeoutError(), FakeStream(0.02, breaks_after=1), FakeStream(0.02)]
+    streams: list[FakeStream | Exception] = [TimeoutError(), FakeStream(0.02, breaks_after=1), FakeStream(0.02)]
     scene.method = Scripted(at(OLD, NEW))
     scene.play(replace(ORDER, transport="tcp"), streams)
     assert scene.opened == [(OLD, ECHO), (NEW, ECHO), (OLD, ECHO)]

@@ -12,10 +12,11 @@ import dns.rrset
 import pytest
 from agents_fake import EPOCH_NS, FakeRegistrationServer, World, world
 
-from dmmlab.nodes.correspondent import Found, methods_for
-from dmmlab.nodes.orders import CorrespondentFile, Order
+from dmmlab.experiments.methods import METHODS
+from dmmlab.nodes.methods.base import Found, Means, Method, load
+from dmmlab.nodes.orders import Order
 from dmmlab.nodes.registration.client import RegistrationClient
-from dmmlab.nodes.registration.client_core import ClientCore
+from dmmlab.nodes.registration.client_core import ClientCore, IncomingRequest
 from dmmlab.nodes.registration.wire import Message, MessageType, decode
 
 CN, MN, OLD_MN, RESOLVER, SERVER, PORT = "10.2.1.2", "10.1.2.100", "10.1.1.100", "10.2.4.2", "10.2.6.2", 48620
@@ -33,13 +34,14 @@ ORDER = Order(
     interval_ns=0,
     size=None,
     seed=1,
+    select="latest",
 )
 
 
-def config(cn_cache: str = "off") -> CorrespondentFile:
-    return CorrespondentFile(
-        orders=(), retry_s=1.0, attempts=3, resolver=RESOLVER, cn_cache=cn_cache, account=None, discover=None
-    )
+def made(name: str, cn_cache: str = "off", client: RegistrationClient | None = None) -> Method:
+    """The node's side of a method of the registry."""
+    side: Method = load(METHODS[name].side)(Means(RESOLVER, cn_cache, client), **METHODS[name].parameters)
+    return side
 
 
 class Resolver:
@@ -58,7 +60,7 @@ class Resolver:
         if self.code == dns.rcode.NOERROR:
             answer.answer.append(dns.rrset.from_text(question.name, 5, "IN", kind, text))
         answer.set_rcode(self.code)
-        return answer.to_wire()
+        return bytes(answer.to_wire())
 
 
 @pytest.fixture
@@ -73,13 +75,13 @@ def resolver(of: World) -> Resolver:
 
 
 def test_fixed_knows_one_address_and_asks_nobody(of: World) -> None:
-    found = of.run(methods_for(config(), None)["fixed"].lookup(ORDER, CN))
+    found = of.run(made("fixed").lookup(ORDER, CN))
     assert found == Found("ok", (OLD_MN,), 5001)
     assert of.network.sent == [] and of.clock.s == 0
 
 
 def test_ddns_asks_for_address_and_port_at_once(of: World, resolver: Resolver) -> None:
-    found = of.run(methods_for(config(), None)["ddns"].lookup(ORDER, CN))
+    found = of.run(made("ddns").lookup(ORDER, CN))
     assert found == Found("ok", (MN,), 5001)
     assert sorted(resolver.asked) == ["A", "SRV"]
     assert of.clock.s == pytest.approx(0.02)  # one round trip
@@ -90,7 +92,7 @@ def test_ddns_asks_for_address_and_port_at_once(of: World, resolver: Resolver) -
 )
 def test_the_correspondents_own_cache(of: World, resolver: Resolver, cn_cache: str, asked: list[int]) -> None:
     """Asked at once, again, after the TTL, and after nobody answered at what it remembers."""
-    method: Any = methods_for(config(cn_cache), None)["ddns"]
+    method: Any = made("ddns", cn_cache)
     if method._client.cache is not None:
         method._client.cache.clock = lambda: of.clock.s
     counts: list[int] = []
@@ -103,7 +105,7 @@ def test_the_correspondents_own_cache(of: World, resolver: Resolver, cn_cache: s
 
 
 def test_no_such_name_is_refused_and_silence_a_timeout(of: World, resolver: Resolver) -> None:
-    method = methods_for(config(), None)["ddns"]
+    method = made("ddns")
     resolver.code = dns.rcode.NXDOMAIN
     assert of.run(method.lookup(ORDER, CN)) == Found("refused", reason="nxdomain")
     of.network.silent.add(RESOLVER)
@@ -121,7 +123,7 @@ def ask(of: World, name: str, order: Order = ORDER) -> tuple[Found, FakeRegistra
     def agree(data: bytes, source: tuple[str, int]) -> None:
         core.receive(data, of.clock.ns)
         while (event := core.next_event()) is not None:
-            if hasattr(event, "mode"):
+            if isinstance(event, IncomingRequest):
                 answer = Message(MessageType.INCOMING_ANSWER, 0, addresses=(MN,), port=5001, session=event.session)
                 core.answer(event.number, answer)
         for answered in core.datagrams_to_send():
@@ -133,14 +135,15 @@ def ask(of: World, name: str, order: Order = ORDER) -> tuple[Found, FakeRegistra
         client = RegistrationClient("cn1.mn.dmm.test", KEYS["cn1.mn.dmm.test"], (SERVER, PORT))
         await client.bind(CN)
         await client.register([CN], 5001, service="echo")
-        method = methods_for(config(), client)[name]
+        method = made(name, client=client)
         found = await method.lookup(order, CN)
         await method.end(found)
         await client.close()
         return found
 
     of.network.on_post = agree
-    return of.run(scene()), server
+    found: Found = of.run(scene())
+    return found, server
 
 
 def test_p2p_gets_all_addresses_that_the_server_knows(of: World) -> None:
