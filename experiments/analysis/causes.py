@@ -52,6 +52,7 @@ class SignallingTrace:
         return cls(recording.scenario, recording.plan, start_ns, recording.logged, heard)
 
     def once(self) -> list[Message]:
+        """Each message once, though two hosts captured it; by time."""
         hosts = [host.name for host in self.plan.hosts] + [node.name for node in self.plan.mobile_nodes]
         return messages.once(self.heard, [*hosts, CONTROLLER])
 
@@ -73,6 +74,7 @@ class Moves:
         return (moves[turn - 1][0], movement_name(moves[turn - 1][1])) if turn else None
 
     def by(self, node: str, time_ns: int) -> str:
+        """The last movement of ``node`` as a cause; `UNKNOWN` before the first."""
         last = self.last(node, time_ns)
         return last[1] if last is not None else UNKNOWN
 
@@ -90,6 +92,7 @@ class Moves:
         return movement_name(left[-1]) if left else self.by(node, time_ns)
 
     def node_of(self, address: str) -> str | None:
+        """The mobile node that ``address`` belongs to; None if it is no mobile node's."""
         return self._routers[address][0] if address in self._routers else None
 
 
@@ -105,6 +108,7 @@ class RegistrationRule:
         self._wanted: dict[tuple[str, int], tuple[object, ...]] = {}
 
     def of(self, message: Message) -> str:
+        """The cause of ``message``."""
         detail = message.detail
         if not isinstance(detail, wire.Message):
             return UNKNOWN
@@ -168,6 +172,7 @@ class DnsRule:
         self._follow_resolver([m for m in trace.heard if m.protocol == "dns" and m.at == RESOLVER])
 
     def of(self, message: Message) -> str:
+        """The cause of ``message``."""
         detail = message.detail
         return self._causes.get((detail.client, detail.transaction), UNKNOWN) if isinstance(detail, Dns) else UNKNOWN
 
@@ -241,6 +246,7 @@ class UpdateRule:
         self._causes: dict[tuple[tuple[str, int], int], str] = {}
 
     def of(self, message: Message) -> str:
+        """The cause of ``message``."""
         detail = message.detail
         if not isinstance(detail, Dns):
             return UNKNOWN
@@ -263,6 +269,7 @@ class DhcpRule:
         self._causes: dict[tuple[str, int], tuple[int, str]] = {}
 
     def of(self, message: Message) -> str:
+        """The cause of ``message``."""
         detail = message.detail
         if not isinstance(detail, Dhcp):
             return UNKNOWN
@@ -322,6 +329,7 @@ class OpenFlowRule:
         self._before = UNKNOWN
 
     def of(self, message: Message) -> str:
+        """The cause of ``message``."""
         detail = message.detail
         switch = message.source if message.destination == CONTROLLER else message.destination
         if not isinstance(detail, OpenFlow):

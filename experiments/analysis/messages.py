@@ -33,6 +33,8 @@ _BROADCASTS = ("255.255.255.255", "ff:ff:ff:ff:ff:ff")
 
 @dataclass(frozen=True, slots=True)
 class Dhcp:
+    """A DHCP message: its transaction, and whom it concerns."""
+
     transaction: int
     client_mac: str
     address: str  # the client's, where the message has it
@@ -52,6 +54,7 @@ class Dns:
 
     @property
     def question(self) -> tuple[str, str]:
+        """Type and name."""
         return self.kind, self.name
 
 
@@ -85,6 +88,7 @@ class Message:
 
     @property
     def sent(self) -> bool:
+        """Whether this is the sender's copy."""
         return self.at == self.source
 
 
@@ -128,6 +132,7 @@ class Reader:
         self._begun: set[_Connection] = set()  # legs whose first message has been read
 
     def messages(self, frames: Iterable[Frame]) -> Iterator[Message]:
+        """The messages in ``frames``, which are the capture's next ones."""
         for frame in frames:
             if not frame.protocol:
                 yield self._arp(frame)

@@ -32,9 +32,8 @@ _DRAWING = (
     "campaigns",
     "ladders",
     "scenario/shipped",
-    "analysis/stats.py",
     "records/frames.py",
-    "records/recording.py",
+    "records/readme.py",
     "report",
     "cli",
 )
@@ -93,7 +92,12 @@ def plan(kinds: Iterable[FigureKind] = tuple(FIGURES.values()), loader: Load = l
         for scenario in kind.scenarios(loader):
             found.setdefault(digest(scenario), (scenario, []))[1].append(kind.id)
     planned = [Planned(scenario, key, tuple(ids)) for key, (scenario, ids) in found.items()]
-    return sorted(planned, key=lambda one: (-one.cost_s, one.folder))
+    return sorted(planned, key=lambda job: (-job.cost_s, job.folder))
+
+
+def only_draws(source: str) -> bool:
+    """Whether no record and no verdict of a run follows from this source, a path in the repository."""
+    return any(source.startswith(f"experiments/{word}") for word in _DRAWING)
 
 
 @cache
@@ -103,8 +107,7 @@ def program() -> str:
     for folder in sources.FOLDERS:
         for file in sorted((root / folder).rglob("*")):
             name = str(file.relative_to(root))
-            drawing = any(name.startswith(f"experiments/{word}") for word in _DRAWING)
-            if file.suffix in _SOURCES and file.is_file() and not drawing:
+            if file.suffix in _SOURCES and file.is_file() and not only_draws(name):
                 content.update(name.encode() + b"\0" + file.read_bytes())
     return content.hexdigest()[:16]
 
@@ -144,11 +147,11 @@ def carry_out(
     """
     began, out = time.monotonic(), out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    kept = [one for one in planned if complete(out / one.folder, one.digest, runtime, clock)]
-    left = [one for one in planned if one not in kept]
-    clockwork = _Clockwork(len(planned), len(kept), {one.folder: one.cost_s for one in left})
+    kept = [job for job in planned if complete(out / job.folder, job.digest, runtime, clock)]
+    left = [job for job in planned if job not in kept]
+    clockwork = _Clockwork(len(planned), len(kept), {job.folder: job.cost_s for job in left})
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
-        pending = {pool.submit(_one, one, out / one.folder, runtime, clock): one for one in left}
+        pending = {pool.submit(_run, job, out / job.folder, runtime, clock): job for job in left}
         try:
             _follow(pending, out, clockwork, tell)
         except BaseException:
@@ -162,7 +165,7 @@ def _begin() -> None:
     processes.die_with_parent()
 
 
-def _one(planned: Planned, folder: Path, runtime: Runtime, clock: Clock) -> float:
+def _run(planned: Planned, folder: Path, runtime: Runtime, clock: Clock) -> float:
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     RunDirectory(folder).outcome_json.unlink(missing_ok=True)
@@ -195,20 +198,20 @@ def _follow(
     while waiting:
         done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         for future in done:
-            one, wall_s = pending[future], future.result()
-            left_s = clockwork.tick(one.folder)
-            outcome = RunDirectory(out / one.folder).outcome() or {"outcome": "failed", "reason": "it has no outcome"}
-            tell(Step(clockwork.done, clockwork.of, one.folder, outcome["outcome"], outcome["reason"], wall_s, left_s))
+            job, wall_s = pending[future], future.result()
+            left_s = clockwork.tick(job.folder)
+            outcome = RunDirectory(out / job.folder).outcome() or {"outcome": "failed", "reason": "it has no outcome"}
+            tell(Step(clockwork.done, clockwork.of, job.folder, outcome["outcome"], outcome["reason"], wall_s, left_s))
 
 
 def _result(planned: Sequence[Planned], out: Path, kept: int, wall_s: float) -> Result:
     runs, invalid, virtual_s = [], [], 0.0
-    for one in planned:
-        run = RunDirectory(out / one.folder)
+    for job in planned:
+        run = RunDirectory(out / job.folder)
         outcome = run.outcome() or {"outcome": "failed", "reason": "it has no outcome"}
         if outcome["outcome"] == "ok":
             runs.append(run)
-            virtual_s += one.scenario.duration
+            virtual_s += job.scenario.duration
         else:
-            invalid.append((one.folder, f"{outcome['outcome']}: {outcome['reason']}"))
+            invalid.append((job.folder, f"{outcome['outcome']}: {outcome['reason']}"))
     return Result(tuple(runs), tuple(invalid), kept, wall_s, virtual_s)

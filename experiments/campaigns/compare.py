@@ -68,7 +68,7 @@ def points(
             for column in columns
             if ours[at][column] != theirs[at][column]
         ]
-    return sorted(found, key=lambda one: -one.size)
+    return sorted(found, key=lambda difference: -difference.size)
 
 
 def figure(
@@ -95,7 +95,7 @@ def by_intervals(
                 continue
             if a[low] > b[high] + allowed or a[high] < b[low] - allowed:
                 found.append(Difference(point, low, a[low], b[low]))
-    return sorted(found, key=lambda one: -one.size)
+    return sorted(found, key=lambda difference: -difference.size)
 
 
 @dataclass(frozen=True)

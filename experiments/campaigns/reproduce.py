@@ -120,7 +120,7 @@ def judge(
     if not theirs.is_file():
         return Verdict(kind, tuple(failed), ("from nothing: the reference has no such figure",), len(rows), png)
     method = compare.figure if clock == "virtual" else compare.by_intervals
-    differs = [str(one) for one in method(kind, rows, read(kind, theirs))]
+    differs = [str(difference) for difference in method(kind, rows, read(kind, theirs))]
     if clock == "virtual" and not differs and png.with_suffix(".csv").read_bytes() != theirs.read_bytes():
         differs = ["in the bytes of its CSV"]
     known = _imprints(reference) if clock == "virtual" else {}
@@ -157,12 +157,12 @@ def why_not(result: Result, reference: Path = REFERENCE) -> list[str]:
 
 def _own(kind: FigureKind, result: Result, scenarios: Load) -> list[RunDirectory]:
     """The runs that were made for ``kind``: another figure's, which might do, would not be what the reference shows."""
-    wanted = {one.folder for one in campaign.plan([kind], scenarios)}
+    wanted = {job.folder for job in campaign.plan([kind], scenarios)}
     return [run for run in result.runs if run.root.name in wanted]
 
 
 def _made_for(kind: FigureKind, folder: str, scenarios: Load) -> bool:
-    return any(one.folder == folder for one in campaign.plan([kind], scenarios))
+    return any(job.folder == folder for job in campaign.plan([kind], scenarios))
 
 
 def write_reference(
@@ -182,7 +182,7 @@ def write_reference(
             "virtual_s": result.virtual_s,
             "wall_s": round(result.wall_s, 1),
             "figures": {verdict.kind.id: _figure_entry(verdict) for verdict in verdicts},
-            "runs": [_run_entry(one, result) for one in planned],
+            "runs": [_run_entry(job, result) for job in planned],
             "invalid": [list(pair) for pair in result.invalid],
         },
     )
@@ -195,11 +195,11 @@ def _figure_entry(verdict: Verdict) -> dict[str, Any]:
     return entry | {"why_not": list(verdict.failed)}
 
 
-def _run_entry(one: Planned, result: Result) -> dict[str, Any]:
-    scenario = one.scenario
-    entry = {"name": scenario.name, "digest": one.digest, "seed": scenario.seed, "duration_s": scenario.duration}
-    entry |= {"figures": list(one.figures), "folder": one.folder}
-    made = next((run for run in result.runs if run.root.name == one.folder), None)
+def _run_entry(job: Planned, result: Result) -> dict[str, Any]:
+    scenario = job.scenario
+    entry = {"name": scenario.name, "digest": job.digest, "seed": scenario.seed, "duration_s": scenario.duration}
+    entry |= {"figures": list(job.figures), "folder": job.folder}
+    made = next((run for run in result.runs if run.root.name == job.folder), None)
     return entry | ({"records_sha256": made.imprint()} if made else {})
 
 

@@ -47,6 +47,7 @@ class Section:
     steps: list[Step] = field(default_factory=list)
 
     def ms(self, time_ns: int | None) -> float | None:
+        """A time in ms since the section's origin; None stays None."""
         return None if time_ns is None else (time_ns - self.origin_ns) / 1e6
 
 
@@ -67,6 +68,7 @@ class Ladder:
         return [*others, *(name for name in ends if name in there)]
 
     def rows(self) -> Iterator[dict[str, object]]:
+        """The ladder's CSV, one row a message."""
         for section in self.sections:
             for step in section.steps:
                 departed_ms, arrived_ms = section.ms(step.departed_ns), section.ms(step.arrived_ns)

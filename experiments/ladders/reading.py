@@ -64,6 +64,7 @@ class LadderReader:
         return min(found, key=rank, default=None)
 
     def ladder(self, session: SessionSpec) -> Ladder:
+        """The ladder of ``session``, with what had to happen before it."""
         node, trace = session.mn, self._trace
         method = METHODS[session.method]
         assert method.draft is not None

@@ -51,11 +51,13 @@ class Frame:
 
     @property
     def ports(self) -> tuple[int, int]:
+        """Source and destination."""
         return self.source_port, self.destination_port
 
 
 @cache
 def mac_text(raw: bytes) -> str:
+    """A MAC address in its usual form."""
     return raw.hex(":")
 
 
@@ -99,12 +101,10 @@ def parse(raw: bytes, time_ns: int) -> Frame | None:
         source, destination = raw[start + 8 : start + 24], raw[start + 24 : start + 40]
     else:
         return None
-    sequence = flags = 0
     if protocol == UDP and len(raw) >= at + 8:
-        begin = at + 8
+        begin, sequence, flags = at + 8, 0, 0
     elif protocol == TCP and len(raw) >= at + 20:
-        sequence, flags = int.from_bytes(raw[at + 4 : at + 8], "big"), raw[at + 13]
-        begin = at + (raw[at + 12] >> 4) * 4
+        begin, sequence, flags = at + (raw[at + 12] >> 4) * 4, int.from_bytes(raw[at + 4 : at + 8], "big"), raw[at + 13]
     else:
         return None
     return Frame(

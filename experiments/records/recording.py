@@ -41,6 +41,7 @@ class RecordedSession:
 
     @property
     def worked(self) -> bool:
+        """Whether it was answered, if only at a later attempt."""
         return self.row.outcome in ("ok", "retried")
 
     @property
@@ -78,6 +79,7 @@ class Recording:
 
     @cached_property
     def plan(self) -> NetworkPlan:
+        """The network that the scenario was played on."""
         return network_plan(self.scenario)
 
     @cached_property
@@ -87,6 +89,7 @@ class Recording:
 
     @cached_property
     def oracle(self) -> Oracle:
+        """The closed forms of the scenario."""
         return Oracle(self.scenario)
 
     # -- raw records --------------------------------------------------------------------------------------------
@@ -138,15 +141,18 @@ class Recording:
     # -- tables -------------------------------------------------------------------------------------------------
     @cached_property
     def session_rows(self) -> list[SessionRow]:
+        """The rows of sessions.csv."""
         return rows.read(self.run.sessions, SessionRow)
 
     @cached_property
     def sessions(self) -> list[RecordedSession]:
+        """The sessions that have a row, in the scenario's order."""
         known = {row.session: row for row in self.session_rows}
         return [RecordedSession(spec, known[spec.name]) for spec in self.specs if spec.name in known]
 
     @cached_property
     def probe_rows(self) -> list[ProbeRow]:
+        """The rows of probes.csv, those of probes that were never sent too."""
         return rows.read(self.run.probes, ProbeRow)
 
     @cached_property
@@ -160,10 +166,12 @@ class Recording:
 
     @cached_property
     def handovers(self) -> list[HandoverRow]:
+        """The rows of handovers.csv."""
         return rows.read(self.run.handovers, HandoverRow)
 
     @cached_property
     def signalling(self) -> list[SignallingRow]:
+        """The rows of signalling.csv."""
         return rows.read(self.run.signalling, SignallingRow)
 
     @cached_property
@@ -189,6 +197,7 @@ class Recording:
         return {event["address"]: routers.get(event["router"], "") for event in given}
 
     def expected(self, session: RecordedSession) -> Expectation | None:
+        """The closed form of a session's set-up; None where there is none."""
         return self.oracle.of(session.spec)
 
     def rtts_ms(self, session: str, from_s: float = 0.0, until_s: float = float("inf")) -> list[float]:
@@ -210,10 +219,12 @@ class Recording:
 
 
 def recordings(runs: Iterable[RunDirectory]) -> list[Recording]:
+    """Each of ``runs``, opened. Raises RunDirectoryError as `Recording` does."""
     return [Recording(run) for run in runs]
 
 
 def percent(share: float) -> str:
+    """A share in words: 0.12 is ``12 %``."""
     return f"{share * 100:.0f} %"
 
 

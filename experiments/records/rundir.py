@@ -48,9 +48,11 @@ class RunDirectory:
     figures = property(lambda self: self.root / "figures")
 
     def events_of(self, source: str) -> Path:
+        """Where the process ``source`` notes its events."""
         return Path(self.log / f"{source}.events.jsonl")
 
     def pcap(self, host: str) -> Path:
+        """The capture of ``host``."""
         return Path(self.capture / f"{host}.pcap")
 
     def create(self, manifest: Mapping[str, Any]) -> None:
@@ -79,6 +81,7 @@ class RunDirectory:
         return _converted(dict(json.loads(self.run_json.read_text())), self.run_json)
 
     def finish(self, outcome: Outcome, reason: str | None = None, **more: object) -> None:
+        """Writes ``outcome.json``, the last file of a run; ``more`` are further keys of it."""
         write_json(self.outcome_json, {"outcome": outcome, "reason": reason, **more})
 
     def outcome(self) -> dict[str, Any] | None:
@@ -138,5 +141,6 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV as text, by column. Raises OSError if there is no such file."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

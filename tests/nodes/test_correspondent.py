@@ -16,8 +16,8 @@ from dmmlab.experiments.policies import POLICIES
 from dmmlab.nodes.correspondent import Session
 from dmmlab.nodes.methods.base import Found, load
 from dmmlab.nodes.orders import CorrespondentFile, Order
-from dmmlab.nodes.probe import Probe
 from dmmlab.nodes.policies.lowest_rtt import LowestRtt
+from dmmlab.nodes.probe import Probe
 
 CN, OLD, NEW, THIRD = "10.2.1.2", "10.1.1.100", "10.1.2.100", "10.1.3.100"
 ECHO = 5001

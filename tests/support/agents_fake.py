@@ -89,7 +89,7 @@ class _Loop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._fake_clock.s
 
-    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         if not isinstance(fd, FakeSocket):
             return super().add_reader(fd, callback, *args)
         fd.reader = lambda: callback(*args)
@@ -275,7 +275,7 @@ class World:
             begun.append(asyncio.Task(work, loop=loop, **how))
             return begun[-1]
 
-        self._loop.set_task_factory(begin)  # type: ignore[arg-type]
+        self._loop.set_task_factory(begin)
         try:
             return await main
         finally:
@@ -285,7 +285,7 @@ class World:
             await asyncio.sleep(0)
             await asyncio.gather(*(task for task in begun if not task.done()), return_exceptions=True)
             for task in begun:
-                if task._log_traceback:  # type: ignore[attr-defined]  # nobody has looked at how it ended
+                if task._log_traceback:  # nobody has looked at how it ended
                     task.result()
 
     def close(self) -> None:
@@ -420,7 +420,7 @@ class FakeDdns:
         assert isinstance(update, dns.update.UpdateMessage)
         kinds = [rrset for rrset in update.update if rrset.rdtype == dns.rdatatype.A]
         self.zone.append([record.address for rrset in kinds for record in rrset])
-        return dns.message.make_response(update).to_wire()
+        return bytes(dns.message.make_response(update).to_wire())
 
 
 # -- a mobile node's kernel ------------------------------------------------------------------------------------------

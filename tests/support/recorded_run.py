@@ -12,7 +12,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
@@ -71,11 +71,11 @@ class Recorded:
 
     def packet(self, sent_s: float, took_s: float | None, sender: str, receiver: str, packet: Packet) -> None:
         """An IP payload from one end to the other (``MN1@MR2``: by that address); ``took_s`` None: it is lost."""
-        one, other = sender.split("@")[0], receiver.split("@")[0]
+        near, far = sender.split("@")[0], receiver.split("@")[0]
         whole = IP(src=self.address[sender], dst=self.address[receiver]) / packet
-        self.frame(one, sent_s, Ether(src=self.mac[one], dst="02:00:00:00:01:01") / whole)
+        self.frame(near, sent_s, Ether(src=self.mac[near], dst="02:00:00:00:01:01") / whole)
         if took_s is not None:
-            self.frame(other, sent_s + took_s, Ether(src="02:00:00:00:01:01", dst=self.mac[other]) / whole)
+            self.frame(far, sent_s + took_s, Ether(src="02:00:00:00:01:01", dst=self.mac[far]) / whole)
 
     def registration(
         self, sent_s: float, took_s: float | None, sender: str, receiver: str, message: wire.Message, port: int = 4000
@@ -99,7 +99,7 @@ class Recorded:
 
     def write(self) -> RunDirectory:
         resolved = self.scenario.model_dump(mode="json", by_alias=True)
-        manifest = {"format": 1, "name": self.scenario.name, "seed": 1, "runtime": "guest", "clock": "virtual"}
+        manifest = {"format": FORMAT, "name": self.scenario.name, "seed": 1, "runtime": "guest", "clock": "virtual"}
         self.run.create({**manifest, "environment": {"kernel": "7.2", "commit": None}, "scenario": resolved})
         for host, frames in self._frames.items():
             write_pcap(self.run.pcap(host), frames)
@@ -115,6 +115,6 @@ def write_pcap(path: Path, frames: list[tuple[int, bytes]]) -> None:
     """A capture with nanosecond stamps, cut at the snapshot length that runs use."""
     with path.open("wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAP_BYTES, 1))
-        for time_ns, frame in sorted(frames, key=lambda one: one[0]):
+        for time_ns, frame in sorted(frames, key=lambda frame: frame[0]):
             kept = frame[:SNAP_BYTES]
             file.write(struct.pack("<IIII", time_ns // 10**9, time_ns % 10**9, len(kept), len(frame)) + kept)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dmmlab.experiments.records.rundir import RunDirectory, write_json
+from dmmlab.experiments.records.rundir import FORMAT, RunDirectory, write_json
 from dmmlab.guest.cache import GuestKernel
 
 HERE: dict[str, Any] = {
@@ -35,7 +35,7 @@ machine = _script()
 def described(out: Path, monkeypatch: pytest.MonkeyPatch, **there: Any) -> tuple[int, dict[str, Any]]:
     """The exit status and ``machine.json`` for a run in an environment that has ``there`` in place of what is here."""
     run = RunDirectory(out / "two-mr")
-    run.create({"environment": {**HERE, "machine": MACHINE, **there}})
+    run.create({"format": FORMAT, "environment": {**HERE, "machine": MACHINE, **there}})
     run.finish("ok", wall_s=400.0)
     write_json(out / "virtual.json", {"wall_s": 460})
     monkeypatch.setattr(machine, "find_kernel", lambda: GuestKernel(out / "linux", "7.3.4", virtual_time=True))

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods import NAMES
 from dmmlab.experiments.records import rows, rundir
 from dmmlab.experiments.records.rows import ProbeRow, SessionRow
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
@@ -54,7 +54,7 @@ def _record(
     run.create({"format": FORMAT, "environment": {"kernel": "6.1.0"}})
     (run.log / "datapath").write_text(f"{datapath}: lookups: hit:1\n")
     good = {"setup_ms": "88.1", "expected_setup_ms": "88", "outcome": "ok"}
-    sessions = [{"session": f"S-{m}", "method": m, "serving": r, **good} for m in METHODS for r in ("MR1", "MR2")]
+    sessions = [{"session": f"S-{m}", "method": m, "serving": r, **good} for m in NAMES for r in ("MR1", "MR2")]
     sessions[-1].update(session or {})
     rundir.write_csv(run.sessions, rows.columns(SessionRow), sessions)
     probes = [{"session": "P1", "seq": n, "sent_s": n, "received_s": "" if n >= 60 - lost else n} for n in range(60)]
@@ -76,7 +76,7 @@ def test_a_machine_in_which_all_holds(out: Path) -> None:
 def test_a_failed_session_of_a_believed_run_is_a_fault(out: Path) -> None:
     _record(out / COUNTED, session=FAILED)
     (fault,) = faults(out)
-    assert "A5" in fault and METHODS[-1] in fault
+    assert "A5" in fault and NAMES[-1] in fault
 
 
 def test_probes_lost_in_a_believed_run_are_a_fault(out: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import figures_fake
@@ -96,6 +98,15 @@ def test_what_is_complete_is_not_redone(tmp_path: Path, monkeypatch: pytest.Monk
     assert [(step.done, step.of, step.name, step.outcome) for step in steps] == [(2, 2, other.folder, "ok")]
     assert steps[0].left_s == 0
     assert len(result.runs) == 2
+
+
+def test_whatever_records_or_verdict_follow_from_is_part_of_the_program() -> None:
+    """Or a campaign would keep runs of another program. Asked in a fresh interpreter: here all is loaded already."""
+    code = "import sys, dmmlab.experiments.runner.run, dmmlab.experiments.runner.lab; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    own = [name.removeprefix("dmmlab.").replace(".", "/") for name in loaded if name.startswith("dmmlab.experiments.")]
+    assert "experiments/records/recording" in own
+    assert not [name for name in own if campaign.only_draws(f"{name}.py")]
 
 
 def test_a_run_that_breaks_the_program_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

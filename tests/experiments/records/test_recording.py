@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded_run import START_NS, Recorded, scenario
@@ -15,14 +17,25 @@ from dmmlab.experiments.records import pcap, recording, rundir
 from dmmlab.experiments.records.recording import RecordError, Recording
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory, RunDirectoryError
 from dmmlab.experiments.report import timeline
+from dmmlab.experiments.scenario.load import parse
+from dmmlab.experiments.scenario.model import Scenario
 
 
 def test_each_capture_and_the_scenario_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By everything that is made of a run: tables, judgements, ladders, the report's timeline."""
     read: list[str] = []
-    captures, parse = pcap.read, recording.parse
-    monkeypatch.setattr(pcap, "read", lambda file: read.append(file.name) or captures(file))
-    monkeypatch.setattr(recording, "parse", lambda data, source: read.append("scenario") or parse(data, source))
+    captures = pcap.read
+
+    def capture(file: Path) -> Iterable[pcap.Frame]:
+        read.append(file.name)
+        return captures(file)
+
+    def scenario(data: dict[str, Any], source: str) -> Scenario:
+        read.append("scenario")
+        return parse(data, source)
+
+    monkeypatch.setattr(pcap, "read", capture)
+    monkeypatch.setattr(recording, "parse", scenario)
     run = Recording(Story(tmp_path / "run").write())
     read.clear()
     tables.reduce(run)
@@ -36,7 +49,8 @@ def test_tables_made_of_the_raw_records_are_what_the_recording_then_has(tmp_path
     tables.reduce(run)
     found = {session.spec.name: session.row for session in run.sessions}
     assert found["P1"].setup_ms == pytest.approx(34.0)
-    assert found["Px.p2p"].setup_ms == pytest.approx(found["Px.p2p"].lookup_ms + found["Px.p2p"].connect_ms)
+    parts_ms = (found["Px.p2p"].lookup_ms, found["Px.p2p"].connect_ms)
+    assert found["Px.p2p"].setup_ms == pytest.approx(sum(part_ms or 0.0 for part_ms in parts_ms))
     assert (found["Px.p2p"].serving, found["Px.p2p"].anchor) == ("MR2", "MR2")
     assert found["Px.p2p"].path == "redirect", "all frames of the story come from MR1's access port"
     assert (found["Px.central"].path, found["Px.central"].address) == ("relay", str(run.plan.host("SERVER").address.ip))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,16 +25,16 @@ def test_the_page_beside_the_results_is_the_generated_one() -> None:
     )
 
 
-@pytest.mark.parametrize("table", rows.TABLES, ids=lambda table: table.FILE)
-def test_every_column_is_explained(table: type) -> None:
+@pytest.mark.parametrize("table", rows.TABLES, ids=lambda table: str(table.FILE))
+def test_every_column_is_explained(table: Any) -> None:
     for name, line in zip(rows.columns(table), readme._section(table).splitlines()[4:], strict=True):
         column, unit, meaning = (cell.strip() for cell in line.split("|")[1:4])
         assert column == f"`{name}`" and meaning
         assert unit == {"_s": "s", "ms": "ms"}.get(name[-2:], "B" if name == "bytes" else "")
 
 
-@pytest.mark.parametrize("table", rows.TABLES, ids=lambda table: table.FILE)
-def test_columns_are_explained_in_one_place(table: type) -> None:
+@pytest.mark.parametrize("table", rows.TABLES, ids=lambda table: str(table.FILE))
+def test_columns_are_explained_in_one_place(table: Any) -> None:
     """A second table of columns would contradict the first one sooner or later."""
     assert "(../results/README.md" in section(table.FILE)
     assert "| column |" not in section(table.FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -36,7 +37,7 @@ def test_seconds_have_nine_digits_and_milliseconds_six(tmp_path: Path) -> None:
         (SignallingRow, [MESSAGE]),
     ],
 )
-def test_what_was_written_is_read(tmp_path: Path, table: type, written: list[object]) -> None:
+def test_what_was_written_is_read(tmp_path: Path, table: Any, written: list[Any]) -> None:
     rows.write(tmp_path / "x.csv", table, written)
     assert rows.read(tmp_path / "x.csv", table) == written
 

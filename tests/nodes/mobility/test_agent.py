@@ -148,7 +148,7 @@ def test_an_old_address_is_given_back_to_its_own_router_after_keep(of: World, tm
     ((_, source, to, data),) = of.network.sent
     assert (source, to) == (("10.1.1.100", 68), ("10.1.1.1", 67))
     release = BOOTP(data)
-    options = dict(option for option in release[DHCP].options if isinstance(option, tuple))
+    options: dict[str, object] = dict(option for option in release[DHCP].options if isinstance(option, tuple))
     assert (options["message-type"], options["server_id"]) == (7, "10.1.1.1")
     assert release.ciaddr == "10.1.1.100" and release.chaddr[:6].hex() == "020000000011"
 
