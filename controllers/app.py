@@ -57,7 +57,7 @@ class Shim:
     """Between one core and its switch connections."""
 
     def __init__(self, core: Core, timeline: EventLog, main: str) -> None:
-        self.wake_after: Callable[[float], Any] = lambda delay_s: None
+        self.wake_after: Callable[[float], Any] = lambda _delay_s: None
         self._core = core
         self._timeline = timeline
         self._main = main

@@ -64,7 +64,7 @@ class Core:
 
     # Switches
 
-    def _switch_connected(self, event: messages.SwitchConnected, now_ns: int) -> str | None:
+    def _switch_connected(self, event: messages.SwitchConnected, _now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is None:
             self.updates.record("switch_unknown", dpid=event.dpid)
@@ -79,7 +79,7 @@ class Core:
         self._out.append(ReportRules(event.dpid))
         return None
 
-    def _switch_lost(self, event: messages.SwitchLost, now_ns: int) -> str | None:
+    def _switch_lost(self, event: messages.SwitchLost, _now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is not None and switch.connected:
             switch.connected = switch.synced = False

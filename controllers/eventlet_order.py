@@ -32,12 +32,15 @@ class InOrder(MutableSet[Item]):
         return len(self._items)
 
     def add(self, value: Item) -> None:
+        """Puts ``value`` last, unless it is there."""
         self._items.setdefault(value)
 
     def discard(self, value: Item) -> None:
+        """Takes ``value`` out, if it is there."""
         self._items.pop(value, None)
 
     def copy(self) -> "InOrder[Item]":
+        """Another one with the same values in the same order."""
         return InOrder(self._items)
 
 

@@ -142,6 +142,15 @@ def _check_switch(switch: SwitchPlan, family: str, dpids: set[int]) -> None:
     for key in (f"router_ip{suffix}", f"prefix{suffix}"):
         if getattr(switch, key) is None:
             raise PlanError(f"{switch.name}.{key}: needed for family {family}")
+    _check_addresses(switch)
+    for port in switch.inter_mr:
+        if port.peer_dpid not in dpids or port.peer_dpid == switch.dpid:
+            raise PlanError(f"{switch.name}.inter_mr {port.port_name}: no such peer {port.peer_dpid}")
+        if port.delay_s < 0:
+            raise PlanError(f"{switch.name}.inter_mr {port.port_name}: delay_s is negative")
+
+
+def _check_addresses(switch: SwitchPlan) -> None:
     try:
         for address in (switch.router_ip, switch.router_ip6):
             if address is not None:
@@ -151,8 +160,3 @@ def _check_switch(switch: SwitchPlan, family: str, dpids: set[int]) -> None:
                 ipaddress.ip_network(prefix)
     except ValueError as error:
         raise PlanError(f"{switch.name}: {error}") from None
-    for port in switch.inter_mr:
-        if port.peer_dpid not in dpids or port.peer_dpid == switch.dpid:
-            raise PlanError(f"{switch.name}.inter_mr {port.port_name}: no such peer {port.peer_dpid}")
-        if port.delay_s < 0:
-            raise PlanError(f"{switch.name}.inter_mr {port.port_name}: delay_s is negative")

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 def load(folder: str | Path, invalid: bool = False) -> Frames:
     """The runs in ``folder`` as pandas frames: ``runs``, ``sessions``, ``probes``, ``handovers``, ``signalling``,
-    ``events``; see `dmmlab.experiments.records.frames`. Invalid and failed runs stay out unless ``invalid`` is set."""
+    ``events``; see `dmmlab.experiments.records.frames`. Invalid and failed runs stay out unless ``invalid`` is set.
+    """
     from dmmlab.experiments.records import frames
 
     return frames.load(folder, invalid)

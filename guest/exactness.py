@@ -23,6 +23,7 @@ _SPINS = Path("/sys/kernel/exact_clock/spins")
 
 
 def elapsed_ns(begin_ns: int) -> int:
+    """Nanoseconds since ``begin_ns`` on the monotonic clock."""
     return time.monotonic_ns() - begin_ns
 
 
@@ -60,12 +61,14 @@ def failing_ns() -> int:
 
 
 def sleeping_ns() -> int:
+    """What a sleep of `SLEEP_NS` takes beyond that."""
     begin_ns = time.monotonic_ns()
     time.sleep(SLEEP_NS / 1e9)
     return elapsed_ns(begin_ns)
 
 
 def selecting_ns() -> int:
+    """What a ``select`` of `SLEEP_NS` takes beyond that."""
     begin_ns = time.monotonic_ns()
     select.select([], [], [], 0.5)
     return elapsed_ns(begin_ns)
@@ -85,6 +88,7 @@ def coarse_ns() -> int:
 
 
 def main() -> None:
+    """Prints what was measured, as one JSON object."""
     shown: dict[str, object] = {
         "exact_clock": _SPINS.exists(),
         "round_trips_ns": round_trips_ns(sys.argv[1]),

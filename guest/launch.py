@@ -39,7 +39,7 @@ JOB_PREFIX = "dmmlab-guest-"
 Sink = IO[bytes] | Callable[[bytes], Any]
 
 
-def execute(
+def execute(  # noqa: PLR0913  (each keyword is a condition of the boot)
     argv: Sequence[str],
     *,
     writable: Sequence[Path] = (),
@@ -100,6 +100,7 @@ def execute(
 
 
 def existing_directory(path: Path) -> Path:
+    """``path``, resolved; GuestError if it is no directory."""
     resolved = path.resolve()
     if not resolved.is_dir():
         raise GuestError(f"{path} is to be writable in the guest, but is not a directory")
@@ -205,6 +206,7 @@ def _flushing(file: IO[bytes]) -> Callable[[bytes], Any]:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
+    """Writes ``data`` to the end, however often that takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

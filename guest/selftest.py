@@ -1,5 +1,6 @@
 """Is a freshly built kernel fit to measure with? Two boots in virtual time must show exact delays and a clock that no
-work moves, and be the same to the last random number."""
+work moves, and be the same to the last random number.
+"""
 
 from __future__ import annotations
 

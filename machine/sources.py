@@ -12,7 +12,8 @@ FOLDERS = ("machine", "topologies", "controllers", "nodes", "guest", "experiment
 
 def compile_all() -> None:
     """Byte code for what the runner will import: the guest cannot write its own and would compile everything each
-    time, and what root writes natively would be root's."""
+    time, and what root writes natively would be root's.
+    """
     for folder in FOLDERS:
         compileall.compile_dir(str(ROOT / folder), quiet=2)
 

@@ -204,6 +204,7 @@ async def _main(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the agent until its sessions have ended or it is told to stop."""
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.correspondent", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--address", required=True, help="this host's own address")

@@ -19,6 +19,7 @@ class Contest:
         self._last = last
 
     def take_answers(self, there: socket.socket, address: str) -> None:
+        """Reads what has come from ``address``: the first answer of all decides the contest."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 with contextlib.suppress(ConnectionError):

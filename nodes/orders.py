@@ -67,10 +67,12 @@ class Order:
 
     @property
     def local_port(self) -> int:
+        """The correspondent's port, by which captures tell sessions apart."""
         return FIRST_LOCAL_PORT + self.number
 
     @property
     def service(self) -> str:
+        """Which of the node's services it is with."""
         return "echo" if self.size is None else "bulk"
 
 
@@ -100,10 +102,12 @@ class CorrespondentFile:
     discover: str | None
 
     def write(self, path: Path) -> None:
+        """Writes it as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, path: Path) -> CorrespondentFile:
+        """What `write` has written; raises KeyError or TypeError for anything else."""
         data = json.loads(path.read_text())
         data["orders"] = tuple(Order(**order) for order in data["orders"])
         for kind in ("methods", "policies"):
@@ -122,10 +126,12 @@ class MobileNodeFile:
     resolver: str | None
 
     def write(self, path: Path) -> None:
+        """Writes it as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, path: Path) -> MobileNodeFile:
+        """What `write` has written; raises KeyError or TypeError for anything else."""
         data = json.loads(path.read_text())
         account, zone = data.pop("account"), data.pop("zone")
         return cls(Account(**account) if account else None, ZoneKey(**zone) if zone else None, **data)

@@ -72,6 +72,7 @@ async def _main(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Serves until it is told to stop."""
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.service", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--events", type=Path, required=True)

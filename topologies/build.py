@@ -58,6 +58,7 @@ class DmmTopo(Topo):  # type: ignore[misc]
     """The plan as Mininet describes networks: nodes and the interface names of their links."""
 
     def build(self, plan: NetworkPlan, datapath: Datapath) -> None:
+        """Adds hosts, routers, switches and links of ``plan``."""
         for name in (
             CORE,
             CONTROLLER,
@@ -127,6 +128,7 @@ class Network:
         self.stop()
 
     def stop(self) -> None:
+        """Ends the network and removes all that was made for it."""
         for netlink in self._netlink.values():
             netlink.close()
         self._netlink.clear()
@@ -143,6 +145,7 @@ class Network:
         return subprocess.Popen(["mnexec", "-a", str(self.pid(name)), *self._unconfined, *argv], **how)
 
     def netlink(self, name: str) -> Netlink:
+        """A netlink connection inside host ``name``, kept until the network stops."""
         if name not in self._netlink:
             self._netlink[name] = Netlink(os.getpid() if name == SWITCH_SIDE else self.pid(name), self._seed)
         return self._netlink[name]

@@ -91,6 +91,7 @@ class Netlink:
         self._indices: dict[str, int] = {}
 
     def close(self) -> None:
+        """Ends the connection."""
         self._ip.close()
 
     def index(self, interface: str) -> int:
@@ -103,12 +104,14 @@ class Netlink:
         return self._indices[interface]
 
     def up(self, interface: str, mac: str | None = None) -> None:
+        """Brings ``interface`` up, with MAC ``mac`` if one is given."""
         index = self.index(interface)
         if mac is not None:
             self._ip.link("set", index=index, address=mac)
         self._ip.link("set", index=index, state="up")
 
     def down(self, interface: str) -> None:
+        """Takes ``interface`` down."""
         self._ip.link("set", index=self.index(interface), state="down")
 
     def address(self, interface: str, address: Interface) -> None:

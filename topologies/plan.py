@@ -1,4 +1,4 @@
-"""What a network is made of, before anything is built: nodes, links, addresses, names.
+r"""What a network is made of, before anything is built: nodes, links, addresses, names.
 
 ::
 

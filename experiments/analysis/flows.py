@@ -37,7 +37,8 @@ class Flow:
 
     def _add_segment(self, packet: Frame, outgoing: bool) -> None:
         """Record n of a stream is sent with the segment that first holds its first byte, and received with the one
-        that holds its last."""
+        that holds its last.
+        """
         if packet.flags & pcap.SYN:
             self._isn[outgoing] = packet.sequence
         if not packet.payload_bytes or outgoing not in self._isn:

@@ -43,7 +43,8 @@ class Dhcp:
 @dataclass(frozen=True, slots=True)
 class Dns:
     """A query, an update, or the answer to either; ``client`` is the asking end's address and port, ``data`` all of
-    the message that was captured."""
+    the message that was captured.
+    """
 
     transaction: int
     client: tuple[str, int]

@@ -52,7 +52,8 @@ _ADDRESSES = {11, 12, 22, 23, 26, 27, 31}  # ipv4_src/dst, arp_spa/tpa, ipv6_src
 @dataclass(frozen=True, slots=True)
 class OpenFlow:
     """One message. ``ports`` are (number, name) of the ports that it describes, ``in_port`` the one it speaks of;
-    ``frame`` is what was captured of the frame that a packet-in copies."""
+    ``frame`` is what was captured of the frame that a packet-in copies.
+    """
 
     name: str
     transaction: int
@@ -65,6 +66,7 @@ class OpenFlow:
 
     @property
     def keepalive(self) -> bool:
+        """Whether it only keeps the channel alive."""
         return self.name in _ECHO
 
     @property
@@ -89,7 +91,7 @@ def decode(data: bytes) -> OpenFlow:
         return OpenFlow(name, transaction)
 
 
-def _plain(name: str, transaction: int, data: bytes) -> OpenFlow:
+def _plain(name: str, transaction: int, _data: bytes) -> OpenFlow:
     return OpenFlow(name, transaction)
 
 

@@ -37,10 +37,12 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def median(values: Sequence[float]) -> float:
+    """The middle value; ValueError if there is none."""
     return quantile(values, 0.5)
 
 
 def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean, summed exactly."""
     return math.fsum(values) / len(values)
 
 

@@ -42,7 +42,8 @@ def reduce(recording: Recording) -> None:
 
 def problems(recording: Recording) -> list[str]:
     """What makes a run invalid: packets that a capture lost, a machine that did not keep time, paths that were not
-    what is configured."""
+    what is configured.
+    """
     found = []
     for log in sorted(recording.run.log.glob("tcpdump-*.log")):
         dropped = re.search(r"(\d+) packets dropped by kernel", log.read_text())
@@ -124,7 +125,8 @@ def _first_arrival(recording: Recording, node: str, since_ns: int, until_ns: int
 
 def _lost(recording: Recording, sent: Flows, node: str, start_ns: int, end_ns: int) -> int:
     """Probes to ``node`` that were never answered and that the move may have cost: those sent since it began, and
-    those that were under way then."""
+    those that were under way then.
+    """
     lost = 0
     for session in recording.specs:
         if session.mn != node or session.number not in sent or session.size is not None:

@@ -49,6 +49,7 @@ class Planned:
 
     @property
     def folder(self) -> str:
+        """Of the run: the scenario's name and its digest."""
         return f"{self.scenario.name}-{self.digest[:8]}"
 
     @property
@@ -138,7 +139,7 @@ def carry_out(
     runtime: Runtime,
     clock: Clock,
     jobs: int = 2,
-    tell: Callable[[Step], None] = lambda step: None,
+    tell: Callable[[Step], None] = lambda _step: None,
 ) -> Result:
     """Runs what is not complete in folder ``out``, ``jobs`` at a time, and calls ``tell`` as each run ends.
 

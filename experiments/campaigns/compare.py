@@ -33,6 +33,7 @@ class Difference:
 
     @property
     def size(self) -> float:
+        """By how much the two are apart; infinite where one is no number."""
         if isinstance(self.mine, int | float) and isinstance(self.reference, int | float):
             return abs(self.mine - self.reference)
         return float("inf")
@@ -82,7 +83,8 @@ def by_intervals(
     kind: FigureKind, mine: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]]
 ) -> list[Difference]:
     """A figure's rows in real time: points whose 95 % intervals are further apart than the figure allows there. A
-    figure without intervals has none to compare: its points must be the same ones, and `check` says the rest."""
+    figure without intervals has none to compare: its points must be the same ones, and `check` says the rest.
+    """
     lows = [column for column in kind.columns if "low" in column.split("_") and not column.startswith("off_")]
     bounds = [(low, low.replace("low", "high")) for low in lows]
     ours, theirs = ({tuple(row[name] for name in kind.key): row for row in rows} for rows in (mine, reference))
@@ -117,7 +119,7 @@ def shifts(mine: Path, reference: Path) -> list[Shift]:
         files = [folder / f"{kind.stem}.csv" for folder in (mine, reference)]
         if not all(file.is_file() for file in files):
             continue
-        ours, theirs = ({tuple(row[name] for name in kind.key): row[kind.subject] for row in read(kind, file)}
+        ours, theirs = ({tuple(row[name] for name in kind.key): row[kind.subject] for row in read(file)}
                         for file in files)  # fmt: skip
         off = [ours[at] - theirs[at] for at in ours if None not in (ours[at], theirs.get(at))]
         if off:
@@ -145,7 +147,7 @@ def folders(mine: Path, reference: Path, exact: bool = True) -> list[tuple[str, 
         elif name.endswith(".csv"):
             kind = FIGURES[name.split("-")[0]]
             method = figure if exact else by_intervals
-            found.append((name, method(kind, read(kind, mine / name), read(kind, reference / name))))
+            found.append((name, method(kind, read(mine / name), read(reference / name))))
         else:
             found += [(f"{name}/{file}", these) for file, these in _runs(mine / name, reference / name, exact)]
     return found

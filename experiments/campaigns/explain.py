@@ -46,6 +46,7 @@ class Gap:
 
     @property
     def programs(self) -> float | None:
+        """What is not the paths' part, ms; None where the paths were not measured."""
         return None if self.paths is None else self.difference - self.paths
 
 
@@ -59,7 +60,8 @@ class Clock:
 
 def real_time(folder: Path) -> list[RunDirectory]:
     """The runs in real time that belong to ``folder``: itself, or the valid ones of those in it and of those that its
-    figures are drawn from."""
+    figures are drawn from.
+    """
     several = [
         place
         for place in (*sorted(folder.glob("*/")), *sorted(folder.parent.glob("runs/*/")))
@@ -77,7 +79,8 @@ def real_time(folder: Path) -> list[RunDirectory]:
 
 def gaps(runs: Iterable[RunDirectory]) -> list[Gap]:
     """One for each method and transport, over all sessions of ``runs`` that have a closed form and worked at once, and
-    one for the redirects of all handovers."""
+    one for the redirects of all handovers.
+    """
     found: dict[tuple[str, str], list[tuple[float, float, float | None]]] = defaultdict(list)
     for run in runs:
         recording = Recording(run)

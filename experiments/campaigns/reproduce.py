@@ -50,6 +50,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
+        """Whether its check finds nothing and its points are the reference's."""
         return not self.failed and not self.differs
 
     def __str__(self) -> str:
@@ -94,7 +95,7 @@ def reproduce(
     runtime: Runtime,
     clock: Clock,
     jobs: int = 2,
-    tell: Callable[[Step], None] = lambda step: None,
+    tell: Callable[[Step], None] = lambda _step: None,
     instead: Mapping[str, Path] | None = None,
     reference: Path = REFERENCE,
 ) -> tuple[list[Verdict], Result]:
@@ -113,14 +114,14 @@ def judge(
         png = write(kind, _own(kind, result, scenarios), out, scenarios)
     except FigureError as error:
         return Verdict(kind, (str(error),), (), 0, None)
-    rows = read(kind, png.with_suffix(".csv"))
+    rows = read(png.with_suffix(".csv"))
     failed = list(kind.check(rows, 0.0 if clock == "virtual" else REAL_MS))
     failed += [f"run {name} is not valid: {why}" for name, why in result.invalid if _made_for(kind, name, scenarios)]
     theirs = reference / f"{kind.stem}.csv"
     if not theirs.is_file():
         return Verdict(kind, tuple(failed), ("from nothing: the reference has no such figure",), len(rows), png)
     method = compare.figure if clock == "virtual" else compare.by_intervals
-    differs = [str(difference) for difference in method(kind, rows, read(kind, theirs))]
+    differs = [str(difference) for difference in method(kind, rows, read(theirs))]
     if clock == "virtual" and not differs and png.with_suffix(".csv").read_bytes() != theirs.read_bytes():
         differs = ["in the bytes of its CSV"]
     known = _imprints(reference) if clock == "virtual" else {}

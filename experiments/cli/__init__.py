@@ -1,0 +1,1 @@
+"""The command line: commands, what a person sees of them, progress."""

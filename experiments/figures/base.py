@@ -46,6 +46,7 @@ class About:
 
     @classmethod
     def of(cls, runs: Sequence[RunDirectory]) -> About:
+        """What the manifests of ``runs`` say."""
         manifests = [run.manifest() for run in runs]
         return cls(
             tuple(sorted({str(manifest["name"]) for manifest in manifests})),
@@ -75,7 +76,8 @@ class Drawing:
 class Check(Protocol):
     """What does not hold, a sentence each; ``more_ms`` widens bands around delays, for runs in real time."""
 
-    def __call__(self, rows: list[Row], more_ms: float = ..., /) -> list[str]: ...
+    def __call__(self, rows: list[Row], more_ms: float = ..., /) -> list[str]:
+        """The sentences for ``rows``."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,11 @@ class FigureKind:
 
     @property
     def stem(self) -> str:
+        """The name of its files without suffix: ``F2-setup``."""
         return f"{self.id}-{self.name}"
 
     def allowed_in_real_time(self, row: Mapping[str, Any], low: str) -> float:
+        """How far apart two campaigns' values in column ``low`` of ``row`` may be in real time, in its unit."""
         return self.real(row) if self.real else _if_time(low, REAL_MS)
 
     def rows(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[Row]:
@@ -124,7 +128,7 @@ class FigureKind:
         out.mkdir(parents=True, exist_ok=True)
         write_csv(stem.with_suffix(".csv"), self.columns, [_written(row) for row in rows])
         with style.in_force():
-            drawing = self.plot(read(self, stem.with_suffix(".csv")), About.of(chosen))  # what is drawn is in the file
+            drawing = self.plot(read(stem.with_suffix(".csv")), About.of(chosen))  # what is drawn is in the file
             style.save(drawing.figure, str(stem))
         stem.with_suffix(".txt").write_text(f"Figure {self.id} ({self.name}). {drawing.caption}\n")
         return stem.with_suffix(".png")
@@ -177,7 +181,7 @@ def write(kind: FigureKind, runs: Sequence[RunDirectory], out: Path, loader: Loa
     return kind.draw(runs, out, loader)
 
 
-def read(kind: FigureKind, csv: Path) -> list[Row]:
+def read(csv: Path) -> list[Row]:
     """The rows of a figure's CSV, numbers as numbers and empty cells as None."""
     return [{column: _value(cell) for column, cell in row.items()} for row in read_csv(csv)]
 

@@ -35,6 +35,7 @@ _SELECTS = {LATEST: latest.POLICY.name, LOWEST: lowest_rtt.POLICY.name, RACE: ra
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """One geometry for each distance between the first router and the new one."""
     return [_geometry(load, between_ms) for between_ms in _BETWEEN_MS]
 
 
@@ -137,6 +138,7 @@ def _row(run: Recording, node: str, routers: Sequence[str], policy: str, found: 
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    """Every policy at every point against its closed form; and whether the geometry asks the question at all."""
     found, allowed = [], EXACT_MS + more_ms
     for row in rows:
         point = f"{row['policy']}, backhaul {row['backhaul_ms']:g} ms, between {row['between_ms']:g} ms"
@@ -160,6 +162,7 @@ def _winner(rows: list[Row], between_ms: float, backhaul_ms: float) -> str:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Round trip and set-up delay at the middle distance, and the best address over the whole geometry."""
     betweens = sorted({row["between_ms"] for row in rows})
     middle = betweens[len(betweens) // 2]
     figure, (left, centre, right) = style.figure(ncols=3, height_in=3.4)

@@ -16,6 +16,7 @@ _LEAD_S, _TRAIL_S = 0.3, 0.5  # of time around the move that is drawn
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """The shipped scenarios with the redirect and without."""
     return [load("two-mr", {}), load("two-mr", {"name": "two-mr-no-redirect", "redirect": False})]
 
 
@@ -55,6 +56,7 @@ def _probes(run: Recording, session: str, move: HandoverRow, redirect: bool) -> 
 
 
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
+    """Which probes were lost, or answered, that should not have been; three at the most."""
     found = []
     for redirect in (True, False):
         probes = [row for row in rows if row["redirect"] == redirect]
@@ -75,6 +77,7 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Sequence number against time, the case with the redirect above the one without."""
     panels = [flag for flag in (True, False) if any(row["redirect"] == flag for row in rows)]
     figure, axes = style.figure(nrows=1, ncols=len(panels), sharex=True, sharey=True, squeeze=False)
     outcomes = []

@@ -25,6 +25,7 @@ _SEED = 14
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """Paths of many delays, and links of six loss rates."""
     return [_delays(load), _losses(load)]
 
 
@@ -129,6 +130,7 @@ def _loss_row(share: float, lost: list[bool]) -> Row:
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    """Every path's interval against the configured round trip; every loss against its interval."""
     found = []
     for row in rows:
         if row["panel"] == "delay":
@@ -145,6 +147,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Residuals of delays (left), measured against configured loss (right)."""
     figure, (left, right) = style.figure(ncols=2)
     for look, kind in zip(style.SERIES, ("direct", "redirect"), strict=False):
         mine = [row for row in rows if row["panel"] == "delay" and row["path"] == kind]

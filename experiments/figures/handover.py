@@ -41,12 +41,14 @@ _FILLS = {
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """A node that goes to and fro, with the controller at several distances."""
     return [_moving(load, control_ms, control_ms / 5) for control_ms in _CONTROL_MS] + [_moving(load, _PLAIN_MS, 0)]
 
 
 def _moving(load: Load, control_ms: float, jitter_ms: float) -> Scenario:
     """MN1 goes to and fro between MR2 and MR3, at random instants, with the jitter of a real path to the controller;
-    at each move a session on MR1's address is under way. It registers with both kinds of server."""
+    at each move a session on MR1's address is under way. It registers with both kinds of server.
+    """
     base, draw = load("two-mr", {}), random.Random(_SEED)
     changes = routers_like_first(base, ("MR3",)) | joined(base, [("MR1", "MR3")])
     changes[CONTROLLER, SWITCHES] = {"delay": ms(control_ms), "jitter": ms(jitter_ms)}
@@ -128,6 +130,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Components of the latency (left), distribution of the interruption (right)."""
     figure, (bars, cdf) = style.figure(ncols=2, height_in=3.4)
     controls = sorted({row["control_ms"] for row in rows})
     _stacks(bars, rows, controls)

@@ -23,6 +23,7 @@ _SIGNALLING = (SERVER, RESOLVER, DDNS)
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """Every method at each loss rate, several runs each."""
     return [_lossy(load, loss, turn) for loss in _LOSSES for turn in range(_SEEDS)]
 
 
@@ -75,6 +76,7 @@ def _row(method: str, loss: float, found: list[tuple[Recording, RecordedSession]
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    """That every session has an outcome, that nothing fails without loss, and that delays grow with it."""
     found = []
     for row in rows:
         point = f"{row['method']}, loss {row['loss']:g} %"
@@ -93,6 +95,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Share of sessions that were set up (left), delay of those (right)."""
     figure, (left, right) = style.figure(ncols=2, height_in=3.4)
     for turn, (method, look) in enumerate(style.METHODS.items()):
         mine = [row for row in rows if row["method"] == method]

@@ -25,6 +25,7 @@ _METHODS = (central.METHOD.name, p2p.METHOD.name)
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """More and more sessions at once, through the relay and beside it."""
     return [_busy(load, method) for method in _METHODS]
 
 
@@ -115,6 +116,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """What arrives at the server (left), what the relay adds to the round trip (right)."""
     figure, (left, right) = style.figure(ncols=2)
     for method in _METHODS:
         look = style.METHODS[method]

@@ -73,6 +73,7 @@ def _expected(run: Recording, session: RecordedSession, at_s: float) -> Row:
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    """Every session's round trips, outside the moves, against the closed form; none may be lost there."""
     found, allowed = [], EXACT_MS + more_ms
     for key in dict.fromkeys((row["opened"], row["method"]) for row in rows):
         mine = [row for row in rows if (row["opened"], row["method"]) == key and row["expected_ms"] is not None]
@@ -88,6 +89,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Round trips through two moves: sessions that began before them (left) and between them (right)."""
     opened = list(dict.fromkeys(row["opened"] for row in rows))
     figure, axes = style.figure(height_in=4.6, nrows=len(opened), sharex=True, sharey=True, squeeze=False)
     for axis, where in zip(axes[:, 0], opened, strict=True):

@@ -37,13 +37,15 @@ _MEASURES = {
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """More and more mobile nodes, and more and more routers."""
     sizes = [(nodes, _FIXED) for nodes in _NODES] + [(_FIXED, routers) for routers in _ROUTERS if routers != _FIXED]
     return [_crowd(load, nodes, routers) for nodes, routers in sizes]
 
 
 def _crowd(load: Load, nodes: int, routers: int) -> Scenario:
     """``nodes`` mobile nodes go round ``routers`` routers, fully meshed, each visiting every one and coming to rest
-    at its last; they keep all their addresses, so that each ends with ``routers`` - 1 redirected ones."""
+    at its last; they keep all their addresses, so that each ends with ``routers`` - 1 redirected ones.
+    """
     base, names = load("two-mr", {}), numbered("MR", routers)
     changes = routers_like_first(base, names) | joined(base, combinations(names, 2))
     changes |= nodes_like_first(base, numbered("MN", nodes))
@@ -125,6 +127,7 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Flow entries, packet-ins, flow-mods and updates against nodes and routers."""
     figure, axes = style.figure(nrows=2, ncols=2, height_in=4.6)
     for axis, (column, title) in zip(axes.flat, _MEASURES.items(), strict=True):
         for look, (x, other, name) in zip(

@@ -29,6 +29,7 @@ PANELS = {
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """The server at each distance; and correspondents and nodes at each, in one run."""
     return [*(_server(load, delay_ms) for delay_ms in _SERVER_MS), _ends(load)]
 
 
@@ -44,7 +45,8 @@ def _server(load: Load, delay_ms: float) -> Scenario:
 
 def _ends(load: Load) -> Scenario:
     """Correspondents at all distances to MN1, and CN3 to mobile nodes at all distances. No two ask for the same name
-    within a TTL: what one asks must not be there for the next."""
+    within a TTL: what one asks must not be there for the next.
+    """
     base, cns, mns = load("two-mr", {}), numbered("CN", len(_ENDS_MS)), numbered("MN", len(_ENDS_MS))
     changes = link_delays({(cn, CORE): d for cn, d in zip(cns, _ENDS_MS, strict=True)})
     base_radio = base.link(RADIO, "MN1")
@@ -144,6 +146,7 @@ def crossings(rows: list[Row], panel: str) -> list[tuple[float, float, str, str]
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    """Every point against its closed form; and that there is a crossing."""
     found = band(rows, "low_ms", "high_ms", "expected_ms", EXACT_MS + more_ms, "panel method x_ms")
     if not crossings(rows, "server"):
         found.append("no two methods cross as the server moves away, though P2P is faster than DDNS when it is near")
@@ -151,6 +154,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """A panel a distance: of the server, the correspondent, the mobile node."""
     panels = [panel for panel in PANELS if any(row["panel"] == panel for row in rows)]
     figure, axes = style.figure(ncols=len(panels), height_in=3.3, sharey=True, squeeze=False)
     crossed = []

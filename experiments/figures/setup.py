@@ -40,6 +40,7 @@ CASES = _cases()
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """Every method with cold caches; and DDNS with the correspondent's own."""
     return [_cold(load), _cached(load)]
 
 
@@ -140,10 +141,12 @@ def _row(phase: str, case: str, transport: str, found: list[tuple[RecordedSessio
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    """The interval of (measured - closed form) of every bar."""
     return band(rows, "off_low_ms", "off_high_ms", "due_ms", EXACT_MS + more_ms, "phase case transport")
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """A pair of bars a case, before the move (left) and after it (right)."""
     phases = [phase for phase in ("before", "after") if any(row["phase"] == phase for row in rows)]
     figure, axes = style.figure(height_in=3.6, ncols=len(phases), sharey=True, squeeze=False)
     cases = [case for case in CASES if any(row["case"] == case for row in rows)]

@@ -30,6 +30,7 @@ _ByCause = dict[str, list[tuple[str, int]]]  # by cause: protocol and bytes of e
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """Sessions of all methods at each ratio of sessions to moves."""
     return [_mix(load, ratio) for ratio in _RATIOS]
 
 
@@ -174,6 +175,7 @@ def crossings(rows: list[Row]) -> list[tuple[float, str, str]]:
 
 
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
+    """Messages of a session and of a move; bytes at each ratio against the means."""
     found = []
     for row in rows:
         if row["panel"] == "session" and not _within(row["messages"], METHODS[row["name"]].signalling.messages):
@@ -192,6 +194,7 @@ def _within(value: float, bounds: tuple[int, int]) -> bool:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Bytes of a move (left), of a session (centre), and of both against the ratio (right)."""
     figure, (left, middle, right) = style.figure(ncols=3, height_in=3.3, width_ratios=(1, 1, 1.3))
     moves = [row for row in rows if row["panel"] == "move" and row["messages"] > 0]
     _bars(left, [(row["name"], row, *style.PROTOCOLS[row["name"]]) for row in moves], "bytes for a move")

@@ -40,6 +40,7 @@ FATES = ("direct", "redirect", "retried", "failed")
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """A node that stays longer and longer at each router; some of them without the redirect."""
     with_redirect = [_roaming(load, residence_s, True) for residence_s in _RESIDENCES_S]
     return with_redirect + [_roaming(load, residence_s, False) for residence_s in _WITHOUT_REDIRECT_S]
 
@@ -120,6 +121,7 @@ def _first_anchor(run: Recording, session: RecordedSession) -> str:
 
 
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
+    """Answers against the closed form, what became of sessions, and that longer stays mean fewer stale answers."""
     found = []
     for row in rows:
         point = f"{row['method']}, residence {row['residence_s']:g} s, redirect={row['redirect']}"
@@ -139,6 +141,7 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Share of stale answers (left), what became of the sessions that cache (right)."""
     figure, (left, right) = style.figure(ncols=2, height_in=3.4)
     with_redirect = [row for row in rows if row["redirect"]]
     for method in _GAP_S:

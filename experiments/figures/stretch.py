@@ -34,6 +34,7 @@ _BAND = 2e-6  # of stretch, which is a ratio, written with six decimals
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """Inter-MR links of several lengths; and chains of routers that are left one after the other."""
     return [_distances(load), _moves(load)]
 
 
@@ -127,6 +128,7 @@ def _row(run: Recording, session: RecordedSession, direct: RecordedSession) -> R
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
+    """Every stretch's interval against the closed form."""
     found = []
     for row in rows:
         found += band([row], "low", "high", "expected", _BAND + _later(row, more_ms), "panel series x")
@@ -140,6 +142,7 @@ def _later(row: Mapping[str, Any], more_ms: float) -> float:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Stretch against the distance of the routers (left) and the number of moves (right)."""
     panels = [name for name in ("distance", "moves") if any(row["panel"] == name for row in rows)]
     figure, axes = style.figure(ncols=len(panels), sharey=True, squeeze=False)
     for axis, panel in zip(axes[0], panels, strict=True):

@@ -36,6 +36,7 @@ _PATIENCE_MS = 10_000.0
 
 
 def scenarios(load: Load) -> list[Scenario]:
+    """Sessions of several lengths through several numbers of moves, with the redirect and without."""
     return [_ring(load, f"f7-redirect-{'on' if redirect else 'off'}", redirect) for redirect in (True, False)]
 
 
@@ -107,7 +108,8 @@ def _move_times(run: Recording, session: RecordedSession) -> list[float]:
 
 def _judged(run: Recording, session: RecordedSession) -> int:
     """The last probe that is not sent in the middle of a move: that one alone would be lost whatever comes of the
-    session."""
+    session.
+    """
     moves = run.scenario.moves_of(session.spec.mn)
     number = session.spec.count - 1
     while number > 0:
@@ -135,6 +137,7 @@ def _survived(run: Recording, session: RecordedSession) -> bool:
 
 
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
+    """Every share against its closed form, which must lie in the interval; all survive with the redirect."""
     found = []
     for row in rows:
         if not row["low"] <= row["expected"] <= row["high"]:
@@ -148,6 +151,7 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
+    """Share of surviving sessions against their length (left) and the number of moves (right)."""
     figure, axes = style.figure(ncols=2, sharey=True)
     labels = {"length": "session length over residence time", "moves": "moves during the session"}
     for axis, panel in zip(axes, ("length", "moves"), strict=True):

@@ -15,6 +15,7 @@ Item = dict[str, Any]
 
 
 def ms(value: float) -> str:
+    """As a scenario has it: ``20ms``."""
     return f"{value:g}ms"
 
 
@@ -77,6 +78,7 @@ def tour(node: str, routers: Sequence[str], residence_s: float, until_s: float, 
 
 
 def session_entry(name: str, at_s: float, to: str = "MN1", cn: str = "CN3", **keys: Any) -> Item:
+    """An entry of ``sessions``, over UDP and with no mechanism unless ``keys`` say otherwise."""
     return {
         "name": name,
         "at": seconds(at_s),

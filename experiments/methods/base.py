@@ -37,15 +37,24 @@ class Opened(Protocol):
     """What a closed form may know of a session: who opens it to whom, when (s), over what, on which known anchor."""
 
     @property
-    def cn(self) -> str: ...
+    def cn(self) -> str:
+        """Who opens it."""
+
     @property
-    def mn(self) -> str: ...
+    def mn(self) -> str:
+        """Whom it is opened to."""
+
     @property
-    def at_s(self) -> float: ...
+    def at_s(self) -> float:
+        """When, in seconds since the scenario's start."""
+
     @property
-    def transport(self) -> str: ...
+    def transport(self) -> str:
+        """``udp`` or ``tcp``."""
+
     @property
-    def anchor(self) -> str | None: ...
+    def anchor(self) -> str | None:
+        """Where nothing is asked, the router whose address is known; None: the first one's."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ class World(Protocol):
     remembered: dict[tuple[str, str, str], tuple[float, str]]  # of correspondents: until when, the router
 
     @property
-    def resolver(self) -> Resolver: ...
+    def resolver(self) -> Resolver:
+        """The correspondents' caching resolver."""
 
     def hosts_s(self, one: str, other: str) -> float:
         """One way between two hosts on the core."""
@@ -95,7 +105,8 @@ ClosedForm = Callable[[World, Opened], Lookup | None]
 @dataclass(frozen=True)
 class Signalling:
     """What is said for a method: ``updates`` are the protocols in which a move is made known, ``lookups`` the one in
-    which it is asked; ``messages`` the fewest and the most that a session's set-up over UDP takes without loss."""
+    which it is asked; ``messages`` the fewest and the most that a session's set-up over UDP takes without loss.
+    """
 
     updates: tuple[str, ...] = ()
     lookups: str | None = None

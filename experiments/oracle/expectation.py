@@ -29,6 +29,7 @@ class Expectation:
 
     @property
     def setup_s(self) -> float:
+        """Lookup and connect together, seconds."""
         return self.lookup_s + self.connect_s
 
 

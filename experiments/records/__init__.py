@@ -1,0 +1,1 @@
+"""The run directory: its files, what they hold, and reading them."""

@@ -90,7 +90,8 @@ class RunDirectory:
 
     def records(self) -> dict[str, Path]:
         """Every file of the run that follows from its scenario alone, by its path in the folder: captures, logs, events
-        and tables. What tells of the machine (``run.json``, ``outcome.json``) and pictures are not among them."""
+        and tables. What tells of the machine (``run.json``, ``outcome.json``) and pictures are not among them.
+        """
         tables = (self.events, self.sessions, self.probes, self.handovers, self.signalling)
         found = [*self.capture.glob("*"), *self.log.glob("*"), *(table for table in tables if table.is_file())]
         return {str(path.relative_to(self.root)): path for path in sorted(found)}

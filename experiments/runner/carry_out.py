@@ -94,7 +94,7 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         say(phase="scenario")
         executor = Executor(timeline(scenario), network, log, lab.check_alive)
         if shell:
-            threading.Thread(target=executor.play, args=(start_ns, lambda share: None), daemon=True).start()
+            threading.Thread(target=executor.play, args=(start_ns, lambda _share: None), daemon=True).start()
             CLI(network.mininet)
             executor.leave()
             return
@@ -127,7 +127,8 @@ def _start_servers(lab: Lab, daemons: Daemons) -> None:
 
 def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool) -> int:
     """Mobile nodes, and correspondents, which register before the scenario starts, as the draft has it; returns when it
-    does (ns since the epoch)."""
+    does (ns since the epoch).
+    """
     say(phase="agents")
     if watched:
         _measure_paths(daemons, network, "before", -1.0)

@@ -35,13 +35,14 @@ _INSIDE = "/run/dmmlab/run"  # the run directory, to the guest: nothing in a run
 class Progress:
     """Tells ``tell(phase, share)`` how far a run is, and keeps the wall time of each phase in ``spent_s``."""
 
-    tell: Callable[[str, float | None], None] = lambda phase, share: None
+    tell: Callable[[str, float | None], None] = lambda _phase, _share: None
     spent_s: dict[str, float] = field(default_factory=dict)
     exact_clock: dict[str, int] | None = None  # in virtual time: what moved the guest's clock, at the end of the run
     _phase: str = ""
     _since: float = 0.0
 
     def enter(self, phase: str) -> None:
+        """Ends the phase before, and begins ``phase``; with an empty name, only ends."""
         now = time.monotonic()
         if self._phase:
             self.spent_s[self._phase] = self.spent_s.get(self._phase, 0.0) + now - self._since
@@ -51,13 +52,13 @@ class Progress:
 
     def line(self, text: str) -> None:
         """One line of the runner's standard output."""
-        said = json.loads(text)
-        if "phase" in said:
-            self.enter(said["phase"])
-        elif "exact_clock" in said:
-            self.exact_clock = said["exact_clock"]
+        report = json.loads(text)
+        if "phase" in report:
+            self.enter(report["phase"])
+        elif "exact_clock" in report:
+            self.exact_clock = report["exact_clock"]
         else:
-            self.tell(self._phase, said["progress"])
+            self.tell(self._phase, report["progress"])
 
 
 def prepare(
@@ -105,7 +106,7 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
         began = time.monotonic()
         sources.compile_all()
         with _in_memory(run) as work:
-            status, said = (
+            status, errors = (
                 _in_guest(work, clock, progress, processor) if runtime == "guest" else _natively(work, progress)
             )
     if progress.exact_clock is not None:
@@ -115,7 +116,7 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
     progress.enter("records")
     if status:
         run.finish(
-            "failed", said.strip().splitlines()[-1] if said.strip() else f"the runner ended with status {status}"
+            "failed", errors.strip().splitlines()[-1] if errors.strip() else f"the runner ended with status {status}"
         )
         return run
     try:

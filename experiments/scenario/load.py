@@ -27,6 +27,7 @@ class Shipped:
 
 
 def shipped() -> tuple[Shipped, ...]:
+    """All that come with the package, by name."""
     folder = resources.files("dmmlab.experiments.scenario").joinpath("shipped")
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
     return tuple(Shipped(f.name.removesuffix(".yaml"), f.read_text().split("\n")[0].lstrip("# ")) for f in files)

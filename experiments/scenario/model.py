@@ -52,12 +52,14 @@ class Link(Section):
     rate: Rate | None = None
 
     def joins(self, one: str, other: str) -> bool:
+        """Whether it is between these two, in either order."""
         return set(self.between) == {one, other}
 
 
 class Ddns(Section):
     """The DDNS solution: TTL of the MNs' records, whether an old address stays beside the new one while the MN keeps
-    it, and whether a correspondent caches what it learned (``forever`` is the draft's words taken literally)."""
+    it, and whether a correspondent caches what it learned (``forever`` is the draft's words taken literally).
+    """
 
     ttl: Duration = 5.0
     old_address: Literal["remove", "keep"] = "remove"
@@ -73,7 +75,8 @@ class Registration(Section):
 
 class Retry(Section):
     """What a correspondent does when nobody answers: after ``after`` it looks the mobile node up again and tries what
-    it finds, ``attempts`` times in all. With method `fixed` there is nothing to look up."""
+    it finds, ``attempts`` times in all. With method `fixed` there is nothing to look up.
+    """
 
     after: Duration = 1.0
     attempts: int = Field(default=3, ge=1, le=10)
@@ -144,6 +147,8 @@ class Addresses(Section):
 
 
 class Scenario(Section):
+    """A scenario: the keys of its file (docs/scenarios.md), times in seconds."""
+
     name: str
     family: Literal["ipv4", "ipv6"] = "ipv4"
     mobile_routers: tuple[str, ...] = Field(min_length=1)
@@ -162,6 +167,7 @@ class Scenario(Section):
     # -- who takes part ---------------------------------------------------------------------------------------
     @property
     def mobile_nodes(self) -> tuple[str, ...]:
+        """Whatever has a radio link, in the order of the links."""
         return tuple(self.other_end(link, RADIO) for link in self.links if RADIO in link.between)
 
     @property
@@ -172,6 +178,7 @@ class Scenario(Section):
 
     @property
     def correspondents(self) -> tuple[str, ...]:
+        """The hosts that are none of the services."""
         return tuple(host for host in self.hosts if host not in SERVICES)
 
     def needs(self, service: str) -> bool:
@@ -179,9 +186,11 @@ class Scenario(Section):
         return any(service in METHODS[name].needs for session in self.sessions for name in session.method)
 
     def moves_of(self, node: str) -> tuple[Movement, ...]:
+        """The movements of ``node``, by their time."""
         return tuple(sorted((move for move in self.movement if move.node == node), key=lambda move: move.at))
 
     def link(self, one: str, other: str) -> Link | None:
+        """The link between two ends, in either order; None if there is none."""
         return next((link for link in self.links if link.joins(one, other)), None)
 
     @staticmethod

@@ -39,6 +39,7 @@ class SessionSpec:
 
     @property
     def select(self) -> str:
+        """The name of its selection policy."""
         return self.entry.select
 
     @property
@@ -48,10 +49,12 @@ class SessionSpec:
 
     @property
     def interval_s(self) -> float | None:
+        """Seconds between two probes; None for one request."""
         return self.entry.interval
 
     @property
     def duration_s(self) -> float | None:
+        """How long it sends probes, in seconds; None for one request."""
         return self.entry.duration
 
     @property

@@ -1,0 +1,1 @@
+"""The daemons and agents of emulated hosts: one protocol, an object each."""

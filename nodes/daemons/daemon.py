@@ -64,7 +64,7 @@ class Daemon(ABC):
         with self.log.open("ab") as errors, self.output.open("ab") as output:
             return host.popen(self.argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
 
-    def ready(self, alive: Alive = lambda: None) -> bool:
+    def ready(self, _alive: Alive = lambda: None, /) -> bool:
         """Returns True once it can be used, False if it takes too long; to be called on its host."""
         return True
 

@@ -30,7 +30,8 @@ class Tcpdump(Daemon):
     @property
     def argv(self) -> list[str]:
         """The command that writes to standard output: a file of its own tcpdump would give to another user, which an
-        unprivileged guest cannot."""
+        unprivileged guest cannot.
+        """
         return [
             "tcpdump",
             f"--interface={self.interface}",

@@ -32,7 +32,8 @@ class Found:
 @dataclass(frozen=True)
 class Means:
     """What a correspondent has for its methods: its resolver's address, how it caches (off, ttl, forever), its client
-    at the registration server. None where the scenario needs none."""
+    at the registration server. None where the scenario needs none.
+    """
 
     resolver: str | None = None
     cn_cache: str = "off"
@@ -44,7 +45,7 @@ class Method(Protocol):
 
     asks: bool  # whether a lookup may give something else the next time
 
-    async def lookup(self, order: Order, local_address: str) -> Found:
+    async def lookup(self, order: Order, local_address: str, /) -> Found:
         """Finds the order's target; never raises for what the network or a server does."""
 
     def distrust(self, order: Order) -> None:

@@ -18,7 +18,8 @@ class Ddns:
         cache = None if means.cn_cache == "off" else CnCache(honour_ttl=means.cn_cache == "ttl")
         self._client = LookupClient((means.resolver, DNS_PORT), cache=cache)
 
-    async def lookup(self, order: Order, local_address: str) -> Found:
+    async def lookup(self, order: Order, _local_address: str, /) -> Found:
+        """Asks for service and address; `Found.port` is the one that the DNS has."""
         found = await self._client.lookup(order.target, service=DNS_SERVICE, transport=order.transport)
         if not found.ok:
             return Found("timeout" if found.status == "timeout" else "refused", reason=found.status)
@@ -26,8 +27,10 @@ class Ddns:
         return Found("ok", found.addresses, port, cached=found.cached)
 
     def distrust(self, order: Order) -> None:
+        """Forgets what the correspondent itself remembers of the node."""
         if self._client.cache is not None:
             self._client.cache.forget(order.target)
 
     async def end(self, found: Found) -> None:
+        """Nothing is kept for a session."""
         pass

@@ -17,7 +17,8 @@ class Registered:
             raise ValueError("registration needs an account at a server")
         self._client, self._mode = means.client, Mode[mode]
 
-    async def lookup(self, order: Order, local_address: str) -> Found:
+    async def lookup(self, order: Order, local_address: str, /) -> Found:
+        """Sends the request and waits for the answer, or the mode's refusal or silence."""
         transport = Transport.TCP if order.transport == "tcp" else Transport.UDP
         outcome = await self._client.request(
             order.target,
@@ -32,8 +33,10 @@ class Registered:
         return Found("ok", outcome.addresses, outcome.port, relayed=outcome.session)
 
     def distrust(self, order: Order) -> None:
+        """The server's answer is new each time."""
         pass
 
     async def end(self, found: Found) -> None:
+        """Closes the session at the server, if that relays it."""
         if self._mode is Mode.CENTRAL and found.relayed is not None:
             await self._client.close_session(found.relayed)

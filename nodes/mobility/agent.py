@@ -177,6 +177,7 @@ async def _main(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the agent until it is told to stop."""
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.mobility.agent", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--interface", required=True)

@@ -66,6 +66,7 @@ class ZoneUpdater:
         self._client = UpdateClient((key.server, DNS_PORT), key.zone, key.name, key.secret)
 
     async def update(self, address: str, deprecated: Sequence[str]) -> None:
+        """Tells of ``address`` as the one for new sessions; ``deprecated`` are kept, newest first."""
         self._client.source = address
         keep = deprecated if self._key.keep_old else ()
         done = await self._client.update([address], ECHO_PORT, self._key.ttl_s, service=DNS_SERVICE, keep=keep)

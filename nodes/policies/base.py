@@ -11,5 +11,5 @@ class Policy(Protocol):
 
     at_once: bool  # open on all addresses, and go on with the one that answers first
 
-    async def rank(self, addresses: Sequence[str], port: int, wait_s: float) -> tuple[str, ...]:
+    async def rank(self, addresses: Sequence[str], port: int, wait_s: float, /) -> tuple[str, ...]:
         """``addresses`` as they are to be tried; the lookup lasts until this returns, ``wait_s`` more at the most."""

@@ -10,5 +10,6 @@ class Latest:
 
     at_once = False
 
-    async def rank(self, addresses: Sequence[str], port: int, wait_s: float) -> tuple[str, ...]:
+    async def rank(self, addresses: Sequence[str], _port: int, _wait_s: float, /) -> tuple[str, ...]:
+        """As they come: the newest first."""
         return tuple(addresses)

@@ -14,7 +14,7 @@ class LowestRtt:
 
     at_once = False
 
-    async def rank(self, addresses: Sequence[str], port: int, wait_s: float) -> tuple[str, ...]:
+    async def rank(self, addresses: Sequence[str], port: int, wait_s: float, /) -> tuple[str, ...]:
         """``addresses`` by their round trips, measured now with one probe each; what does not answer comes last."""
         trips_s = await asyncio.gather(*(_round_trip_s(address, port, wait_s) for address in addresses))
         return tuple(address for _, address in sorted(zip(trips_s, addresses, strict=True), key=lambda pair: pair[0]))

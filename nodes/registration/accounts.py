@@ -17,10 +17,11 @@ async def client_for(
     resolver: str | None,
     log: EventLog,
     on_request: OnRequest | None = None,
-    on_ended: OnEnded = lambda session: None,
+    on_ended: OnEnded = lambda _session: None,
 ) -> RegistrationClient:
     """A client for ``account``; with ``zone`` and ``resolver`` the server is looked up by its SRV record first
-    (RFC 2782), and where that fails the configured one is used."""
+    (RFC 2782), and where that fails the configured one is used.
+    """
     server = (account.server, account.port)
     if zone is not None and resolver is not None:
         found = await LookupClient((resolver, DNS_PORT)).discover(SERVICE, zone, account.control)

@@ -55,7 +55,7 @@ class RegistrationClient:
         *,
         control: str = "udp",
         on_request: OnRequest | None = None,
-        on_ended: OnEnded = lambda session: None,
+        on_ended: OnEnded = lambda _session: None,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         first_sequence: int | None = None,
     ) -> None:

@@ -115,10 +115,10 @@ class Requests:
 
     def _forward(self, number: int, pending: Pending, ours: Message, now_ns: int) -> None:
         pending.data = encode(ours, self._replies.keys[pending.target])
-        self._send(number, pending, now_ns)
+        self._send(pending, now_ns)
         heapq.heappush(self.timers, (now_ns + nanoseconds(pending.wait_s), number, ()))
 
-    def _send(self, number: int, pending: Pending, now_ns: int) -> None:
+    def _send(self, pending: Pending, now_ns: int) -> None:
         """Send, or repeat, our request to wherever the MN is registered by now."""
         binding = self._replies.records[pending.target].binding
         if binding is None:
@@ -132,9 +132,9 @@ class Requests:
 
     def moved(self, name: str, now_ns: int) -> None:
         """The node has a new address: repeat at once what waits for its answer."""
-        for number, pending in self._pending.items():
+        for pending in self._pending.values():
             if pending.target == name and pending.data:
-                self._send(number, pending, now_ns)
+                self._send(pending, now_ns)
 
     def waits(self, name: str, sequence: int, source: Peer) -> bool:
         """Whether this is a repetition of a request that still waits for the MN."""
@@ -300,7 +300,7 @@ class Requests:
             if now_ns >= pending.deadline_ns:
                 self._fail(number, now_ns, Reason.UNREACHABLE)
                 continue
-            self._send(number, pending, now_ns)
+            self._send(pending, now_ns)
             pending.wait_s = self._backoff.after(pending.wait_s)
             due_ns = min(now_ns + nanoseconds(pending.wait_s), pending.deadline_ns)
             heapq.heappush(self.timers, (due_ns, number, ()))

@@ -1,17 +1,16 @@
 """Agents without a kernel: an event loop on a clock of its own, and a network whose datagrams take as long as it says.
 
-    with world() as w:
-        w.network.serve("10.2.6.2", 48620, server)
-        w.run(agent())
+    with world() as of:
+        of.network.serve("10.1.1.100", 5001, lambda data, source: data)
+        of.run(session.run())
 
 Time passes only while everybody waits, and then to the next timer at once: an hour takes a millisecond, and a delay is
-what it should be to the nanosecond. ``w.run`` fails if its coroutine waits for what can never come.
+what it should be to the nanosecond. ``of.run`` fails if its coroutine waits for what can never come.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
 import json
@@ -19,21 +18,12 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
-import dns.message
-import dns.name
-import dns.rdatatype
-import dns.tsig
-import dns.update
-
 from dmmlab.machine.events import EventLog
-from dmmlab.nodes.registration.bindings import RelayWanted
-from dmmlab.nodes.registration.server_core import ServerCore
-from dmmlab.nodes.registration.wire import MessageType, decode
 
 EPOCH_NS = 1_700_000_000 * 10**9
 ANY = "0.0.0.0"
@@ -373,145 +363,3 @@ class FakeStream:
 
     def close(self) -> None:
         self.closed = True
-
-
-# -- servers ---------------------------------------------------------------------------------------------------------
-class FakeRegistrationServer:
-    """The real core of the registration server, on the fake network. What is in ``deaf_to`` it never gets."""
-
-    def __init__(self, of: World, host: str, port: int, keys: Mapping[str, bytes]) -> None:
-        self.address, self._world = (host, port), of
-        self.core = ServerCore(keys, EPOCH_NS, relay_address=host)
-        self.deaf_to: set[MessageType] = set()
-        self.got: list[MessageType] = []
-        self._ports = iter(range(30_000, 40_000))
-        of.network.serve(host, port, self.take)
-
-    def take(self, data: bytes, source: Address) -> None:
-        kind = decode(data).type
-        if kind in self.deaf_to:
-            return
-        self.got.append(kind)
-        now_ns = EPOCH_NS + self._world.clock.ns
-        self.core.receive(data, ("udp", *source), now_ns)
-        while (event := self.core.next_event()) is not None:
-            if isinstance(event, RelayWanted):
-                self.core.requests.relay_ready(event.session, next(self._ports), next(self._ports), now_ns)
-        self.core.take_changes()
-        for answer, peer in self.core.datagrams_to_send():
-            self._world.network.post(answer, self.address, (peer[1], peer[2]))
-
-    def addresses(self, node: str) -> tuple[str, ...]:
-        """What the node has registered, newest first."""
-        binding = self.core.records[node].binding
-        return () if binding is None else binding.addresses
-
-
-class FakeDdns:
-    """A DDNS server that takes every update signed with the node's key; ``zone`` has the addresses after each."""
-
-    def __init__(self, of: World, host: str, name: str, secret: str) -> None:
-        self._key = dns.tsig.Key(dns.name.from_text(name), base64.b64decode(secret), dns.tsig.HMAC_SHA256)
-        self.zone: list[list[str]] = []
-        of.network.serve(host, 53, self.take)
-
-    def take(self, data: bytes, _source: Address) -> bytes:
-        update = dns.message.from_wire(data, keyring={self._key.name: self._key})
-        assert isinstance(update, dns.update.UpdateMessage)
-        kinds = [rrset for rrset in update.update if rrset.rdtype == dns.rdatatype.A]
-        self.zone.append([record.address for rrset in kinds for record in rrset])
-        return bytes(dns.message.make_response(update).to_wire())
-
-
-# -- a mobile node's kernel ------------------------------------------------------------------------------------------
-class _Message(dict[str, Any]):
-    """A netlink message about the link."""
-
-    def get_attr(self, _name: str) -> str:
-        return "02:00:00:00:00:11"
-
-
-class FakeKernel:
-    """A host's addresses and routes behind rtnetlink. ``addresses``: (address, prefix length) to whether deprecated."""
-
-    INDEX = 2
-
-    def __init__(self, network: FakeNetwork) -> None:
-        self._network = network
-        network.own = []
-        self.addresses: dict[tuple[str, int], bool] = {}
-        self.default: tuple[str, str] | None = None  # gateway, source
-        self.probed: list[str] = []  # neighbours that were asked for ahead of need
-        self._links: asyncio.Queue[_Message] = asyncio.Queue()
-
-    def carrier(self, up: bool, index: int = INDEX) -> None:
-        self._links.put_nowait(_Message(event="RTM_NEWLINK", index=index, flags=(1 << 16) if up else 0))
-
-    async def link_lookup(self, ifname: str) -> list[int]:
-        return [self.INDEX]
-
-    async def bind(self, groups: int) -> None:
-        pass
-
-    async def get(self) -> AsyncIterator[_Message]:
-        yield await self._links.get()
-
-    async def addr(self, what: str, *, index: int, address: str, prefixlen: int, **more: Any) -> None:
-        assert index == self.INDEX
-        if what == "add":
-            assert (address, prefixlen) not in self.addresses, "EEXIST"
-            self.addresses[address, prefixlen] = more.get("cacheinfo", {}).get("ifa_preferred") == 0
-        else:
-            del self.addresses[address, prefixlen]
-        self._network.own = [held for held, _ in sorted(self.addresses, key=lambda key: -key[1])]
-
-    async def route(self, what: str, *, dst: str, gateway: str, prefsrc: str, oif: int) -> None:
-        assert (what, dst, oif) == ("replace", "default", self.INDEX)
-        assert prefsrc in [address for address, _ in self.addresses], "the source must be an address of ours"
-        self.default = (gateway, prefsrc)
-
-    async def neigh(self, what: str, *, dst: str, **_: Any) -> None:
-        self.probed.append(dst)
-
-    async def __aenter__(self) -> FakeKernel:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-
-class FakeUdhcpc:
-    """Stands for `asyncio.create_subprocess_exec`: a DHCP client that leaves the next of ``leases`` after ``takes_s``.
-
-    A lease is (address with prefix length, router, seconds); None: no server answered.
-    """
-
-    def __init__(self, lease_file: Path) -> None:
-        self.lease_file, self.takes_s = lease_file, 0.02
-        self.leases: list[tuple[str, str, int] | None] = []
-        self.started, self.killed = 0, 0
-
-    async def __call__(self, *argv: str) -> FakeUdhcpc:
-        assert argv[0] == "udhcpc"
-        self.started += 1
-        self._ended = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(self.takes_s, self._end, self._ended)
-        return self
-
-    def _end(self, ended: asyncio.Future[int]) -> None:
-        if ended.done():
-            return
-        lease = self.leases.pop(0) if self.leases else None
-        if lease is not None:
-            (ip, _, mask), router, seconds = lease[0].partition("/"), lease[1], lease[2]
-            lines = [f"ip={ip}", f"mask={mask}", f"router={router}", f"serverid={router}", f"lease={seconds}"]
-            self.lease_file.write_text("\n".join(lines) + "\n")
-        ended.set_result(0)
-
-    async def wait(self) -> int:
-        return await asyncio.shield(self._ended)
-
-    def kill(self) -> None:
-        self.killed += 1
-        if not self._ended.done():
-            self._ended.set_result(-9)

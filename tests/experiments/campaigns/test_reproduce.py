@@ -208,7 +208,7 @@ def test_a_campaign_in_real_time_may_be_as_far_off_as_its_machine(reference: Pat
         assert not reproduce.judge(kind, result, out / "figures", "virtual", reference=reference).holds
         verdict = reproduce.judge(kind, result, out / "figures", "real", reference=reference)
         assert verdict.holds == holds, str(verdict)
-        rows, theirs = (read(kind, folder / "F5-stretch.csv") for folder in (out / "figures", reference))
+        rows, theirs = (read(folder / "F5-stretch.csv") for folder in (out / "figures", reference))
         (shift,) = compare.shifts(out / "figures", reference)
         assert (shift.figure, shift.subject, shift.points) == ("F5-stretch", "stretch", len(rows))
         off = [mine["stretch"] - its["stretch"] for mine, its in zip(rows, theirs, strict=True)]
@@ -226,7 +226,7 @@ def test_an_unknown_figure_is_refused() -> None:
 def test_every_figure_of_the_committed_reference_passes_its_own_check(kind: object) -> None:
     assert kind in FIGURES.values()
     figure = next(one for one in FIGURES.values() if one is kind)
-    rows = read(figure, reproduce.REFERENCE / f"{figure.stem}.csv")
+    rows = read(reproduce.REFERENCE / f"{figure.stem}.csv")
     assert rows
     assert figure.check(rows) == []
 

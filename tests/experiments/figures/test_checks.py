@@ -90,7 +90,7 @@ BROKEN: list[tuple[str, str, Break]] = [
 
 @pytest.fixture(scope="module")
 def reference() -> dict[str, list[Row]]:
-    return {name: read(kind, REFERENCE / f"{kind.stem}.csv") for name, kind in FIGURES.items()}
+    return {name: read(REFERENCE / f"{kind.stem}.csv") for name, kind in FIGURES.items()}
 
 
 @pytest.mark.parametrize("name", FIGURES)

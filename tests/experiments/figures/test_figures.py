@@ -66,7 +66,7 @@ def test_a_figure_follows_its_base_scenario(kind: FigureKind) -> None:
 def test_perfect_runs_pass_and_are_drawn_the_same_to_the_byte(kind: FigureKind, make: Make, tmp_path: Path) -> None:
     runs = make(kind, 0.0)
     png = write(kind, runs, tmp_path / "one")
-    rows = read(kind, png.with_suffix(".csv"))
+    rows = read(png.with_suffix(".csv"))
     assert kind.check(rows) == []
     write(kind, list(reversed(runs)), tmp_path / "two")
     for suffix in (".png", ".pdf", ".csv", ".txt"):
@@ -95,14 +95,14 @@ def test_a_part_of_its_runs_is_drawn_and_judged_or_said_to_be_too_little(
         except FigureError as error:
             assert "none of the 1 valid runs shows" in str(error)
         else:
-            kind.check(read(kind, png.with_suffix(".csv")))
+            kind.check(read(png.with_suffix(".csv")))
 
 
 @pytest.mark.parametrize("name", CLOSED_FORM)
 def test_a_millisecond_off_the_closed_form_is_found(name: str, make: Make, tmp_path: Path) -> None:
     kind = FIGURES[name]
     png = write(kind, make(kind, 1.0), tmp_path)
-    rows = read(kind, png.with_suffix(".csv"))
+    rows = read(png.with_suffix(".csv"))
     assert kind.check(rows)
     assert kind.check(rows, 1.1) == [], "a machine in real time may be so far off"
 
@@ -157,7 +157,7 @@ def test_invalid_failed_and_unfinished_runs_stay_out(tmp_path: Path) -> None:
 def test_what_is_in_the_file_is_what_was_measured(make: Make, tmp_path: Path) -> None:
     kind = FIGURES["F5"]
     png = write(kind, make(kind, 0.0), tmp_path)
-    for written, measured in zip(read(kind, png.with_suffix(".csv")), kind.rows(make(kind, 0.0)), strict=True):
+    for written, measured in zip(read(png.with_suffix(".csv")), kind.rows(make(kind, 0.0)), strict=True):
         for column in kind.columns:
             assert written[column] == (pytest.approx(measured[column]) if column != "series" else measured[column])
 

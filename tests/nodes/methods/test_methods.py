@@ -10,7 +10,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
-from agents_fake import EPOCH_NS, FakeRegistrationServer, World, world
+from agents_fake import EPOCH_NS, World, world
+from servers_fake import FakeRegistrationServer
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.nodes.methods.base import Found, Means, Method, load

@@ -13,7 +13,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from agents_fake import FakeKernel, FakeUdhcpc, Log, World, world
+from agents_fake import Log, World, world
+from kernel_fake import FakeKernel, FakeUdhcpc
 from scapy.layers.dhcp import BOOTP, DHCP
 
 from dmmlab.nodes.mobility import agent, dhcp

@@ -9,7 +9,8 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from agents_fake import EPOCH_NS, FakeDdns, FakeRegistrationServer, Log, World, world
+from agents_fake import EPOCH_NS, Log, World, world
+from servers_fake import FakeDdns, FakeRegistrationServer
 
 from dmmlab.nodes.mobility import presence
 from dmmlab.nodes.orders import Account, MobileNodeFile, ZoneKey
@@ -50,10 +51,10 @@ class Scene:
         """Does each step at its time (s), and ends 5 s after the last."""
 
         async def scene() -> None:
-            told = presence.Presence(config, self.log.log)
+            node = presence.Presence(config, self.log.log)
             for at_s, act in steps:
                 await asyncio.sleep(at_s - self.of.clock.s)
-                act(told)
+                act(node)
             await asyncio.sleep(5.0)
 
         self.of.run(scene())
@@ -61,9 +62,9 @@ class Scene:
     def announce(self, address: str, *deprecated: str) -> Callable[[presence.Presence], None]:
         """It has ``address`` now and says so."""
 
-        def act(told: presence.Presence) -> None:
+        def act(node: presence.Presence) -> None:
             self.of.network.own = [*reversed(deprecated), address]
-            told.announce(address, deprecated)
+            node.announce(address, deprecated)
 
         return act
 
@@ -131,7 +132,7 @@ def test_an_older_update_that_is_under_way_never_comes_last(scene: Scene) -> Non
         only_zone(),
         (1.0, scene.announce(OLD)),
         (1.2, scene.announce(NEW, OLD)),
-        (1.3, lambda told: network.silent.clear()),
+        (1.3, lambda node: network.silent.clear()),
     )
     assert scene.ddns.zone == [[NEW]]
     assert [fields["address"] for fields in scene.log.of("zone_updated")] == [NEW]
@@ -146,7 +147,7 @@ def test_two_addresses_in_quick_succession_leave_the_second(scene: Scene) -> Non
 
 
 def test_the_registration_is_refreshed_at_half_its_lifetime(scene: Scene) -> None:
-    scene.play(only_account(), (1.0, scene.announce(OLD)), (460.0, lambda told: None))
+    scene.play(only_account(), (1.0, scene.announce(OLD)), (460.0, lambda node: None))
     refreshed = [at_s for at_s, _, to, _ in scene.of.network.sent if to[0] == SERVER]
     assert refreshed == [1.0, 151.02, 301.04, 451.06]
 
@@ -156,10 +157,10 @@ def test_what_is_asked_is_answered_with_what_is_true_now_whatever_the_server_bel
     scene.play(
         only_account(),
         (1.0, scene.announce(OLD)),
-        (2.0, lambda told: scene.server.deaf_to.add(MessageType.REGISTER)),
+        (2.0, lambda node: scene.server.deaf_to.add(MessageType.REGISTER)),
         (2.0, scene.announce(NEW, OLD)),
-        (2.1, lambda told: scene.server.deaf_to.clear()),
-        (2.1, lambda told: scene.ask(Mode.COMBINED)),
+        (2.1, lambda node: scene.server.deaf_to.clear()),
+        (2.1, lambda node: scene.ask(Mode.COMBINED)),
     )
     assert scene.answers()[0].addresses == (NEW, OLD)
 
@@ -168,8 +169,8 @@ def test_a_service_that_it_has_not_is_declined(scene: Scene) -> None:
     scene.play(
         only_account(),
         (1.0, scene.announce(OLD)),
-        (2.0, lambda told: scene.ask(Mode.COMBINED, service="bulk")),
-        (3.0, lambda told: scene.ask(Mode.COMBINED, service="echo")),
+        (2.0, lambda node: scene.ask(Mode.COMBINED, service="bulk")),
+        (3.0, lambda node: scene.ask(Mode.COMBINED, service="echo")),
     )
     assert [answer.port for answer in scene.answers()] == [5002, 5001]
     request = mock.Mock(service="chess", mode=Mode.P2P)
@@ -181,7 +182,7 @@ def move_with_a_relayed_session(scene: Scene) -> list[MessageType]:
     scene.play(
         only_account(),
         (1.0, scene.announce(OLD)),
-        (2.0, lambda told: scene.ask(Mode.CENTRAL)),
+        (2.0, lambda node: scene.ask(Mode.CENTRAL)),
         (3.0, scene.announce(NEW, OLD)),
     )
     return [decode(data).type for at_s, _, to, data in scene.of.network.sent if to[0] == SERVER and at_s == 3.0]
@@ -201,7 +202,7 @@ def test_the_new_leg_is_asked_for_before_the_registration_as_the_draft_has_it(sc
 
 
 def test_a_session_that_is_over_gets_no_leg(scene: Scene) -> None:
-    def end(told: presence.Presence) -> None:
+    def end(node: presence.Presence) -> None:
         (session,) = scene.server.core.requests.sessions.values()
         scene.server.core.requests.release(session.number, EPOCH_NS + scene.of.clock.ns, "idle")
         for data, peer in scene.server.core.datagrams_to_send():
@@ -210,7 +211,7 @@ def test_a_session_that_is_over_gets_no_leg(scene: Scene) -> None:
     scene.play(
         only_account(),
         (1.0, scene.announce(OLD)),
-        (2.0, lambda told: scene.ask(Mode.CENTRAL)),
+        (2.0, lambda node: scene.ask(Mode.CENTRAL)),
         (3.0, end),
         (4.0, scene.announce(NEW, OLD)),
     )
@@ -219,7 +220,7 @@ def test_a_session_that_is_over_gets_no_leg(scene: Scene) -> None:
 
 def test_a_server_that_is_silent_is_an_outcome_and_what_breaks_is_an_event(scene: Scene) -> None:
     scene.of.network.silent = {DDNS, SERVER}
-    scene.play(both(), (1.0, scene.announce(OLD)), (10.0, lambda told: None))
+    scene.play(both(), (1.0, scene.announce(OLD)), (10.0, lambda node: None))
     assert [fields["outcome"] for fields in scene.log.of("registered")] == ["timeout"]
     assert [fields["outcome"] for fields in scene.log.of("zone_updated")] == ["timeout"]
     assert "announcement_failed" not in scene.log.names
@@ -228,9 +229,9 @@ def test_a_server_that_is_silent_is_an_outcome_and_what_breaks_is_an_event(scene
 def test_an_address_that_is_gone_before_it_is_announced_is_an_event_and_the_next_one_is_announced(
     scene: Scene,
 ) -> None:
-    def announce_what_is_gone(told: presence.Presence) -> None:
+    def announce_what_is_gone(node: presence.Presence) -> None:
         scene.of.network.own = []
-        told.announce(OLD, [])
+        node.announce(OLD, [])
 
     scene.play(only_account(), (1.0, announce_what_is_gone), (2.0, scene.announce(NEW)))
     (failed,) = scene.log.of("announcement_failed")
