@@ -16,6 +16,8 @@ from dmmlab.machine import catalogue
 
 CHECK = "DMMLAB_CHECK_EVENTS"  # an environment variable; with "1" what the catalogue does not have is an error
 
+CLOCKWATCH = "clockwatch"  # the source of what is watched beside a run in real time
+
 Entry = tuple[str, int, Mapping[str, object]]  # an event, when it happened (ns since the epoch), its fields
 
 

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from dmmlab.experiments.records.recording import Recording
-from dmmlab.experiments.runner.clockwatch import SOURCE
+from dmmlab.machine.events import CLOCKWATCH
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ LIMITS = Limits()
 
 def problems(recording: Recording, limits: Limits = LIMITS) -> list[str]:
     """One sentence for each thing that makes a run in real time invalid; none for a run that was not watched."""
-    events = [event for event in recording.events if event["source"] == SOURCE]
+    events = [event for event in recording.events if event["source"] == CLOCKWATCH]
     seconds = [event for event in events if event["event"] == "second"]
     measured = [event for event in events if event["event"] == "path"]
     return [*_wrong_time(seconds, limits), *_wrong_paths(measured, limits)]

@@ -19,9 +19,9 @@ from dmmlab.experiments.methods.base import CN, MN
 from dmmlab.experiments.oracle import delays
 from dmmlab.experiments.records.recording import RecordedSession, Recording
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
-from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.clockwatch import CONTROL
 from dmmlab.experiments.scenario.model import CORE, Scenario
+from dmmlab.machine.events import CLOCKWATCH
 
 REDIRECT = ("redirect", "OpenFlow")
 
@@ -117,7 +117,7 @@ def clock(runs: Iterable[RunDirectory]) -> Clock | None:
         event
         for run in runs
         for event in run.timeline()
-        if event["source"] == clockwatch.SOURCE and event["event"] == "second"
+        if event["source"] == CLOCKWATCH and event["event"] == "second"
     ]
     if not seconds:
         return None
@@ -129,7 +129,7 @@ def _excess_ms(recording: Recording) -> dict[str, float]:
     """Of each path that was measured: round trip minus what is configured, the mean of before and after."""
     found: dict[str, list[float]] = defaultdict(list)
     for event in recording.events:
-        if event["source"] == clockwatch.SOURCE and event["event"] == "path" and event["rtt_ms"] is not None:
+        if event["source"] == CLOCKWATCH and event["event"] == "path" and event["rtt_ms"] is not None:
             found[event["path"].partition("@")[0]].append(event["rtt_ms"] - event["expected_ms"])
     return {path: stats.mean(values) for path, values in found.items()}
 

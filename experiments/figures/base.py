@@ -205,3 +205,19 @@ def _value(cell: str) -> object:
         return float(cell) if "." in cell or "e" in cell else int(cell)
     except ValueError:
         return cell
+
+
+def band(points: Sequence[dict[str, Any]], low: str, high: str, expected: str, allowed: float, what: str) -> list[str]:
+    """Which rows' confidence interval of (measured - expected) leaves ``allowed`` either way, in the columns' unit.
+
+    A row without an expectation is not judged.
+    """
+    found = []
+    for row in points:
+        if row[expected] is None or row[low] is None:
+            continue
+        off = (row[low] - row[expected], row[high] - row[expected])
+        if off[0] < -allowed or off[1] > allowed:
+            point = ", ".join(f"{key}={row[key]}" for key in what.split())
+            found.append(f"{point}: off the closed form by {off[0]:+.4g} to {off[1]:+.4g}, {allowed:g} allowed")
+    return found

@@ -9,12 +9,12 @@ from typing import Any
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band
 from dmmlab.experiments.figures.sweep import Item, build, link_delays, links, numbered, session_entry
 from dmmlab.experiments.methods import METHODS, NAMES
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays
-from dmmlab.experiments.records.recording import RecordedSession, Recording, band, recordings
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import REAL_MS, About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import REAL_MS, About, Drawing, FigureKind, Load, Row, band
 from dmmlab.experiments.figures.sweep import (
     build,
     joined,
@@ -22,7 +22,7 @@ from dmmlab.experiments.figures.sweep import (
 )
 from dmmlab.experiments.methods import fixed
 from dmmlab.experiments.oracle import delays
-from dmmlab.experiments.records.recording import RecordedSession, Recording, band, recordings
+from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -221,24 +221,3 @@ class Recording:
 def recordings(runs: Iterable[RunDirectory]) -> list[Recording]:
     """Each of ``runs``, opened. Raises RunDirectoryError as `Recording` does."""
     return [Recording(run) for run in runs]
-
-
-def percent(share: float) -> str:
-    """A share in words: 0.12 is ``12 %``."""
-    return f"{share * 100:.0f} %"
-
-
-def band(points: Sequence[dict[str, Any]], low: str, high: str, expected: str, allowed: float, what: str) -> list[str]:
-    """Which rows' confidence interval of (measured - expected) leaves ``allowed`` either way, in the columns' unit.
-
-    A row without an expectation is not judged.
-    """
-    found = []
-    for row in points:
-        if row[expected] is None or row[low] is None:
-            continue
-        off = (row[low] - row[expected], row[high] - row[expected])
-        if off[0] < -allowed or off[1] > allowed:
-            point = ", ".join(f"{key}={row[key]}" for key in what.split())
-            found.append(f"{point}: off the closed form by {off[0]:+.4g} to {off[1]:+.4g}, {allowed:g} allowed")
-    return found

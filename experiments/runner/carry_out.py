@@ -32,7 +32,7 @@ from dmmlab.experiments.runner.lab import Lab, LabError
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.timeline import timeline
-from dmmlab.machine.events import EventLog
+from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.topologies.build import SWITCH_SIDE, Network
@@ -151,7 +151,7 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool) -
 
 def _measure_paths(daemons: Daemons, network: Network, when: str, at_s: float) -> None:
     """Round trips of all paths that are there at ``at_s`` of the scenario's time, beside the configured ones."""
-    log = EventLog(daemons.run.events_of(clockwatch.SOURCE), clockwatch.SOURCE)
+    log = EventLog(daemons.run.events_of(CLOCKWATCH), CLOCKWATCH)
     ways = clockwatch.paths(daemons.scenario, daemons.plan, at_s)
     clockwatch.measure(log, when, ways, lambda name: inside(network.pid(name)))
 

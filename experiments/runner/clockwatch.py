@@ -25,11 +25,10 @@ from statistics import median
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import moves
 from dmmlab.experiments.scenario.model import CORE, Scenario
-from dmmlab.machine.events import EventLog
+from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes.daemons.agent import Agent
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan, Wire
 
-SOURCE = "clockwatch"
 CONTROL = "CONTROLLER-switches"  # the path that OpenFlow takes
 TICK_NS = 10_000_000
 _ECHOES, _TRIES, _EVERY_S, _PATIENCE_S = 5, 40, 0.03, 0.5  # where links lose, it takes more tries to get the echoes
@@ -48,7 +47,7 @@ class ClockWatch(Agent):
 
     def run(self) -> None:
         """Ticks until it is killed."""
-        watch(EventLog(self.events, SOURCE))
+        watch(EventLog(self.events, CLOCKWATCH))
 
 
 def watch(log: EventLog) -> None:

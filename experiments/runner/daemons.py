@@ -8,7 +8,6 @@ from typing import TypedDict
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.clockwatch import ClockWatch
 from dmmlab.experiments.runner.orders import (
     account_of,
@@ -19,6 +18,7 @@ from dmmlab.experiments.runner.orders import (
 )
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.machine.events import CLOCKWATCH
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
 from dmmlab.nodes.daemons.controller import Controller
@@ -127,7 +127,7 @@ class Daemons:
 
     def clock_watch(self, host: str) -> ClockWatch:
         """In real time: what watches beside the run, on ``host``, whether the machine keeps time."""
-        return ClockWatch(events=self.run.events_of(clockwatch.SOURCE), **self._place(clockwatch.SOURCE, host))
+        return ClockWatch(events=self.run.events_of(CLOCKWATCH), **self._place(CLOCKWATCH, host))
 
     def mobile_nodes(self) -> list[Daemon]:
         """On each mobile node its agent and its service."""

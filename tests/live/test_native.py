@@ -27,6 +27,7 @@ from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.guest.cache import GuestKernel
 from dmmlab.machine import checks, processes
+from dmmlab.machine.events import CLOCKWATCH
 
 PROJECT = Path(__file__).parents[2]
 
@@ -42,7 +43,7 @@ def path(rtt_ms: float | None, expected_ms: float = 30.0) -> dict[str, Any]:
 def judged(folder: Path, *events: dict[str, Any]) -> str:
     run = RunDirectory(folder)
     run.create({"format": FORMAT})
-    run.events.write_text("".join(json.dumps({"source": clockwatch.SOURCE, **event}) + "\n" for event in events))
+    run.events.write_text("".join(json.dumps({"source": CLOCKWATCH, **event}) + "\n" for event in events))
     return "; ".join(clock.problems(Recording(run)))
 
 
@@ -112,7 +113,7 @@ def in_real_time(folder: Path, off_ms: float, *paths: tuple[str, float]) -> RunD
               for name, off in paths]  # fmt: skip
     with run.events.open("a") as file:
         for event in (*echoes, *[second(late_p95_ms=0.25)] * 3):
-            file.write(json.dumps({"source": clockwatch.SOURCE, "time_s": 0.0, **event}) + "\n")
+            file.write(json.dumps({"source": CLOCKWATCH, "time_s": 0.0, **event}) + "\n")
     return run
 
 
@@ -269,7 +270,7 @@ def test_a_run_in_real_time_is_watched(live_kernel: GuestKernel, tmp_path: Path)
     outcome = run.outcome()
     assert outcome is not None
     assert outcome["outcome"] in ("ok", "invalid"), outcome
-    watched = [event for event in run.timeline() if event["source"] == clockwatch.SOURCE]
+    watched = [event for event in run.timeline() if event["source"] == CLOCKWATCH]
     assert sum(event["event"] == "second" for event in watched) >= 5
     measured = {(event["when"], event["path"]): event["rtt_ms"] for event in watched if event["event"] == "path"}
     assert ("before", "CN1-MR2") in measured
