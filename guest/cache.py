@@ -41,10 +41,6 @@ class GuestKernel:
         """The library that gives it entropy from a seed; there with every kernel that has virtual time."""
         return self.path.parent / "entropy.so"
 
-    def clocks(self) -> tuple[str, ...]:
-        """The clocks this kernel can run."""
-        return CLOCKS if self.virtual_time else ("real",)
-
 
 def cache_root() -> Path:
     """The project's cache directory, which need not exist yet."""

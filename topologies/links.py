@@ -127,10 +127,6 @@ class Netlink:
         """Reaches ``prefix`` by ``gateway``; with no prefix, whatever has no other route."""
         self._ip.route("add", dst="default" if prefix is None else str(prefix), gateway=str(gateway))
 
-    def offload_off(self, interface: str) -> None:
-        """One packet on the wire for each that TCP sends: no aggregates of 64 kB, where packets are counted."""
-        self._ip.link("set", index=self.index(interface), gso_max_segs=1)
-
     def checksums_in_software(self, interface: str) -> None:
         """The stack itself completes the checksum of each packet that leaves by ``interface``, and sends no aggregates.
 
