@@ -264,20 +264,11 @@ def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = Non
 
     The step and its children are one process group, ended if we are interrupted.
     """
-    environment = os.environ | {
-        "LC_ALL": "C",
-        "KBUILD_BUILD_USER": "dmmlab",
-        "KBUILD_BUILD_HOST": "dmmlab",
-        "KBUILD_BUILD_TIMESTAMP": "2024-01-01",
-        "KBUILD_BUILD_VERSION": "1",  # uname goes into the kernel's random numbers
-    }
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "CROSS_COMPILE"):  # ours may be a `make` verb, too
-        environment.pop(name, None)
     lines: list[str] = []
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=environment,
+        env=_build_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -300,9 +291,25 @@ def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = Non
             process.wait()
         process.stdout.close()
     if process.returncode != 0:
-        complaints = [
-            line.strip() for line in lines if re.search(r"error|cannot|not found|No such|FAILED", line, re.IGNORECASE)
-        ]
-        reason = (complaints or [line.strip() for line in lines[-1:]] or ["no message"])[0]
-        raise GuestError(f"{command[0] if command[0] != 'nice' else 'make'} failed: {reason}")
+        raise GuestError(f"{command[0] if command[0] != 'nice' else 'make'} failed: {_complaint(lines)}")
     return "".join(lines)
+
+
+def _build_environment() -> dict[str, str]:
+    """Ours, but for what `make` would take for itself: whoever builds a kernel where and when gets the same one."""
+    environment = os.environ | {
+        "LC_ALL": "C",
+        "KBUILD_BUILD_USER": "dmmlab",
+        "KBUILD_BUILD_HOST": "dmmlab",
+        "KBUILD_BUILD_TIMESTAMP": "2024-01-01",
+        "KBUILD_BUILD_VERSION": "1",  # uname goes into the kernel's random numbers
+    }
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "CROSS_COMPILE"):  # ours may be a `make` verb, too
+        environment.pop(name, None)
+    return environment
+
+
+def _complaint(lines: list[str]) -> str:
+    """The first line of a failed step that reads like its cause, else its last."""
+    causes = [line for line in lines if re.search(r"error|cannot|not found|No such|FAILED", line, re.IGNORECASE)]
+    return (causes or lines[-1:] or ["no message"])[0].strip()

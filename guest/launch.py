@@ -86,17 +86,22 @@ def execute(  # noqa: PLR0913  (each keyword is a condition of the boot)
         write_job(job, chosen, directory)
         (directory / "stdin").write_bytes(stdin)
         tails = [Tail(directory / "stdout", _writer(stdout, 1)), Tail(directory / "stderr", _writer(stderr, 2))]
-        with boot(job, chosen, directory) as process:
-            in_time = _watch(process, tails, directory, time_limit_s)
-        for tail in tails:
-            tail.copy()
-        if not in_time:
-            tails[1].write(f"dmmlab: time limit of {time_limit_s:g} s of wall time reached: killed\n".encode())
-            return TIMED_OUT
-        status = exit_status(directory, process.returncode)
-        if killed := re.search(r"Out of memory: [^\n,]*", _console(directory)):
-            tails[1].write(f"dmmlab: {killed.group()} (the guest has {memory_mb} MB)\n".encode())
-        return status
+        return _carry_out(job, chosen, directory, tails, time_limit_s)
+
+
+def _carry_out(job: Job, kernel: GuestKernel, directory: Path, tails: list[Tail], time_limit_s: float | None) -> int:
+    """Boots the job that lies in ``directory``, waits for it, and says on the last of ``tails`` what ended it."""
+    with boot(job, kernel, directory) as process:
+        in_time = _watch(process, tails, directory, time_limit_s)
+    for tail in tails:
+        tail.copy()
+    if not in_time:
+        tails[-1].write(f"dmmlab: time limit of {time_limit_s:g} s of wall time reached: killed\n".encode())
+        return TIMED_OUT
+    status = exit_status(directory, process.returncode)
+    if killed := re.search(r"Out of memory: [^\n,]*", _console(directory)):
+        tails[-1].write(f"dmmlab: {killed.group()} (the guest has {job.memory_mb} MB)\n".encode())
+    return status
 
 
 def existing_directory(path: Path) -> Path:

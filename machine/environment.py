@@ -98,8 +98,8 @@ def _program(argv: tuple[str, ...]) -> str | None:
     """The first line of what a program says of its version."""
     search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     try:
-        said = subprocess.run(argv, capture_output=True, text=True, env={"PATH": search}, timeout=10)
+        ran = subprocess.run(argv, capture_output=True, text=True, env={"PATH": search}, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    lines = (said.stdout or said.stderr).splitlines()
+    lines = (ran.stdout or ran.stderr).splitlines()
     return lines[0] if lines else None

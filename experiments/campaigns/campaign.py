@@ -85,6 +85,10 @@ class Result:
     wall_s: float
     virtual_s: float
 
+    def __str__(self) -> str:
+        hours = f"{self.virtual_s / 3600:.2f} h of scenario time, {self.wall_s:.0f} s of wall time"
+        return f"{len(self.runs)} runs ({self.kept} kept), {hours}"
+
 
 def plan(kinds: Iterable[FigureKind] = tuple(FIGURES.values()), loader: Load = load) -> list[Planned]:
     """The runs that ``kinds`` need, each once, the longest first."""

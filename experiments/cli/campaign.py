@@ -57,10 +57,7 @@ def reproduce(
         console.gaps(explain.gaps(result.runs), explain.clock(result.runs))
     for name, reason in result.invalid:
         click.echo(f"run {name} enters no figure: {reason}", err=True)
-    click.echo(
-        f"{len(result.runs)} runs ({result.kept} kept), {result.virtual_s / 3600:.2f} h of scenario time, "
-        f"{result.wall_s:.0f} s of wall time; figures in {out / 'figures'}"
-    )
+    click.echo(f"{result}; figures in {out / 'figures'}")
     if chosen == ("guest", "virtual") and any(verdict.differs or verdict.other for verdict in verdicts):
         for reason in reproducing.why_not(result):
             click.echo(f"the reference was made with another {reason}", err=True)

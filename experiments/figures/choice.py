@@ -186,10 +186,14 @@ def plot(rows: list[Row], about: About) -> Drawing:
     for axis in (left, centre):
         axis.set_xlim(0, 1.08 * max(row["backhaul_ms"] for row in rows))
     _regions(right, rows)
+    return Drawing(figure, _caption(rows, middle, about))
+
+
+def _caption(rows: list[Row], middle: float, about: About) -> str:
     points = {(row["between_ms"], row["backhaul_ms"]) for row in rows}
     winners = [_winner(rows, *point) for point in points]
     least, old = min(row["n"] for row in rows), rows[0]["old_backhaul_ms"]
-    caption = (
+    return (
         f"Which address to choose. The mobile node has moved twice: from its first router to another, both {old:g} "
         "ms from the core, where the correspondent learned its address, and on to a router at the distance on the "
         f"axis, {middle:g} ms from the first (left, centre), half of it from the second. Left: round trip of the "
@@ -202,7 +206,6 @@ def plot(rows: list[Row], about: About) -> Drawing:
         f"{len(winners) - winners.count(LATEST) - winners.count('equal')}. Medians of n = {least} sessions, "
         f"rings the closed form. {about}"
     )
-    return Drawing(figure, caption)
 
 
 def _regions(axis: Any, rows: list[Row]) -> None:

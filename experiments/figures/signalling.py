@@ -230,8 +230,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
         "sessions'. Right: per session, with the moves' share in what keeps the method's server informed, against "
         f"sessions per move: {'; '.join(crossed) or 'no two methods cross'}. Means with 95 % confidence intervals "
         f"(bootstrap); n = {n_moves} moves, {' to '.join(map(str, n_sessions[:1] + n_sessions[1:][-1:]))} sessions "
-        "of each method. "
-        f"{about}"
+        f"of each method. {about}"
     )
     return Drawing(figure, caption)
 
