@@ -14,6 +14,7 @@ from dmmlab.experiments.cli import console, doctor_view
 from dmmlab.experiments.cli.campaign import CLOCKS, RUNTIMES, compare, reproduce
 from dmmlab.experiments.cli.guest import guest
 from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.runner import doctor
@@ -53,12 +54,14 @@ def doctor_(as_json: bool) -> None:
 
 @cli.command("list")
 def list_() -> None:
-    """List scenarios, methods and figures."""
+    """List scenarios, methods, selection policies and figures."""
     from dmmlab.experiments.figures import FIGURES
 
     console.table("Scenarios", ("name", "what it shows"), [(entry.name, entry.summary) for entry in shipped()])
     methods = [(method.name, method.words) for method in METHODS.values()]
     console.table("Methods", ("name", "how a correspondent finds the mobile node"), methods)
+    policies = [(policy.name, policy.words) for policy in POLICIES.values()]
+    console.table("Selection policies", ("name", "which of several addresses a session is opened on"), policies)
     console.table("Figures", ("id", "name", "shows"), [(kind.id, kind.name, kind.shows) for kind in FIGURES.values()])
 
 
