@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import interruptible
 import pytest
 
 from dmmlab.guest import launch, selftest
@@ -141,16 +143,13 @@ LAUNCHER = """
 """
 
 
-def _start(script: str, clock: str = "virtual") -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(LAUNCHER), script, clock],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout and process.stdout.readline() == "ready\n"
-    return process
+@contextlib.contextmanager
+def _started(script: str, clock: str) -> Iterator[subprocess.Popen[str]]:
+    """A launcher whose guest runs ``script``, which has said that it is ready."""
+    command = [sys.executable, "-c", textwrap.dedent(LAUNCHER), script, clock]
+    with interruptible.started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        yield process
 
 
 def _descendants(pid: int) -> list[int]:
@@ -179,30 +178,30 @@ def assert_gone(pids: list[int], within_s: float = 5) -> None:
 
 @pytest.mark.parametrize("clock", ["virtual", "real"])
 def test_ctrl_c_reaches_the_command(clock: str) -> None:
-    process = _start("trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.01; done", clock)
-    os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    with _started("trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.01; done", clock) as process:
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
     assert process.returncode == 5 and out == "caught\n" and "once more kills it" in err
 
 
 def test_second_ctrl_c_kills_a_command_that_ignores_the_first() -> None:
-    process = _start("trap '' INT; echo ready; while :; do sleep 1; done", "real")
-    family = _descendants(process.pid)
-    os.kill(process.pid, signal.SIGINT)
-    time.sleep(1)
-    assert process.poll() is None
-    os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=20)
+    with _started("trap '' INT; echo ready; while :; do sleep 1; done", "real") as process:
+        family = _descendants(process.pid)
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(1)
+        assert process.poll() is None
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=20)
     assert process.returncode != 0
     assert_gone(family)
 
 
 def test_a_killed_launcher_leaves_no_process() -> None:
-    process = _start("echo ready; sleep 1000000", "real")
-    family = _descendants(process.pid)
-    assert len(family) >= 2  # the kernel and a process of its user space
-    process.kill()
-    process.communicate(timeout=20)
+    with _started("echo ready; sleep 1000000", "real") as process:
+        family = _descendants(process.pid)
+        assert len(family) >= 2  # the kernel and a process of its user space
+        process.kill()
+        process.communicate(timeout=20)
     assert_gone(family)
 
 
@@ -258,6 +257,7 @@ def test_open_vswitch_handles_packets_soon_after_boot(clock: str) -> None:
 
 SPINNERS = """
 import os, select, socket, sys, time
+from collections.abc import Iterator
 from pathlib import Path
 
 SPINS = Path("/sys/kernel/exact_clock/spins")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import interruptible
 import pytest
 
 from dmmlab.experiments.oracle.expectation import Oracle
@@ -240,14 +241,13 @@ def _descendants(pid: int) -> list[int]:
 
 def test_ctrl_c_ends_a_run_with_a_sentence(live_kernel: GuestKernel, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dmmlab.experiments.cli.main", "run", "two-mr", "--out", str(tmp_path / "r")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "network" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    said = process.stderr.read()
-    assert process.wait(timeout=60) == 130
-    process.stderr.close()
+    with interruptible.started(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "network" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(timeout=60) == 130
     assert "interrupted" in said
     assert "Traceback" not in said
