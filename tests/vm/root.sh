@@ -69,11 +69,11 @@ UNIT
     ln -s ../vm-first.service "$root/etc/systemd/system/graphical.target.wants/"
 }
 
-# What results depend on here (experiments/environment.py): with other versions another disk is made.
+# What results depend on here (machine/environment.py): with other versions another disk is made.
 versions() {
     "$PYTHON" -m pip freeze --exclude-editable
-    "$PYTHON" -c 'from dmmlab.experiments.environment import describe
-here = describe(None)
+    "$PYTHON" -c 'from dmmlab.machine.environment import describe
+here = describe()
 print(here["python"], here["packages"], here["programs"])'
 }
 
@@ -81,7 +81,7 @@ print(here["python"], here["packages"], here["programs"])'
 provision() {
     local root=$1 project=$1/vagrant
     mkdir -p "$project"
-    cp -r "${RECIPE[@]}" "$PROJECT"/{README.md,LICENSE,guest,topologies,controllers,nodes,experiments} "$project/"
+    cp -r "${RECIPE[@]}" "$PROJECT"/{README.md,LICENSE,machine,guest,topologies,controllers,nodes,experiments} "$project/"
     "$PYTHON" -m pip freeze --exclude-editable >"$project/requirements.lock"
     chown -R 1000:1000 "$project"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no daemon is to be started
