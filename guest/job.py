@@ -27,6 +27,7 @@ HOME = "/run/home"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Empty and writable inside, where the host has them.
+LIBRARY_CACHE = Path("/etc/ld.so.cache")
 EMPTY = ("/var/log", "/var/lib/openvswitch", "/etc/openvswitch")
 # The guest's own: what the host has there is hidden.
 OWN = ("/run", "/dev", *EMPTY)
@@ -108,10 +109,10 @@ def fstab(job: Job, job_directory: Path) -> str:
             layers = f"lowerdir=/run/dmmlab/lower{path},upperdir=/run/dmmlab/upper{path},workdir=/run/dmmlab/work{path}"
             rows.append(("overlay", path, "overlay", layers))
     rows += [("tmpfs", path, "tmpfs", "defaults") for path in EMPTY if Path(path).is_dir()]
-    if job.clock == "virtual":
-        # Its size follows from what else is installed, and moves what programs have in memory. Without it, libraries are
-        # looked for in their folders.
-        rows.append(("/dev/null", "/etc/ld.so.cache", "none", "bind"))
+    if job.clock == "virtual" and LIBRARY_CACHE.exists():
+        # Its size follows from what else is installed, and moves what programs have in memory. Without it, libraries
+        # are looked for in their folders.
+        rows.append(("/dev/null", str(LIBRARY_CACHE), "none", "bind"))
     binds = [("lower", path, str(path), "bind,ro") for path in visible_paths(job)]
     binds += [("files", path, str(path), "bind") for path in sorted(job.writable)]
     binds += [("files", path, place, "bind") for place, path in sorted(job.places.items())]

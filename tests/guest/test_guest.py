@@ -326,6 +326,15 @@ def test_a_working_directory_under_a_scratch_mount_stays_visible_and_read_only()
     assert [row[2] for row in _mounts(job.Job(["true"], Path("/tmp"))) if row[1] == "/tmp"] == ["overlay"]
 
 
+def test_in_virtual_time_programs_do_not_see_how_much_else_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = ["/dev/null", "/etc/ld.so.cache", "none", "bind"]
+    virtual, real = (job.Job(["true"], Path("/"), clock=clock) for clock in ("virtual", "real"))
+    assert hidden in [row[:4] for row in _mounts(virtual)]
+    assert hidden[1] not in [row[1] for row in _mounts(real)]
+    monkeypatch.setattr(job, "LIBRARY_CACHE", Path("/etc/there-is-none"))
+    assert hidden[1] not in [row[1] for row in _mounts(virtual)]
+
+
 def test_a_place_has_its_own_path_inside() -> None:
     job_with = job.Job(["true"], Path("/"), places={"/run/dmmlab/run": Path("/home/me/results/run 1")})
     rows = [(row[0], row[1]) for row in _mounts(job_with) if row[3].startswith("bind")]
