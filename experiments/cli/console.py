@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from statistics import median
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import click
 from rich.console import Console
@@ -20,9 +20,9 @@ from dmmlab.experiments.records.rows import columns as columns_of
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.timeline import (
+    AnyEvent,
     Attach,
     Detach,
-    Event,
     ScenarioEnd,
     SessionEnd,
     SessionStart,
@@ -66,7 +66,7 @@ def plan(scenario: Scenario) -> None:
     table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])
 
 
-def _row(event: Event, oracle: Oracle) -> tuple[str, ...]:
+def _row(event: AnyEvent, oracle: Oracle) -> tuple[str, ...]:
     """An event of the timeline as a person reads it; of a session's start, also its closed form."""
     at = f"{event.at_s:g} s"
     match event:
@@ -84,7 +84,8 @@ def _row(event: Event, oracle: Oracle) -> tuple[str, ...]:
             return (at, session.name, "has lasted its time", session.method, session.transport, "")
         case ScenarioEnd():
             return (at, "", "the scenario ends", "", "", "")
-    raise NotImplementedError(f"{event} has no row in the plan")
+        case _:
+            assert_never(event)
 
 
 def shifts(found: Sequence[Shift]) -> None:

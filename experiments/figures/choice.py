@@ -57,9 +57,8 @@ def _geometry(load: Load, between_ms: float) -> Scenario:
             movement.append({"at": at, "node": node, "to": to})
         many: dict[str, Any] = {"repeat": _EACH, "every": "2s"}
         at_s = 15 + 0.1 * place
-        sessions.append(
-            session_entry(f"F{place}", 8 + 0.1 * place, node, method=ddns.METHOD.name)
-        )  # what will be remembered
+        remembered = session_entry(f"F{place}", 8 + 0.1 * place, node, method=ddns.METHOD.name)
+        sessions.append(remembered)
         sessions.append(session_entry(f"C{place}", at_s, node, method=ddns.METHOD.name, **many))
         sessions.append(session_entry(f"A{place}", at_s + 0.4, node, anchor="MR1", **many))
         for name, select in (("P", _SELECTS[LATEST]), ("R", _SELECTS[RACE]), ("Q", _SELECTS[LOWEST])):

@@ -77,7 +77,7 @@ class World(Protocol):
     """What a scenario decides, for closed forms to ask: one-way delays, who is where, who knows what. Seconds."""
 
     cn_cache: str  # off, ttl or forever
-    remembered: dict[tuple[str, str, str], tuple[float, str]]  # of correspondents: until when, the router
+    remembered: dict[tuple[str, ...], tuple[float, str]]  # by a method and what it looks up: until when, the router
 
     @property
     def resolver(self) -> Resolver:

@@ -20,7 +20,7 @@ from dmmlab.experiments.methods.base import (
 
 def closed_form(world: World, session: Opened) -> Lookup | None:
     """Address and port are asked for in parallel: the later answer ends the lookup."""
-    key = (session.cn, session.mn, session.transport)
+    key = ("ddns", session.cn, session.mn, session.transport)
     until_s, kept = world.remembered.get(key, (float("-inf"), ""))
     if world.cn_cache != "off" and session.at_s < until_s:
         return Lookup(0.0, kept)

@@ -14,7 +14,7 @@ class ScenarioWorld:
         self._scenario = scenario
         self.resolver = Resolver(scenario)
         self.cn_cache: str = scenario.ddns.cn_cache
-        self.remembered: dict[tuple[str, str, str], tuple[float, str]] = {}
+        self.remembered: dict[tuple[str, ...], tuple[float, str]] = {}
 
     def hosts_s(self, one: str, other: str) -> float:
         """One way between two hosts on the core, seconds."""

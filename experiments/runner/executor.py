@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from dmmlab.experiments.scenario.timeline import Attach, Detach, Event, ScenarioEnd
+from dmmlab.experiments.scenario.timeline import AnyEvent, Attach, Detach, Event, ScenarioEnd, SessionEnd, SessionStart
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 
@@ -26,11 +26,13 @@ class Executor:
     ``check`` raises if something that the run needs has died.
     """
 
-    def __init__(self, timeline: tuple[Event, ...], network: Network, log: EventLog, check: Callable[[], None]) -> None:
+    def __init__(
+        self, timeline: tuple[AnyEvent, ...], network: Network, log: EventLog, check: Callable[[], None]
+    ) -> None:
         self._end_s = next(event.at_s for event in timeline if isinstance(event, ScenarioEnd))
         looks = [_Look(float(second)) for second in range(1, -int(-self._end_s // 1))]
-        mine = [event for event in timeline if isinstance(event, Detach | Attach)]
-        self._events = sorted([*mine, *looks], key=lambda event: event.at_s)
+        mine = [event for event in timeline if not isinstance(event, SessionStart | SessionEnd | ScenarioEnd)]
+        self._events: list[Attach | Detach | _Look] = sorted([*mine, *looks], key=lambda event: event.at_s)
         self._network, self._log, self._check = network, log, check
         self._left = threading.Event()
 
@@ -50,7 +52,7 @@ class Executor:
         """Ends `play` before its time."""
         self._left.set()
 
-    def _carry_out(self, event: Event) -> None:
+    def _carry_out(self, event: Attach | Detach | _Look) -> None:
         match event:
             case Detach(_, name, to):
                 node = self._network.plan.mobile_node(name)
@@ -63,3 +65,7 @@ class Executor:
                     self._network.rewire(node, self._network.plan.mobile_router(to))
                 self._network.attach(node)
                 self._log.emit("attached", mn=name, to=to)
+            case _Look():
+                pass
+            case _:
+                assert_never(event)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from scripts import script
 
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory, write_json
 from dmmlab.guest.cache import GuestKernel
@@ -21,15 +20,7 @@ HERE: dict[str, Any] = {
 MACHINE = {"processor": "Haswell", "features": "cafe", "host_kernel": "6.1.0-50-amd64", "guest_processor": None}
 
 
-def _script() -> ModuleType:
-    found = importlib.util.spec_from_file_location("machine", Path(__file__).parent / "machine.py")
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-machine = _script()
+machine = script(Path(__file__).with_name("machine.py"))
 
 
 def described(out: Path, monkeypatch: pytest.MonkeyPatch, **there: Any) -> tuple[int, dict[str, Any]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from scripts import script
 
 from dmmlab.experiments.methods import NAMES
 from dmmlab.experiments.records import rows, rundir
@@ -19,15 +18,7 @@ NATIVE, COUNTED = Path("native/two-mr"), Path("counted/one-by-one")
 LATE = ("invalid", "timers came 40 ms late")
 
 
-def _script() -> ModuleType:
-    found = importlib.util.spec_from_file_location("verdict", Path(__file__).parent / "verdict.py")
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-verdict = _script()
+verdict = script(Path(__file__).with_name("verdict.py"))
 
 
 @pytest.fixture
