@@ -22,18 +22,19 @@ _IP_PKTINFO = 8  # linux/in.h; Python names it from 3.14 on only
 _INDEX_BYTES = 4  # struct in_pktinfo starts with the interface's index: 0 leaves the choice to the routes
 
 
-def echo_datagrams(on: socket.socket) -> None:
-    """Sends every datagram that waits on ``on`` back to where it came from."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            data, ancillary, _flags, sender = on.recvmsg(65535, 64)
-            info = [
-                (level, kind, bytes(_INDEX_BYTES) + value[_INDEX_BYTES:])
-                for level, kind, value in ancillary
-                if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO)
-            ]
-            with contextlib.suppress(OSError):  # the way back may be gone for a moment: a datagram may be lost
-                on.sendmsg([data], info, 0, sender)
+def echo_datagram(on: socket.socket) -> None:
+    """Sends a datagram that waits on ``on`` back to where it came from; it is called again while there are more."""
+    try:
+        data, ancillary, _flags, sender = on.recvmsg(65535, 64)
+    except BlockingIOError:
+        return
+    info = [
+        (level, kind, bytes(_INDEX_BYTES) + value[_INDEX_BYTES:])
+        for level, kind, value in ancillary
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO)
+    ]
+    with contextlib.suppress(OSError):  # the way back may be gone for a moment: a datagram may be lost
+        on.sendmsg([data], info, 0, sender)
 
 
 async def echo_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +63,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     datagrams.setblocking(False)
     datagrams.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     datagrams.bind(("", ECHO_PORT))
-    loop.add_reader(datagrams, echo_datagrams, datagrams)
+    loop.add_reader(datagrams, echo_datagram, datagrams)
     await asyncio.start_server(echo_stream, "", ECHO_PORT, family=socket.AF_INET)
     await asyncio.start_server(take_bulk, "", BULK_PORT, family=socket.AF_INET)
     stopped = asyncio.Event()

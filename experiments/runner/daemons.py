@@ -54,10 +54,10 @@ class Daemons:
         return Controller(
             redirect_plan(self.plan).to_json(),
             self.folder,
-            self.run.events_of("controller"),
             str(self.plan.control.address.ip),
             CONTROLLER_PORT,
             self.scenario.redirect,
+            events=self.run.events_of("controller"),
             **self._place("controller", CONTROLLER),
         )
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from dmmlab.nodes.daemons.daemon import Daemon
-from dmmlab.nodes.daemons.process import Forked, Host, Process
+from dmmlab.nodes.daemons.process import Host, Process
 
-_STOP_S = 10.0  # a program takes no longer to end
+
+def _somebody_has_ended() -> bool:
+    """Whether a child has ended whose status nobody has asked for yet: one system call, however many there are."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
 
 
 class LabError(Exception):
@@ -25,37 +32,38 @@ class Lab:
         self._running: list[tuple[Daemon, Process]] = []
 
     def start(self, daemons: Sequence[Daemon]) -> None:
-        """Configures and starts each of ``daemons``; DaemonError if one finds fault with its configuration."""
+        """Configures and starts each of ``daemons``."""
         for daemon in daemons:
             daemon.write()
-            daemon.check()
             self._running.append((daemon, daemon.start(self._host(daemon.host))))
 
     def await_ready(self, daemons: Sequence[Daemon]) -> None:
-        """Returns when all of ``daemons`` can be used; raises LabError if anything dies first or takes too long."""
+        """Returns when all of ``daemons`` can be used; raises LabError if anything dies first or takes too long, and
+        DaemonError if that finds fault with its configuration.
+        """
         for daemon in daemons:
             with self._host(daemon.host).inside():
                 if not daemon.ready(self.check_alive):
+                    daemon.check()
                     raise LabError(f"{daemon.name} was not ready in time; {daemon.last_words()}")
 
     def check_alive(self) -> None:
-        """Raises LabError, with its last words, if something has ended that should not have."""
+        """Raises LabError, with its last words, or DaemonError, as above, if something ended that should not have."""
+        if not _somebody_has_ended():
+            return
         for daemon, process in self._running:
             if process.poll() is not None and not daemon.may_end:
+                daemon.check()
                 raise LabError(f"{daemon.name} ended with status {process.poll()}; {daemon.last_words()}")
 
     def stop(self) -> None:
         """Ends what was started, agents first, and waits for it: captures and logs are complete then."""
-        agents = [process for _, process in self._running if isinstance(process, Forked)]
-        programs = [process for _, process in self._running if not isinstance(process, Forked)]
-        for agent in agents:
-            agent.terminate()
-        for agent in agents:
-            agent.wait()
-        for program in programs:
-            program.terminate()
-        for program in programs:
-            program.wait(timeout=_STOP_S)
+        for last in (False, True):
+            ending = [process for daemon, process in self._running if daemon.ends_last is last]
+            for process in ending:
+                process.terminate()
+            for process in ending:
+                process.wait()
         for daemon, _ in self._running:
             daemon.tidy()
         self._running.clear()

@@ -23,10 +23,11 @@ class Agent(Daemon):
 
     events: Path
     ready_event: ClassVar[str] = "ready"
+    ends_last: ClassVar[bool] = False
 
     @abstractmethod
-    def run(self) -> None:
-        """What the fork does, until SIGTERM."""
+    def run(self) -> int | None:
+        """What the fork does, until SIGTERM; returns its exit status (None: 0)."""
 
     def start(self, host: Host) -> Forked:
         """Forks; the child keeps its log open and nothing else."""
@@ -40,8 +41,7 @@ class Agent(Daemon):
                 os.dup2(output, number)
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self.run()
-            status = 0
+            status = self.run() or 0
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:

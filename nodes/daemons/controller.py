@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from dmmlab.nodes.daemons.daemon import Alive, Daemon, logged, wait_for
+from dmmlab.nodes.daemons.agent import Agent
 
 
 @dataclass(frozen=True)
-class Controller(Daemon):
+class Controller(Agent):
     """Listens on ``address``:``port`` for the switches of ``plan`` (`dmmlab.controllers.plan`, as JSON).
 
-    ``folder`` takes the plan's file, ``events`` what happens.
+    It is ready when every switch has its first rules. ``folder`` takes the plan's file.
     """
+
+    ends_last: ClassVar[bool] = True
 
     plan: str
     folder: Path
-    events: Path
     address: str
     port: int
     redirect: bool = True
@@ -29,8 +30,8 @@ class Controller(Daemon):
 
     @property
     def argv(self) -> list[str]:
-        """The command that runs it in the foreground."""
-        argv = [sys.executable, "-m", "dmmlab.controllers", "--plan", str(self._plan_file)]
+        """Its options."""
+        argv = ["--plan", str(self._plan_file)]
         argv += ["--events", str(self.events), "--listen", f"{self.address}:{self.port}"]
         return argv if self.redirect else [*argv, "--no-redirect"]
 
@@ -38,6 +39,8 @@ class Controller(Daemon):
         """Writes the plan."""
         self._plan_file.write_text(self.plan)
 
-    def ready(self, alive: Alive = lambda: None) -> bool:
-        """Waits until every switch has its first rules."""
-        return wait_for(lambda: logged(self.events, ["ready"]), alive)
+    def run(self) -> int:
+        """The controller; its framework is imported here, in the process that uses it."""
+        from dmmlab.controllers import __main__ as controller
+
+        return controller.main(self.argv)

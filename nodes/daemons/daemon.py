@@ -1,6 +1,7 @@
 """What all daemons of a run have in common: one protocol, from the configuration to the log that is left.
 
-Whoever runs one calls ``write`` and ``check``, then ``start``, then ``ready``; ends what ``start`` gave; then ``tidy``.
+Whoever runs one calls ``write``, ``start``, ``ready``, and ``check`` if it did not come up, for the reason; ends what
+``start`` gave; then calls ``tidy``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import jinja2
 
@@ -33,6 +35,8 @@ class DaemonError(RuntimeError):
 @dataclass(frozen=True, kw_only=True)
 class Daemon(ABC):
     """A process on a host, in the foreground until SIGTERM. ``log`` takes what it says."""
+
+    ends_last: ClassVar[bool] = True  # when all that use it, or are seen by it, have ended
 
     name: str = ""
     host: str = ""

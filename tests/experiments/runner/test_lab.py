@@ -76,6 +76,28 @@ class Sleeper(Agent):
             time.sleep(60)
 
 
+@dataclass(frozen=True)
+class Mourner(Agent):
+    """Says that it ends, a moment later."""
+
+    left: Path
+
+    @property
+    def argv(self) -> list[str]:
+        return []
+
+    def run(self) -> None:
+        def end(number: int, frame: object) -> None:
+            time.sleep(0.2)
+            with self.left.open("a") as file:
+                file.write("agent\n")
+            sys.exit(0)
+
+        signal.signal(signal.SIGTERM, end)
+        self.events.write_text('{"event": "ready"}\n')
+        time.sleep(60)
+
+
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     lab = Lab(lambda name: Here())
@@ -88,7 +110,11 @@ def script(folder: Path, name: str, script: str, fault: str = "") -> Script:
 
 
 def sleeper(folder: Path, name: str, *, ends: bool = False) -> Sleeper:
-    return Sleeper(ends, events=folder / f"{name}.events", name=name, host="H1", log=folder / f"{name}.log")
+    return Sleeper(ends, **_agent(folder, name))
+
+
+def _agent(folder: Path, name: str) -> dict[str, Any]:
+    return {"events": folder / f"{name}.events", "name": name, "host": "H1", "log": folder / f"{name}.log"}
 
 
 def test_both_kinds_start_get_ready_and_are_ended_and_tidied(tmp_path: Path) -> None:
@@ -130,7 +156,18 @@ def test_who_may_end_may_and_is_not_ended_again(lab: Lab, tmp_path: Path) -> Non
     lab.check_alive()
 
 
-def test_a_fault_that_the_dry_run_finds_starts_nothing(lab: Lab, tmp_path: Path) -> None:
+def test_what_does_not_come_up_is_asked_for_the_fault_in_its_configuration(lab: Lab, tmp_path: Path) -> None:
+    faulty = script(tmp_path, "named", "exit 1", "missing semicolon")
+    lab.start([faulty])
     with pytest.raises(DaemonError, match="missing semicolon"):
-        lab.start([script(tmp_path, "named", "exit 0", "missing semicolon")])
-    assert not (tmp_path / "named.log").exists()
+        lab.await_ready([faulty])
+
+
+def test_a_daemon_that_ends_last_outlives_the_agents(tmp_path: Path) -> None:
+    lab, left = Lab(lambda name: Here()), tmp_path / "left"
+    says = f"trap 'echo daemon >>{left}; exit' TERM; echo listening; while :; do sleep 0.01; done"
+    daemons: list[Daemon] = [script(tmp_path, "named", says), Mourner(left, **_agent(tmp_path, "MN1"))]
+    lab.start(daemons)
+    lab.await_ready(daemons)
+    lab.stop()
+    assert left.read_text().split() == ["agent", "daemon"]
