@@ -7,6 +7,7 @@ does.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from typing import Any
 
 from mininet.net import Mininet
 from mininet.topo import Topo
+from mininet.util import numCores
 
 from dmmlab.topologies.bridges import Bridge, Bridges, SwitchPort
 from dmmlab.topologies.elements import Controller, Host, Interface, Switch, Veth
@@ -36,6 +38,7 @@ from dmmlab.topologies.plan import Host as PlannedHost
 
 # Mininet would raise the limit of open files to 16384, and `mnexec -c` then closes every one of them for each shell.
 Mininet.inited = True
+numCores.ncores = os.cpu_count()  # which it would have counted by a program
 
 SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
 ROUTER_SYSCTLS = {

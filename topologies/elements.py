@@ -96,6 +96,11 @@ class Interface(Intf):  # type: ignore[misc]
         """Left to the network."""
         return {}
 
+    def IP(self) -> str | None:
+        """The address that it has now: a mobile node's changes. None if it has none."""
+        address: str | None = self.ip if self.name == "lo" else self.updateIP()
+        return address
+
 
 class Veth(Link):  # type: ignore[misc]
     """A link of two virtual Ethernet interfaces, each made in the namespace of its node."""
