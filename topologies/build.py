@@ -1,7 +1,8 @@
 """A live network from a plan, by Mininet: namespaces, veth links, Open vSwitch; then addresses, routes and wires.
 
-Nodes are Mininet nodes under the plan's names. The switches live in the namespace that the caller runs in, which a
-run makes for itself (`dmmlab.machine.isolation`), so nothing here can collide with what else the machine does.
+Nodes are Mininet nodes (`elements`) under the plan's names. The switches live in the namespace that the caller runs
+in, which a run makes for itself (`dmmlab.machine.isolation`), so nothing here can collide with what else the machine
+does.
 """
 
 from __future__ import annotations
@@ -9,31 +10,36 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mininet.net import Mininet
-from mininet.node import Node, OVSSwitch, RemoteController
 from mininet.topo import Topo
+from mininet.util import numCores
 
-from dmmlab.topologies.links import Netlink
+from dmmlab.topologies.bridges import Bridge, Bridges, SwitchPort
+from dmmlab.topologies.elements import Controller, Host, Interface, Switch, Veth
+from dmmlab.topologies.links import End, Netlink
+from dmmlab.topologies.namespaces import Namespace
 from dmmlab.topologies.openvswitch import Datapath
+from dmmlab.topologies.ovsdb import Database
 from dmmlab.topologies.plan import (
     CONTROLLER,
     CONTROLLER_PORT,
     CORE,
     INTER_MR_VLAN,
-    Host,
     MobileNode,
     MobileRouter,
     NetworkPlan,
 )
+from dmmlab.topologies.plan import Host as PlannedHost
 
-# Mininet would raise the limit of open files to 16384, and `mnexec -c` then closes every one of them for each host.
+# Mininet would raise the limit of open files to 16384, and `mnexec -c` then closes every one of them for each shell.
 Mininet.inited = True
+numCores.ncores = os.cpu_count()  # which it would have counted by a program
 
-_MININETS: dict[Datapath, str] = {"system": "kernel", "netdev": "user"}  # Mininet's names for the datapaths
 SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
@@ -55,10 +61,10 @@ HOST_SYSCTLS = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/di
 
 
 class DmmTopo(Topo):  # type: ignore[misc]
-    """The plan as Mininet describes networks: nodes and the interface names of their links."""
+    """The plan as Mininet describes networks: nodes, and the interfaces of their links with their MACs."""
 
-    def build(self, plan: NetworkPlan, datapath: Datapath) -> None:
-        """Adds hosts, routers, switches and links of ``plan``."""
+    def build(self, plan: NetworkPlan, here: Netlink) -> None:
+        """Adds hosts, routers, switches and links of ``plan``; the switches are in the namespace of ``here``."""
         for name in (
             CORE,
             CONTROLLER,
@@ -66,58 +72,62 @@ class DmmTopo(Topo):  # type: ignore[misc]
             *(host.name for host in plan.hosts),
             *(node.name for node in plan.mobile_nodes),
         ):
-            self.addHost(name, cls=Node, ip=None)
-        self.addHost(SWITCH_SIDE, cls=Node, ip=None, inNamespace=False)
+            self.addHost(name, ip=None)
+        self.addHost(SWITCH_SIDE, ip=None, netlink=here)
         for router in plan.mobile_routers:
-            self.addSwitch(
-                router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", batch=True, datapath=_MININETS[datapath]
+            self.addSwitch(router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", netlink=here)
+            self._link(
+                (router.name, router.core_interface, router.core_mac),
+                (CORE, router.router_interface, router.router_mac),
             )
-            self._link(router.name, router.core_interface, CORE, router.router_interface)
-            self._link(router.name, router.access_interface, router.switch, router.router_port)
+            self._link(
+                (router.name, router.access_interface, router.access_mac), (router.switch, router.router_port, None)
+            )
         for host in plan.hosts:
-            self._link(host.name, host.interface, CORE, host.core_interface)
+            self._link((host.name, host.interface, host.mac), (CORE, host.core_interface, host.core_mac))
         switches = {router.name: router.switch for router in plan.mobile_routers}
         for link in plan.inter_mr:
             for name, port, middle in zip(link.routers, link.ports, link.middle, strict=True):
-                self._link(switches[name], port, SWITCH_SIDE, middle)
+                self._link((switches[name], port, None), (SWITCH_SIDE, middle, None))
         for node in plan.mobile_nodes:
-            self._link(node.name, node.interface, SWITCH_SIDE, node.middle[0])
-        self._link(CONTROLLER, plan.control.interface, SWITCH_SIDE, plan.control.switch_interface)
+            self._link((node.name, node.interface, node.mac), (SWITCH_SIDE, node.middle[0], None))
+        control = plan.control
+        self._link(
+            (CONTROLLER, control.interface, control.mac), (SWITCH_SIDE, control.switch_interface, control.switch_mac)
+        )
 
-    def _link(self, node1: str, interface1: str, node2: str, interface2: str) -> None:
-        self.addLink(node1, node2, intfName1=interface1, intfName2=interface2)
-
-
-class Controller(RemoteController):  # type: ignore[misc]
-    """Where the switches find the controller, which is started by whoever runs the network."""
-
-    def checkListening(self) -> None:
-        """Mininet's own check speaks telnet to it and stumbles over the binary answer; the barrier tells us more."""
+    def _link(self, one: tuple[str, str, str | None], other: tuple[str, str, str | None]) -> None:
+        """Of each end the node, the interface and its MAC (None: any)."""
+        (node1, interface1, mac1), (node2, interface2, mac2) = one, other
+        self.addLink(node1, node2, intfName1=interface1, addr1=mac1, intfName2=interface2, addr2=mac2)
 
 
 class Network:
-    """A running network. Use it as a context: what was started is stopped on the way out."""
+    """A running network. Use it as a context: what was started is stopped on the way out.
 
-    def __init__(self, plan: NetworkPlan, seed: int, datapath: Datapath = "system") -> None:
+    ``database`` is that of an Open vSwitch in the calling thread's namespace.
+    """
+
+    def __init__(self, plan: NetworkPlan, seed: int, database: Database, datapath: Datapath = "system") -> None:
         self.plan = plan
         self._seed = seed
         self._datapath: Datapath = datapath
-        self._netlink: dict[str, Netlink] = {}
+        self._bridges = Bridges(database, datapath)
+        self._here = Netlink(Namespace.current())
         self._unconfined = unconfined()
         self._serving: dict[str, str | None] = {node.name: None for node in plan.mobile_nodes}
-        self.mininet = Mininet(topo=None, controller=None, switch=OVSSwitch, build=False, autoSetMacs=False)
+        self.mininet = Mininet(
+            topo=None, controller=None, host=Host, switch=Switch, link=Veth, intf=Interface, build=False
+        )
 
     def __enter__(self) -> Network:
         try:
-            for key, value in HOST_SYSCTLS.items():  # before there are interfaces that would solicit routers
-                Path("/proc/sys", key).write_text(value)
-            OVSSwitch.setup()
-            self.mininet.topo = DmmTopo(plan=self.plan, datapath=self._datapath)
-            self.mininet.addController("c0", Controller, ip=str(self.plan.control.address.ip), port=CONTROLLER_PORT)
+            self._here.namespace.set(HOST_SYSCTLS)  # before there are interfaces that would solicit routers
+            self.mininet.topo = DmmTopo(plan=self.plan, here=self._here)
+            address = str(self.plan.control.address.ip)
+            self.mininet.addController("c0", Controller, ip=address, port=CONTROLLER_PORT, netlink=self._here)
             self.mininet.build()
-            for switch in self.mininet.switches:
-                switch.start(self.mininet.controllers)
-            OVSSwitch.batchStartup(self.mininet.switches)
+            self._bridges.start(self._planned_bridges())
             self._configure()
         except BaseException:
             self.stop()
@@ -128,39 +138,42 @@ class Network:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the network and removes all that was made for it."""
-        for netlink in self._netlink.values():
-            netlink.close()
-        self._netlink.clear()
-        OVSSwitch.batchShutdown(self.mininet.switches)
-        for node in (*self.mininet.hosts, *self.mininet.controllers):
-            node.terminate()
+        """Ends the shells and lets go of the namespaces, and so of what is in them.
 
-    def pid(self, name: str) -> int:
-        """The process that holds the namespaces of node ``name``."""
-        return int(self.mininet.get(name).pid)
+        What is in the caller's own goes with it.
+        """
+        for node in self.mininet.values():
+            node.terminate()
+        self._here.close()
+        self._here.namespace.close()
+
+    def inside(self, name: str) -> AbstractContextManager[None]:
+        """The calling thread is in the namespace of node ``name`` for as long as the block runs."""
+        return self.netlink(name).namespace.inside()
+
+    def enter(self, name: str) -> None:
+        """Moves the calling thread into the namespace of node ``name``, for good."""
+        self.netlink(name).namespace.enter()
 
     def popen(self, name: str, argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
-        """Starts ``argv`` in the namespaces of node ``name``."""
-        return subprocess.Popen(["mnexec", "-a", str(self.pid(name)), *self._unconfined, *argv], **how)
+        """Starts ``argv`` in the namespace of node ``name``."""
+        with self.inside(name):
+            return subprocess.Popen([*self._unconfined, *argv], **how)
 
     def netlink(self, name: str) -> Netlink:
-        """A netlink connection inside host ``name``, kept until the network stops."""
-        if name not in self._netlink:
-            self._netlink[name] = Netlink(os.getpid() if name == SWITCH_SIDE else self.pid(name), self._seed)
-        return self._netlink[name]
+        """The netlink connection into node ``name``."""
+        netlink: Netlink = self.mininet.get(name).netlink
+        return netlink
 
     # -- movement ---------------------------------------------------------------------------------------------
     def detach(self, node: MobileNode) -> None:
         """Takes the radio link away: both ends lose the carrier at once."""
         for end in node.middle:
-            self.netlink(SWITCH_SIDE).down(end)
+            self._here.down(end)
 
     def rewire(self, node: MobileNode, to: MobileRouter) -> None:
         """Takes the radio port out of the switch that has it and puts it into that of ``to``; it has no carrier yet."""
-        serving = self._serving[node.name]
-        leave = ["--", "del-port", serving, node.radio_port] if serving else []
-        vsctl(*leave, "--", "add-port", to.switch, node.radio_port)
+        self._bridges.move(node.radio_port, self._serving[node.name], to.switch)
         self._serving[node.name] = to.switch
 
     def attach(self, node: MobileNode) -> None:
@@ -169,9 +182,22 @@ class Network:
         The mobile node gets it last: it sends at once, and the way to the switch must be open by then.
         """
         for end in reversed(node.middle):
-            self.netlink(SWITCH_SIDE).up(end)
+            self._here.up(end)
 
     # -- what Mininet leaves to us ------------------------------------------------------------------------------
+    def _planned_bridges(self) -> list[Bridge]:
+        """The switches; their ports are numbered as Mininet has it."""
+        controller = f"tcp:{self.plan.control.address.ip}:{CONTROLLER_PORT}"
+        tags = {port: INTER_MR_VLAN for link in self.plan.inter_mr for port in link.ports}
+        bridges = []
+        for router in self.plan.mobile_routers:
+            numbers = self.mininet.get(router.switch).ports.items()  # 0 is Mininet's lo
+            ports = [
+                SwitchPort(interface.name, number, tags.get(interface.name)) for interface, number in numbers if number
+            ]
+            bridges.append(Bridge(router.switch, router.dpid, controller, ports))
+        return bridges
+
     def _configure(self) -> None:
         for router in self.plan.mobile_routers:
             self._configure_router(router)
@@ -196,75 +222,68 @@ class Network:
             self.netlink(name).checksums_in_software(interface)
 
     def _configure_router(self, router: MobileRouter) -> None:
-        self._sysctl(router.name, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})
         netlink = self.netlink(router.name)
+        netlink.namespace.set({**HOST_SYSCTLS, **ROUTER_SYSCTLS})
         netlink.up("lo")
-        netlink.up(router.core_interface, mac=router.core_mac)
-        netlink.up(router.access_interface, mac=router.access_mac)
+        netlink.up(router.core_interface)
+        netlink.up(router.access_interface)
         netlink.address(router.core_interface, router.core_address)
         netlink.address(router.access_interface, router.gateway)
         netlink.neighbour(router.core_interface, router.router_address.ip, router.router_mac)
         netlink.route(None, router.router_address.ip)
 
-    def _configure_host(self, host: Host) -> None:
-        self._sysctl(host.name, HOST_SYSCTLS)
+    def _configure_host(self, host: PlannedHost) -> None:
         netlink = self.netlink(host.name)
+        netlink.namespace.set(HOST_SYSCTLS)
         netlink.up("lo")
-        netlink.up(host.interface, mac=host.mac)
+        netlink.up(host.interface)
         netlink.address(host.interface, host.address)
         netlink.neighbour(host.interface, host.gateway.ip, host.core_mac)
         netlink.route(None, host.gateway.ip)
 
     def _configure_mobile_node(self, node: MobileNode) -> None:
-        self._sysctl(node.name, {**HOST_SYSCTLS, **MOBILE_SYSCTLS})
-        netlink, here = self.netlink(node.name), self.netlink(SWITCH_SIDE)
+        netlink, here = self.netlink(node.name), self._here
+        netlink.namespace.set({**HOST_SYSCTLS, **MOBILE_SYSCTLS})
         netlink.up("lo")
-        netlink.up(node.interface, mac=node.mac)
-        here.veth(node.middle[1], node.radio_port)
-        here.splice(*node.middle, node.wire)
+        netlink.up(node.interface)
+        here.veth(End(node.middle[1]), End(node.radio_port), here)
+        here.splice(*node.middle, node.wire, self._seed)
         here.up(node.radio_port)
         self.detach(node)
 
     def _configure_core(self) -> None:
-        self._sysctl(CORE, {**HOST_SYSCTLS, **ROUTER_SYSCTLS})
         core = self.netlink(CORE)
+        core.namespace.set({**HOST_SYSCTLS, **ROUTER_SYSCTLS})
         core.up("lo")
         for host in self.plan.hosts:
-            core.up(host.core_interface, mac=host.core_mac)
+            core.up(host.core_interface)
             core.address(host.core_interface, host.gateway)
             core.neighbour(host.core_interface, host.address.ip, host.mac)
-            core.shape(host.core_interface, host.wire)
+            core.shape(host.core_interface, host.wire, self._seed)
         for router in self.plan.mobile_routers:
-            core.up(router.router_interface, mac=router.router_mac)
+            core.up(router.router_interface)
             core.address(router.router_interface, router.router_address)
             core.neighbour(router.router_interface, router.core_address.ip, router.core_mac)
-            core.shape(router.router_interface, router.core_wire)
+            core.shape(router.router_interface, router.core_wire, self._seed)
             core.route(router.prefix, router.core_address.ip)
 
     def _configure_control(self) -> None:
-        control, there, here = self.plan.control, self.netlink(CONTROLLER), self.netlink(SWITCH_SIDE)
+        control, there, here = self.plan.control, self.netlink(CONTROLLER), self._here
         there.up("lo")
-        there.up(control.interface, mac=control.mac)
+        there.up(control.interface)
         there.address(control.interface, control.address)
         here.up("lo")
-        here.up(control.switch_interface, mac=control.switch_mac)
+        here.up(control.switch_interface)
         here.address(control.switch_interface, control.switch_address)
-        here.shape(control.switch_interface, control.wire)
+        here.shape(control.switch_interface, control.wire, self._seed)
 
     def _configure_inter_mr(self) -> None:
         ports = [port for link in self.plan.inter_mr for port in link.ports]
-        if ports:
-            vsctl(*(word for port in ports for word in ("--", "set", "port", port, f"tag={INTER_MR_VLAN}")))
-        here = self.netlink(SWITCH_SIDE)
+        here = self._here
         for link in self.plan.inter_mr:
-            here.splice(*link.middle, link.wire)
+            here.splice(*link.middle, link.wire, self._seed)
         for port in (*ports, *(router.router_port for router in self.plan.mobile_routers)):
             here.up(port)
-
-    def _sysctl(self, name: str, values: dict[str, str]) -> None:
-        """Set in the namespace of ``name``, through the /proc of the process that holds it."""
-        script = "\n".join(f"echo {value} > /proc/sys/{key}" for key, value in values.items())
-        subprocess.run(["mnexec", "-a", str(self.pid(name)), "sh", "-c", script], check=True)
 
 
 def unconfined() -> list[str]:
@@ -279,10 +298,3 @@ def unconfined() -> list[str]:
         return []
     program = shutil.which("aa-exec", path="/usr/bin:/usr/sbin:/bin:/sbin")
     return [program, "--profile=unconfined", "--"] if profiles and program else []
-
-
-def vsctl(*words: str) -> None:
-    """One Open vSwitch transaction; raises RuntimeError with what ovs-vsctl said."""
-    result = subprocess.run(["ovs-vsctl", "--timeout=10", *words], capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(f"ovs-vsctl {' '.join(words)}: {result.stderr.strip()}")

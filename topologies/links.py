@@ -12,120 +12,112 @@ delay is ever applied twice:
 from __future__ import annotations
 
 import array
-import ctypes
 import fcntl
 import hashlib
-import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.rtnl.tcmsg import sched_netem
+from pyroute2.netlink.rtnl import (
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWNEIGH,
+    RTM_NEWQDISC,
+    RTM_NEWROUTE,
+    RTM_NEWTFILTER,
+)
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.ndmsg import ndmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
 
 from dmmlab.topologies.addressing import Address, Interface, Network
+from dmmlab.topologies.namespaces import Namespace
 from dmmlab.topologies.plan import Wire
+from dmmlab.topologies.rtnetlink import Rtnetlink
 
-_CLONE_NEWNET = 0x40000000
-_INGRESS = 0xFFFF0000
-_ALL_PROTOCOLS = 0x0003
+_FIRST_INDEX = 1000  # of the interfaces made here; those that a namespace is born with, and Open vSwitch's, are below
+_UP = 1  # IFF_UP, linux/if.h
+_UNICAST, _MAIN_TABLE, _STATIC = 1, 254, 4  # a route's RTN_, RT_TABLE_ and RTPROT_, linux/rtnetlink.h
+_PERMANENT = 0x80  # NUD_PERMANENT, linux/neighbour.h
+_ROOT, _INGRESS, _INGRESS_HANDLE = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFF0000  # linux/pkt_sched.h
+_FIRST_HANDLE = 1 << 16  # 1:
+_ALL_PROTOCOLS = socket.htons(0x0003)  # ETH_P_ALL
+_STOLEN, _EGRESS_REDIRECT = 4, 1  # linux/pkt_cls.h, linux/tc_act/tc_mirred.h
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17  # linux/sockios.h, linux/ethtool.h
 _QUEUE_PACKETS = 100_000  # netem's queue holds what is under way, far more than its default of 1000 at high rates
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _netem_options(kwarg: Mapping[str, Any]) -> dict[str, Any]:
-    """netem's message with 64-bit nanoseconds and a seed, which the library's own builder does not know."""
-    options: dict[str, Any] = {"delay": 0, "jitter": 0, "limit": _QUEUE_PACKETS, "gap": 0, "duplicate": 0, "attrs": []}
-    options["loss"] = round(kwarg["loss"] * 0xFFFFFFFF)
-    options["attrs"] += [
-        ["TCA_NETEM_LATENCY64", round(kwarg["delay_s"] * 1e9)],
-        ["TCA_NETEM_JITTER64", round(kwarg["jitter_s"] * 1e9)],
-    ]
-    if kwarg["rate_bps"]:
-        rate = {"rate": round(kwarg["rate_bps"] / 8), "packet_overhead": 0, "cell_size": 0, "cell_overhead": 0}
-        options["attrs"].append(["TCA_NETEM_RATE", rate])
-    if kwarg["seed"] is not None:
-        options["attrs"].append(["TCA_NETEM_PRNG_SEED", kwarg["seed"]])
-    return options
-
-
+# netem's 64-bit nanoseconds and its seed, which the library's table does not have.
 _NAMES = ("ECN", "RATE64", "PAD", "LATENCY64", "JITTER64", "SLOT", "SLOT_DIST", "PRNG_SEED")
 _TYPES = {"LATENCY64": "int64", "JITTER64": "int64", "PRNG_SEED": "uint64"}
 sched_netem.options.nla_map += tuple((f"TCA_NETEM_{name}", _TYPES.get(name, "hex")) for name in _NAMES)
-sched_netem.get_parameters = _netem_options
 
 
-@contextmanager
-def inside(pid: int) -> Iterator[None]:
-    """The calling thread is in the network namespace of process ``pid`` for as long as the block runs."""
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        enter(there)
-        yield
-    finally:
-        enter(home)
-        os.close(home)
-        os.close(there)
+@dataclass(frozen=True)
+class End:
+    """One end of a link, before it is made: the interface's name, and its MAC (None: whatever the kernel draws)."""
 
-
-def enter(namespace: int) -> None:
-    """Moves the calling thread into the network namespace open as file descriptor ``namespace``."""
-    if _libc.setns(namespace, _CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+    name: str
+    mac: str | None = None
 
 
 class Netlink:
-    """One namespace's rtnetlink socket. It stays in the namespace in which it was opened."""
+    """The interfaces of one namespace and what they do, over a netlink connection into it.
 
-    def __init__(self, pid: int, seed: int) -> None:
-        with inside(pid):
-            self._ip = IPRoute()
-        self._pid = pid
-        self._seed = seed
+    Whatever the kernel refuses is an OSError that says what was wanted. An interface's index is given to it when it
+    is made, so none is ever looked up.
+    """
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        with namespace.inside():
+            self._kernel = Rtnetlink()
         self._ifbs = 0
-        self._indices: dict[str, int] = {}
+        self._indices = {"lo": 1}
 
     def close(self) -> None:
-        """Ends the connection."""
-        self._ip.close()
+        """Ends the connection. The namespace is for its owner to close."""
+        self._kernel.close()
 
-    def index(self, interface: str) -> int:
-        """The index of ``interface``; remembered, for no interface here is ever replaced by another of its name."""
-        if interface not in self._indices:
-            found = self._ip.link_lookup(ifname=interface)
-            if not found:
-                raise LookupError(f"no interface {interface}")
-            self._indices[interface] = int(found[0])
-        return self._indices[interface]
+    def veth(self, end: End, far: End, there: Netlink) -> None:
+        """A pair of interfaces, one here and its peer in the namespace of ``there``; both are down."""
+        peer = there._new(far)
+        peer["attrs"].append(("IFLA_NET_NS_FD", there.namespace.file))
+        self._make(end, "veth", ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]}))
 
-    def up(self, interface: str, mac: str | None = None) -> None:
-        """Brings ``interface`` up, with MAC ``mac`` if one is given."""
-        index = self.index(interface)
-        if mac is not None:
-            self._ip.link("set", index=index, address=mac)
-        self._ip.link("set", index=index, state="up")
+    def up(self, interface: str) -> None:
+        """Brings ``interface`` up."""
+        self._set(interface, _UP)
 
     def down(self, interface: str) -> None:
         """Takes ``interface`` down."""
-        self._ip.link("set", index=self.index(interface), state="down")
+        self._set(interface, 0)
 
     def address(self, interface: str, address: Interface) -> None:
         """Gives ``interface`` the address, in its prefix."""
-        length = address.network.prefixlen
-        self._ip.addr("add", index=self.index(interface), address=str(address.ip), prefixlen=length)
+        fields = {"family": _family(address), "prefixlen": address.network.prefixlen, "index": self._indices[interface]}
+        attributes = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))]
+        what = f"address {address} of {interface}"
+        self._kernel.ask(what, RTM_NEWADDR, ifaddrmsg(), {**fields, "attrs": attributes}, create=True)
 
     def neighbour(self, interface: str, address: Address, mac: str) -> None:
         """A permanent neighbour: the two ends of a point-to-point link that need never ask for each other."""
-        self._ip.neigh("add", dst=str(address), lladdr=mac, ifindex=self.index(interface), state="permanent")
+        fields = {"family": _family(address), "ifindex": self._indices[interface], "state": _PERMANENT}
+        attributes = [("NDA_DST", str(address)), ("NDA_LLADDR", mac)]
+        what = f"neighbour {address} at {interface}"
+        self._kernel.ask(what, RTM_NEWNEIGH, ndmsg(), {**fields, "attrs": attributes}, create=True)
 
     def route(self, prefix: Network | None, gateway: Address) -> None:
         """Reaches ``prefix`` by ``gateway``; with no prefix, whatever has no other route."""
-        self._ip.route("add", dst="default" if prefix is None else str(prefix), gateway=str(gateway))
+        fields = {"family": _family(gateway), "type": _UNICAST, "table": _MAIN_TABLE, "proto": _STATIC}
+        attributes = [("RTA_GATEWAY", str(gateway))]
+        if prefix is not None:
+            fields["dst_len"] = prefix.prefixlen
+            attributes.append(("RTA_DST", str(prefix.network_address)))
+        what = f"route to {prefix or 'anywhere'} by {gateway}"
+        self._kernel.ask(what, RTM_NEWROUTE, rtmsg(), {**fields, "attrs": attributes}, create=True)
 
     def checksums_in_software(self, interface: str) -> None:
         """The stack itself completes the checksum of each packet that leaves by ``interface``, and sends no aggregates.
@@ -134,49 +126,93 @@ class Netlink:
         """
         switched_off = array.array("I", [_ETHTOOL_STXCSUM, 0])
         request = struct.pack("16sP16x", interface.encode(), switched_off.buffer_info()[0])
-        with inside(self._pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        with self.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
             fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
 
-    def veth(self, interface: str, peer: str) -> None:
-        """A pair of interfaces, both here."""
-        self._ip.link("add", ifname=interface, kind="veth", peer={"ifname": peer})
-
-    def shape(self, interface: str, wire: Wire) -> None:
+    def shape(self, interface: str, wire: Wire, seed: int) -> None:
         """Gives both directions of ``interface``'s link the delay, jitter, loss and rate of ``wire``.
 
-        Random draws follow from the run's seed, the interface's name and the direction.
+        Random draws follow from ``seed``, the run's, the interface's name and the direction.
         """
         ifb = f"wire{self._ifbs}"
         self._ifbs += 1
-        self._ip.link("add", ifname=ifb, kind="ifb")
-        self._ip.link("set", index=self.index(ifb), state="up")
-        self._netem(self.index(ifb), wire, f"{interface}/arrives")
-        self._netem(self.index(interface), wire, f"{interface}/leaves")
-        self._redirect(self.index(interface), self.index(ifb))
+        self._make(End(ifb), "ifb")
+        self.up(ifb)
+        self._netem(ifb, wire, f"{seed}/{interface}/arrives")
+        self._netem(interface, wire, f"{seed}/{interface}/leaves")
+        self._redirect(interface, ifb)
 
-    def splice(self, one: str, other: str, wire: Wire) -> None:
-        """Sends on what arrives at one of two interfaces from the other, by ``wire``."""
+    def splice(self, one: str, other: str, wire: Wire, seed: int) -> None:
+        """Sends on what arrives at one of two interfaces from the other, by ``wire``; ``seed`` as in `shape`."""
         for near, far in ((one, other), (other, one)):
-            self._netem(self.index(far), wire, f"{far}/leaves")
-            self._redirect(self.index(near), self.index(far))
+            self._netem(far, wire, f"{seed}/{far}/leaves")
+            self._redirect(near, far)
             self.up(near)
 
-    def _redirect(self, arrives: int, leaves: int) -> None:
-        self._ip.tc("add", "ingress", arrives, _INGRESS)
-        mirred = {"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": leaves}
-        self._ip.tc("add-filter", "matchall", arrives, parent=_INGRESS, prio=1, protocol=_ALL_PROTOCOLS, action=mirred)
+    def _new(self, end: End) -> dict[str, Any]:
+        """The description of an interface that is about to be made here."""
+        index = self._indices[end.name] = _FIRST_INDEX + len(self._indices)
+        attributes: list[tuple[str, Any]] = [("IFLA_IFNAME", end.name)]
+        if end.mac is not None:
+            attributes.append(("IFLA_ADDRESS", end.mac))
+        return {"index": index, "attrs": attributes}
 
-    def _netem(self, index: int, wire: Wire, name: str) -> None:
-        chance = wire.jitter_s > 0 or wire.loss > 0
-        digest = hashlib.sha256(f"{self._seed}/{name}".encode()).digest()
-        self._ip.tc(
-            "add",
-            "netem",
-            index,
-            "1:",
-            delay_s=wire.delay_s,
-            jitter_s=wire.jitter_s,
-            loss=wire.loss,
-            rate_bps=wire.rate_bps,
-            seed=int.from_bytes(digest[:8], "big") if chance else None,
-        )
+    def _make(self, end: End, kind: str, *options: tuple[str, Any]) -> None:
+        link = self._new(end)
+        link["attrs"].append(("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), *options]}))
+        self._kernel.ask(f"{kind} {end.name}", RTM_NEWLINK, ifinfmsg(), link, create=True)
+
+    def _set(self, interface: str, flags: int) -> None:
+        fields = {"index": self._indices[interface], "flags": flags, "change": _UP}
+        self._kernel.ask(f"{interface} {'up' if flags else 'down'}", RTM_NEWLINK, ifinfmsg(), fields)
+
+    def _redirect(self, arrives: str, leaves: str) -> None:
+        index = self._indices[arrives]
+        ingress = {"index": index, "handle": _INGRESS_HANDLE, "parent": _INGRESS, "attrs": [("TCA_KIND", "ingress")]}
+        self._kernel.ask(f"ingress of {arrives}", RTM_NEWQDISC, tcmsg(), ingress, create=True)
+        parms = {"action": _STOLEN, "eaction": _EGRESS_REDIRECT, "ifindex": self._indices[leaves]}
+        action = [("TCA_ACT_KIND", "mirred"), ("TCA_ACT_OPTIONS", {"attrs": [("TCA_MIRRED_PARMS", parms)]})]
+        options = {"attrs": [("TCA_MATCHALL_ACT", {"attrs": [("TCA_ACT_PRIO_1", {"attrs": action})]})]}
+        matchall = {
+            "index": index,
+            "parent": _INGRESS_HANDLE,
+            "info": _ALL_PROTOCOLS | 1 << 16,  # and the priority of the filter
+            "attrs": [("TCA_KIND", "matchall"), ("TCA_OPTIONS", options)],
+        }
+        self._kernel.ask(f"redirect of {arrives}", RTM_NEWTFILTER, tcmsg(), matchall, create=True)
+
+    def _netem(self, interface: str, wire: Wire, chance: str) -> None:
+        netem = {
+            "index": self._indices[interface],
+            "handle": _FIRST_HANDLE,
+            "parent": _ROOT,
+            "attrs": [("TCA_KIND", "netem"), ("TCA_OPTIONS", _netem_options(wire, chance))],
+        }
+        self._kernel.ask(f"netem of {interface}", RTM_NEWQDISC, tcmsg(), netem, create=True)
+
+
+def _family(address: Address | Interface) -> int:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _netem_options(wire: Wire, chance: str) -> dict[str, Any]:
+    """netem's message for ``wire``, in 64-bit nanoseconds; random draws follow from the text ``chance``."""
+    attributes: list[tuple[str, Any]] = [
+        ("TCA_NETEM_LATENCY64", round(wire.delay_s * 1e9)),
+        ("TCA_NETEM_JITTER64", round(wire.jitter_s * 1e9)),
+    ]
+    if wire.rate_bps:
+        rate = {"rate": round(wire.rate_bps / 8), "packet_overhead": 0, "cell_size": 0, "cell_overhead": 0}
+        attributes.append(("TCA_NETEM_RATE", rate))
+    if wire.jitter_s > 0 or wire.loss > 0:
+        digest = hashlib.sha256(chance.encode()).digest()
+        attributes.append(("TCA_NETEM_PRNG_SEED", int.from_bytes(digest[:8], "big")))
+    return {
+        "delay": 0,
+        "limit": _QUEUE_PACKETS,
+        "loss": round(wire.loss * 0xFFFFFFFF),
+        "gap": 0,
+        "duplicate": 0,
+        "jitter": 0,
+        "attrs": attributes,
+    }

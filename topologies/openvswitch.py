@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
+
+from dmmlab.topologies.ovsdb import Database
 
 # Open vSwitch's names: the kernel's own, or its stand-in in user space where the kernel has none.
 Datapath = Literal["system", "netdev"]
@@ -18,7 +22,12 @@ _SETTLED_S = 15.0
 
 
 class OpenVSwitch:
-    """ovsdb-server and ovs-vswitchd, in the network namespace of the caller."""
+    """ovsdb-server and ovs-vswitchd, in the network namespace of the caller.
+
+    ``database``: the connection to its configuration, from the entry of the context to the exit.
+    """
+
+    database: Database
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,23 +35,34 @@ class OpenVSwitch:
     def __enter__(self) -> OpenVSwitch:
         folder = self._folder
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ["OVS_RUNDIR"] = str(folder)  # where ovs-vsctl, Mininet's too, looks for the socket
         time.sleep(max(0.0, _SETTLED_S - time.monotonic()))
-        database = folder / "conf.db"
-        _run("ovsdb-tool", "create", str(database), str(SCHEMA))
-        daemon = ("--detach", "--no-chdir", "--pidfile", "-vconsole:off")
-        _run(
-            "ovsdb-server", str(database), f"--remote=punix:{folder}/db.sock", *daemon, f"--log-file={folder}/ovsdb.log"
-        )
-        _run("ovs-vsctl", "--no-wait", "init")
-        _run("ovs-vswitchd", *daemon, f"--log-file={folder}/vswitchd.log")
+        with ExitStack() as started:
+            os.environ["OVS_RUNDIR"] = str(folder)  # where ovs-vsctl and the like look for the sockets
+            started.callback(os.environ.pop, "OVS_RUNDIR")
+            _run("ovsdb-tool", "create", f"{folder}/conf.db", str(SCHEMA))
+            self._start(started, "ovsdb-server", f"{folder}/conf.db", f"--remote=punix:{folder}/db.sock")
+            self.database = Database(folder / "db.sock")
+            started.callback(self.database.close)
+            self.database.transact({"op": "insert", "table": "Open_vSwitch", "row": {}})
+            self._start(started, "ovs-vswitchd")
+            self._started = started.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for name in ("ovs-vswitchd", "ovsdb-server"):
-            if (self._folder / f"{name}.pid").exists():
-                subprocess.run(["ovs-appctl", "--timeout=5", "-t", name, "exit"], capture_output=True)
-        os.environ.pop("OVS_RUNDIR", None)
+        self._started.close()
+
+    def _start(self, started: ExitStack, name: str, *words: str) -> None:
+        """Returns when it can be used."""
+        _run(
+            name,
+            *words,
+            "--detach",
+            "--no-chdir",
+            "--pidfile",
+            "-vconsole:off",
+            f"--log-file={self._folder}/{name}.log",
+        )
+        started.callback(os.kill, int((self._folder / f"{name}.pid").read_text()), signal.SIGTERM)
 
 
 def _run(*argv: str) -> None:

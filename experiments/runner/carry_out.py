@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,6 @@ from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.topologies.build import SWITCH_SIDE, Network
-from dmmlab.topologies.links import enter, inside
 from dmmlab.topologies.openvswitch import OpenVSwitch
 from dmmlab.topologies.plan import NetworkPlan
 
@@ -61,12 +59,11 @@ class NetworkHost:
 
     def enter(self) -> None:
         """Moves the calling thread there, for good."""
-        # In a fork, which closes all files that it was left.
-        enter(os.open(f"/proc/{self.network.pid(self.name)}/ns/net", os.O_RDONLY))
+        self.network.enter(self.name)
 
     def inside(self) -> AbstractContextManager[None]:
         """The calling thread is there for as long as the block runs."""
-        return inside(self.network.pid(self.name))
+        return self.network.inside(self.name)
 
 
 def carry_out(run: RunDirectory, shell: bool = False) -> None:
@@ -79,9 +76,11 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
     plan = network_plan(scenario)
     with ExitStack() as stack:
         say(phase="Open vSwitch")
-        stack.enter_context(OpenVSwitch(Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))))
+        switches = stack.enter_context(OpenVSwitch(Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))))
         say(phase="network")
-        network = stack.enter_context(Network(plan, scenario.seed, manifest.get("datapath", "system")))
+        network = stack.enter_context(
+            Network(plan, scenario.seed, switches.database, manifest.get("datapath", "system"))
+        )
         lab = Lab(functools.partial(NetworkHost, network))
         stack.callback(_open_logs, run)
         stack.callback(lab.stop)
@@ -153,7 +152,7 @@ def _measure_paths(daemons: Daemons, network: Network, when: str, at_s: float) -
     """Round trips of all paths that are there at ``at_s`` of the scenario's time, beside the configured ones."""
     log = EventLog(daemons.run.events_of(CLOCKWATCH), CLOCKWATCH)
     ways = clockwatch.paths(daemons.scenario, daemons.plan, at_s)
-    clockwatch.measure(log, when, ways, lambda name: inside(network.pid(name)))
+    clockwatch.measure(log, when, ways, network.inside)
 
 
 def _dump_flows(run: RunDirectory, plan: NetworkPlan) -> None:
