@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dmmlab.experiments.scenario.load import ScenarioError, load, parse, shipped
+from dmmlab.experiments.scenario.catalogue import shipped
+from dmmlab.experiments.scenario.load import ScenarioError, load, parse
 from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.experiments.scenario.units import format_duration, parse_duration, parse_rate, parse_share, parse_size
 
