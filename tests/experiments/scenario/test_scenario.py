@@ -147,7 +147,7 @@ def _row_of_routers(size: int) -> dict[str, Any]:
         "name": "row",
         "mobile_routers": routers,
         "links": [{"between": list(pair), "delay": "2ms"} for pair in ends],
-        "movement": [{"at": f"{at}s", "node": f"MN{i}", "to": f"MR{(i + at) % size}"} for i in range(8 * size)
+        "movement": [{"at": f"{at}s", "node": f"MN{i}", "to": f"MR{(i + at // 5) % size}"} for i in range(8 * size)
                      for at in (0, 5)],
         "sessions": [{"name": f"S{i}", "at": "8s", "from": f"CN{i}", "to": f"MN{i}"} for i in range(8 * size)],
         "duration": "20s",
