@@ -170,7 +170,7 @@ def _has_openvswitch() -> bool:
 
 def _built_in(symbol: str) -> bool:
     try:
-        return re.search(rf" {symbol}$", Path("/proc/kallsyms").read_text(), re.MULTILINE) is not None
+        return f" {symbol}\n".encode() in Path("/proc/kallsyms").read_bytes()
     except OSError:
         return False
 

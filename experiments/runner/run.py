@@ -14,14 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dmmlab.experiments.analysis import tables
-from dmmlab.experiments.records.recording import RecordError, Recording
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 from dmmlab.experiments.runner import memory
 from dmmlab.experiments.scenario.identities import identities
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
-from dmmlab.guest import terminal
 from dmmlab.guest.cache import find_kernel, origin
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.launch import execute, job_directory
@@ -90,6 +87,8 @@ def prepare(
 
 def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
     """The running scenario at the Mininet prompt, on this process's terminal; returns the exit status."""
+    from dmmlab.guest import terminal
+
     command = [*_command(prepare(scenario, out, runtime, clock).root.resolve()), "--shell"]
     sources.compile_all()
     if runtime == "native":
@@ -126,16 +125,24 @@ def run_scenario(
             "failed", errors.strip().splitlines()[-1] if errors.strip() else f"the runner ended with status {status}"
         )
         return run
+    _reduce(run, began)
+    progress.enter("")
+    return run
+
+
+def _reduce(run: RunDirectory, began: float) -> None:
+    """Makes the tables of raw records, and the outcome. What reads records is imported now: the guest need not wait."""
+    from dmmlab.experiments.analysis import tables
+    from dmmlab.experiments.records.recording import RecordError, Recording
+
     try:
         recording = Recording(run)
         tables.reduce(recording)
     except RecordError as error:
         run.finish("failed", str(error))
-        return run
+        return
     found = tables.problems(recording)
     run.finish("invalid" if found else "ok", "; ".join(found) or None, wall_s=round(time.monotonic() - began, 3))
-    progress.enter("")
-    return run
 
 
 def _command(root: Path | str) -> list[str]:

@@ -45,6 +45,16 @@ def test_a_command_imports_what_it_uses(arguments: tuple[str, ...], unused: tupl
     assert found & set(unused) == set()
 
 
+def test_a_guest_boots_before_anything_is_imported_that_reads_its_records() -> None:
+    program = "import sys, dmmlab.experiments.runner.run\nprint(*sys.modules, sep='\\n')"
+    found = set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
+    unused = (*NETWORK, *DRAWING, "asyncio", "dmmlab.guest.kernel", "dmmlab.experiments.analysis.tables")
+    assert "dmmlab.guest.launch" in found
+    assert found & set(unused) == set()
+
+
 @pytest.mark.parametrize("name", LATER)
 def test_a_command_that_is_imported_later_has_its_own_line_in_the_help(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
