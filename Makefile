@@ -18,8 +18,8 @@ KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 .PHONY: run test lint types figures exact bench clean setup setup-tests kernel vm-test
 
 run: setup $(KERNEL)
-	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --profile
-	$(DMMLAB) figures F1 --from $(RESULTS)/two-mr --from $(RESULTS)/two-mr-no-redirect --out $(RESULTS)/two-mr/figures
+	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --figures all --pdf --profile
+	$(DMMLAB) figures F1 --from $(RESULTS)/two-mr --from $(RESULTS)/two-mr-no-redirect --out $(RESULTS)/two-mr/figures --pdf
 	$(DMMLAB) report $(RESULTS)/two-mr
 
 test: setup-tests kernel lint types

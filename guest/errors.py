@@ -1,7 +1,9 @@
 """What goes wrong with the guest, as one sentence for the user each."""
 
+from dmmlab.machine.errors import Refusal
 
-class GuestError(Exception):
+
+class GuestError(Refusal):
     """The guest cannot be built or booted, or died before its command did; the message says why and what mends it."""
 
 

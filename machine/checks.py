@@ -112,6 +112,15 @@ def install_command(lacking: Iterable[Check]) -> str:
     return _install(" ".join(dict.fromkeys(check.remedy.split()[-1] for check in lacking)))
 
 
+def available_memory_mb() -> int | None:
+    """What the kernel says that programs can be given without swapping, MB; None where it does not say."""
+    try:
+        found = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) >> 10 if found else None
+
+
 def native_kernel() -> list[Check]:
     """What the native runtime needs of this machine's own kernel."""
     return [_root(), _openvswitch(), _netem(), _link("veth")]
@@ -161,7 +170,7 @@ def _has_openvswitch() -> bool:
 
 def _built_in(symbol: str) -> bool:
     try:
-        return re.search(rf" {symbol}$", Path("/proc/kallsyms").read_text(), re.MULTILINE) is not None
+        return f" {symbol}\n".encode() in Path("/proc/kallsyms").read_bytes()
     except OSError:
         return False
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dmmlab.topologies.addressing import Address, Interface, Network, Port, Scheme, Size, scheme_for
 
@@ -136,6 +137,11 @@ class NetworkPlan:
     def mobile_node(self, name: str) -> MobileNode:
         """The mobile node of this name; StopIteration if there is none."""
         return next(node for node in self.mobile_nodes if node.name == name)
+
+    @cached_property
+    def owners(self) -> dict[str, tuple[str, str]]:
+        """Of each address of a mobile node, as text: the node, and the mobile router that it is from."""
+        return {str(own): (node.name, name) for node in self.mobile_nodes for name, own in node.addresses.items()}
 
 
 def plan_network(

@@ -61,7 +61,7 @@ class Moves:
     """Which movement a mobile node had made last, at any time, and which one an address speaks of."""
 
     def __init__(self, trace: SignallingTrace) -> None:
-        self._routers = {str(own): (n.name, r) for n in trace.plan.mobile_nodes for r, own in n.addresses.items()}
+        self._routers = trace.plan.owners
         self._moves: dict[str, list[tuple[int, Movement]]] = {
             node: [(trace.start_ns + round(move.at * 1e9), move) for move in trace.scenario.moves_of(node)]
             for node in trace.scenario.mobile_nodes
@@ -70,7 +70,7 @@ class Moves:
     def last(self, node: str, time_ns: int) -> tuple[int, str] | None:
         """When the last movement of ``node`` began, and its name; None before the first, or for no mobile node."""
         moves = self._moves.get(node, [])
-        turn = bisect_right([at_ns for at_ns, _ in moves], time_ns)
+        turn = bisect_right(moves, time_ns, key=lambda move: move[0])
         return (moves[turn - 1][0], movement_name(moves[turn - 1][1])) if turn else None
 
     def by(self, node: str, time_ns: int) -> str:
@@ -318,7 +318,7 @@ class OpenFlowRule:
 
     def __init__(self, trace: SignallingTrace, moves: Moves, dhcp: DhcpRule) -> None:
         self._moves, self._start_ns, self._dhcp = moves, trace.start_ns, dhcp
-        self._reader = messages.Reader(CONTROLLER, trace.plan)
+        self._reader = messages.Reader(CONTROLLER, messages.Names(trace.plan))
         self._by_mac = {node.mac: node.name for node in trace.plan.mobile_nodes}
         self._by_port_name = {node.radio_port: node.name for node in trace.plan.mobile_nodes}
         self._ports: dict[tuple[str, int], str] = {}  # (switch, port number) to mobile node

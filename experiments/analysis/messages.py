@@ -94,12 +94,13 @@ class Message:
 
 
 class Names:
-    """Who has which address or MAC."""
+    """Who has which address or MAC, and which names are those of mobile nodes."""
 
     def __init__(self, plan: NetworkPlan) -> None:
+        self.mobile_nodes = {node.name for node in plan.mobile_nodes}
         self._names = dict.fromkeys(_BROADCASTS, BROADCAST)
-        for node in plan.mobile_nodes:
-            self._names |= {node.mac: node.name, **{str(own): node.name for own in node.addresses.values()}}
+        self._names |= {node.mac: node.name for node in plan.mobile_nodes}
+        self._names |= {address: node for address, (node, _) in plan.owners.items()}
         for router in plan.mobile_routers:
             own = (router.access_mac, str(router.gateway.ip), str(router.core_address.ip))
             self._names |= dict.fromkeys(own, router.name)
@@ -116,9 +117,9 @@ def read(recording: Recording) -> list[Message]:
     """Every signalling message in every capture of the run, by time."""
     plan = recording.plan
     hosts = (*(host.name for host in plan.hosts), *(node.name for node in plan.mobile_nodes))
-    found: list[Message] = []
+    names, found = Names(plan), list[Message]()
     for host in hosts:
-        found += Reader(host, plan).messages(recording.frames(host))
+        found += Reader(host, names).messages(recording.frames(host))
     found += _control_channel(recording.frames(CONTROLLER), plan)
     return sorted(found, key=lambda message: message.time_ns)
 
@@ -126,9 +127,8 @@ def read(recording: Recording) -> list[Message]:
 class Reader:
     """The messages in the capture of one host."""
 
-    def __init__(self, at: str, plan: NetworkPlan) -> None:
-        self._at, self._names = at, Names(plan)
-        self._nodes = {node.name for node in plan.mobile_nodes}
+    def __init__(self, at: str, names: Names) -> None:
+        self._at, self._names = at, names
         self._streams: dict[_Connection, tuple[Stream, Cutter]] = {}
         self._begun: set[_Connection] = set()  # legs whose first message has been read
 
@@ -226,7 +226,7 @@ class Reader:
 
     def _is_leg(self, frame: Frame) -> bool:
         ends = {self._names.of(frame.source), self._names.of(frame.destination)}
-        return SERVER in ends and bool(ends & self._nodes)
+        return SERVER in ends and bool(ends & self._names.mobile_nodes)
 
 
 def _dhcp_type(data: bytes) -> str:

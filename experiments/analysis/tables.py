@@ -23,7 +23,6 @@ from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, S
 from dmmlab.experiments.scenario.model import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT
-from dmmlab.topologies.plan import NetworkPlan
 
 _AFTERWARDS_S = 60.0  # what follows from a node's last movement may come that long after the scenario's end
 Flows = Mapping[int, Flow]
@@ -156,8 +155,8 @@ def _session(recording: Recording, sent: Flows, spec: SessionSpec, expected: Exp
         start_s=spec.at_s,
         expected_setup_ms=None if expected is None else expected.setup_s * 1e3,
         address=address,
-        anchor=_anchor_of(recording.plan, address),
-        serving=_serving_at(recording, spec.mn, recording.start_ns + round(spec.at_s * 1e9)),
+        anchor=recording.plan.owners.get(address, ("", ""))[1],
+        serving=recording.serving(spec.mn, recording.start_ns + round(spec.at_s * 1e9)),
         path="none",
         outcome=lookups[-1]["outcome"] if lookups and lookups[-1]["outcome"] != "ok" else "timeout",
     )
@@ -199,31 +198,14 @@ def _delays(
     return lookup_ms, connect_ms
 
 
-def _anchor_of(plan: NetworkPlan, address: str) -> str:
-    owners = (router for node in plan.mobile_nodes for router, own in node.addresses.items() if str(own) == address)
-    return next(owners, "")
-
-
-def _serving_at(recording: Recording, node: str, time_ns: int) -> str:
-    """Where the runner had attached ``node`` by then; empty while it was detached."""
-    serving = ""
-    for event in recording.logged:
-        if event["time_ns"] > time_ns:
-            break
-        if event["source"] == "runner" and event.get("mn") == node:
-            serving = event["to"] if event["event"] == "attached" else ""
-    return serving
-
-
 def _path(recording: Recording, spec: SessionSpec, address: str, since_ns: int) -> str:
     """By which router's hand the session's first packet reached the mobile node, as its frame's source MAC tells."""
     plan = recording.plan
     if METHODS[spec.method].relayed:
         return "relay" if address == str(plan.host(SERVER).address.ip) else "none"
     routers = {router.access_mac: router.name for router in plan.mobile_routers}
-    for frame in recording.frames(spec.mn):
-        ours = frame.source_port == FIRST_LOCAL_PORT + spec.number and frame.destination == address
-        if ours and frame.time_ns >= since_ns:
-            serving = _serving_at(recording, spec.mn, frame.time_ns)
+    for frame in recording.frames_from_port(spec.mn, FIRST_LOCAL_PORT + spec.number):
+        if frame.destination == address and frame.time_ns >= since_ns:
+            serving = recording.serving(spec.mn, frame.time_ns)
             return "direct" if routers.get(frame.from_mac) == serving else "redirect"
     return "none"

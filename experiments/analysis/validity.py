@@ -13,7 +13,7 @@ from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle import delays, moves
 from dmmlab.experiments.records.recording import RecordedSession, Recording
-from dmmlab.experiments.scenario.model import CORE, RADIO
+from dmmlab.experiments.scenario.model import CORE, RADIO, Link, Scenario
 
 _PARTS = ("start", "middle", "end")
 _LEAST_PROBES = 5  # in a part, for a judgement of it
@@ -43,8 +43,9 @@ def problems(recording: Recording) -> list[str]:
 
 def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
     off: dict[str, list[float]] = {part: [] for part in _PARTS}
+    core_is_plain = _core_is_plain(run.scenario)
     for session in run.sessions:
-        if not _plain(run, session):
+        if not _plain(run, session, core_is_plain):
             continue
         for probe in run.probes[session.spec.name]:
             expected_ms = _expected_ms(run, session, probe.sent_s)
@@ -79,15 +80,23 @@ def _part(run: Recording, at_s: float) -> str:
     return _PARTS[min(max(third, 0), 2)]
 
 
-def _plain(run: Recording, session: RecordedSession) -> bool:
+def _plain(run: Recording, session: RecordedSession, core_is_plain: bool) -> bool:
     """By method `fixed` over UDP, and over links that do nothing but delay."""
     if METHODS[session.spec.method].asks or session.spec.transport != "udp" or not session.row.anchor:
         return False
     scenario, entry = run.scenario, session.spec.entry
-    ends = [(entry.from_, CORE), (RADIO, entry.to), *((router, CORE) for router in scenario.mobile_routers)]
-    links = [link for link in scenario.links if any(link.joins(*end) for end in ends)]
-    links += [link for link in scenario.links if set(link.between) <= set(scenario.mobile_routers)]
-    return not any(link.jitter or link.loss or link.rate for link in links)
+    ends = (scenario.link(entry.from_, CORE), scenario.link(RADIO, entry.to))
+    return core_is_plain and not any(map(_disturbs, ends))
+
+
+def _core_is_plain(scenario: Scenario) -> bool:
+    """Whether the links of the mobile routers, to the core and among themselves, do nothing but delay."""
+    among = (link for links in scenario.inter_mr_links.values() for link in links)
+    return not any(map(_disturbs, (*(scenario.link(router, CORE) for router in scenario.mobile_routers), *among)))
+
+
+def _disturbs(link: Link | None) -> bool:
+    return link is not None and bool(link.jitter or link.loss or link.rate)
 
 
 def _expected_ms(run: Recording, session: RecordedSession, at_s: float) -> float | None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dmmlab.experiments.figures import FIGURES, FigureKind, digest, digest_of
-from dmmlab.experiments.figures.base import Load
+from dmmlab.experiments.figures import FIGURES
+from dmmlab.experiments.figures.base import FigureKind, Load, digest, digest_of
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, write_json
 from dmmlab.experiments.runner.run import Clock, Progress, Runtime, run_scenario
 from dmmlab.experiments.scenario.load import load

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import FIGURES, FigureKind, read
+from dmmlab.experiments.figures import FIGURES
+from dmmlab.experiments.figures.base import FigureKind, read
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
 
 _KEYS = {  # of a run's tables: what names a row

@@ -16,19 +16,20 @@ from typing import Any
 
 from dmmlab.experiments.campaigns import campaign, compare
 from dmmlab.experiments.campaigns.campaign import Planned, Result, Step
-from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, read, write
-from dmmlab.experiments.figures.base import REAL_MS, Load
+from dmmlab.experiments.figures import FIGURES
+from dmmlab.experiments.figures.base import REAL_MS, FigureError, FigureKind, Load, read, write
 from dmmlab.experiments.records.rundir import RunDirectory, write_json
 from dmmlab.experiments.runner.run import Clock, Runtime
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.machine import environment
+from dmmlab.machine.errors import Refusal
 
 REFERENCE = Path(__file__).resolve().parent.parent.parent / "results" / "reference"
 MANIFEST = "manifest.json"
 
 
-class ReproduceError(Exception):
+class ReproduceError(Refusal):
     """What was asked for cannot be reproduced; one sentence."""
 
 

@@ -9,10 +9,8 @@ from pathlib import Path
 import click
 
 from dmmlab.experiments.cli import console
+from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES
 from dmmlab.experiments.runner.means import means
-
-RUNTIMES = click.Choice(["auto", "native", "guest"])
-CLOCKS = click.Choice(["auto", "virtual", "real"])
 
 
 @click.command()

@@ -1,33 +1,37 @@
-"""The command line. Exit status 0: all ok; 1: something ran and did not hold; 2: bad input or missing means."""
+"""The command line. Exit status 0: all ok; 1: something ran and did not hold; 2: bad input or missing means.
+
+Each command imports what it needs when it is given, so that none waits for what another one needs.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
-import traceback
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from dmmlab.experiments.cli import console, doctor_view
-from dmmlab.experiments.cli.campaign import CLOCKS, RUNTIMES, compare, reproduce
-from dmmlab.experiments.cli.guest import guest
-from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.policies import POLICIES
-from dmmlab.experiments.records.recording import Recording
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
-from dmmlab.experiments.runner import doctor
-from dmmlab.experiments.runner.means import means as means_for
-from dmmlab.experiments.scenario.load import ScenarioError, load, shipped
-from dmmlab.experiments.scenario.model import Scenario
-from dmmlab.guest.errors import GuestError
+from dmmlab.experiments.cli import console, pictures
+from dmmlab.experiments.cli.later import Group, Later
+from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES
+from dmmlab.machine.errors import Refusal
 
-OF_ONE_RUN = ("F1", "F2", "F3")
+if TYPE_CHECKING:
+    from dmmlab.experiments.records.rundir import RunDirectory
+    from dmmlab.experiments.scenario.model import Scenario
+
 HELD, DID_NOT_HOLD, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+LATER = {
+    "compare": Later("dmmlab.experiments.cli.campaign", "Compare two runs, two folders of runs or two of figures,..."),
+    "guest": Later("dmmlab.experiments.cli.guest", "The virtual-time guest: build its kernel, run things in it."),
+    "reproduce": Later(
+        "dmmlab.experiments.cli.campaign", "Run what stands behind the figures, redraw them, and say..."
+    ),
+}
+PDF = click.option("--pdf", is_flag=True, help="Beside each PNG a PDF, to print.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, later=LATER, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
 @click.version_option(package_name="dmmlab")
 def cli(debug: bool) -> None:
@@ -35,17 +39,17 @@ def cli(debug: bool) -> None:
     click.get_current_context().obj = {"debug": debug}
 
 
-cli.add_command(guest)
-cli.add_command(reproduce)
-cli.add_command(compare)
-
-
 @cli.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def doctor_(as_json: bool) -> None:
     """Say what this machine can run, and how to mend what is missing."""
+    from dmmlab.experiments.cli import doctor_view
+    from dmmlab.experiments.runner import doctor
+
     report = doctor.examine()
     if as_json:
+        import json
+
         click.echo(json.dumps(report.as_dict(), indent=1))
     else:
         doctor_view.show(report)
@@ -55,21 +59,27 @@ def doctor_(as_json: bool) -> None:
 @cli.command("list")
 def list_() -> None:
     """List scenarios, methods, selection policies and figures."""
-    from dmmlab.experiments.figures import FIGURES
+    from dmmlab.experiments.figures import ENTRIES
+    from dmmlab.experiments.methods import METHODS
+    from dmmlab.experiments.policies import POLICIES
+    from dmmlab.experiments.scenario.catalogue import shipped
 
-    console.table("Scenarios", ("name", "what it shows"), [(entry.name, entry.summary) for entry in shipped()])
+    console.table("Scenarios", ("name", "what it shows"), shipped())
     methods = [(method.name, method.words) for method in METHODS.values()]
     console.table("Methods", ("name", "how a correspondent finds the mobile node"), methods)
     policies = [(policy.name, policy.words) for policy in POLICIES.values()]
     console.table("Selection policies", ("name", "which of several addresses a session is opened on"), policies)
-    console.table("Figures", ("id", "name", "shows"), [(kind.id, kind.name, kind.shows) for kind in FIGURES.values()])
+    console.table("Figures", ("id", "name", "shows"), list(ENTRIES.values()))
 
 
 @cli.command()
 @click.argument("scenario")
 def check(scenario: str) -> None:
     """Validate a scenario and print its plan: hosts, links, timeline, closed forms."""
-    console.plan(load(scenario))
+    from dmmlab.experiments.cli import plan_view
+    from dmmlab.experiments.scenario.load import load
+
+    plan_view.show(load(scenario))
 
 
 @cli.command()
@@ -81,43 +91,72 @@ def check(scenario: str) -> None:
 @click.option(
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs, with a seed more each time."
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at the same time.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs at the same time [the number of processors; natively 1].")
+@click.option("--memory", type=click.IntRange(128), help="Of each guest, in MB [what its network needs].")
+@click.option("--figures", "wanted", multiple=True, metavar="ID,…|all", help="Draw F1, F2, F3, ladders, or all.")
+@PDF
 @click.option("--profile", is_flag=True, help="Print where the time went.")
-def run(
+def run(  # noqa: PLR0913, PLR0917  (each is an option)
     scenarios: tuple[str, ...],
     out: Path | None,
     runtime: str,
     clock: str,
     seed: int | None,
     repeat: int,
-    jobs: int,
+    jobs: int | None,
+    memory: int | None,
+    wanted: tuple[str, ...],
+    pdf: bool,
     profile: bool,
 ) -> None:
-    """Run scenarios and write their records, figures and table."""
-    from dmmlab.experiments.runner.run import Progress, run_scenario
+    """Run scenarios, write their records and print their tables."""
+    from concurrent.futures import ThreadPoolExecutor
 
+    from dmmlab.experiments.runner.means import means
+    from dmmlab.experiments.runner.run import Progress, run_scenario
+    from dmmlab.experiments.scenario.load import load
+
+    wanted = pictures.names(wanted)
+    if pdf and not wanted:
+        raise click.UsageError("--pdf goes with --figures, which says of what")
     overrides = {} if seed is None else {"seed": seed}
     loaded = [load(name, overrides) for name in scenarios]
-    chosen = means_for(runtime, clock)
-    if chosen[0] == "native" and jobs > 1:
-        raise click.UsageError("--jobs: native runs share this machine's time and cannot run beside each other")
+    chosen = means(runtime, clock)
     work = [
         (scenario.model_copy(update={"seed": scenario.seed + turn}), folder)
         for scenario in loaded
         for turn, folder in enumerate(_folders(scenario, out, repeat, several=len(loaded) > 1))
     ]
+    side_by_side = _side_by_side([scenario for scenario, _ in work], chosen[0], jobs, memory)
     with console.Board([folder.name for _, folder in work]) as board:
 
         def one(item: tuple[Scenario, Path]) -> tuple[RunDirectory, dict[str, float]]:
             progress = Progress(board.follow(item[1].name))
-            return run_scenario(*item, *chosen, progress), progress.spent_s
+            return run_scenario(*item, *chosen, progress, memory), progress.spent_s
 
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(side_by_side) as pool:
             done = list(pool.map(one, work))
     ok = True
     for directory, spent_s in done:
         ok = _show(directory, spent_s if profile else None) and ok
+    ok = _draw([directory for directory, _ in done], wanted, pdf) and ok
     sys.exit(HELD if ok else DID_NOT_HOLD)
+
+
+def _side_by_side(scenarios: list[Scenario], runtime: str, jobs: int | None, memory_mb: int | None) -> int:
+    """How many of these runs are carried out at the same time. Raises Refusal where the machine cannot hold them."""
+    import os
+
+    from dmmlab.experiments.runner import memory
+    from dmmlab.experiments.scenario.network import network_plan
+    from dmmlab.machine import checks
+
+    if runtime == "native":
+        if jobs and jobs > 1:
+            raise click.UsageError("--jobs: native runs share this machine's time and cannot run beside each other")
+        return 1
+    needs_mb = [memory_mb or memory.needed_mb(network_plan(scenario)) for scenario in scenarios]
+    return memory.at_a_time(needs_mb, jobs, len(os.sched_getaffinity(0)), checks.available_memory_mb())
 
 
 def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -> list[Path]:
@@ -127,23 +166,29 @@ def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -
 
 def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
     """Prints what came out of a run; False if it did not hold."""
-    from dmmlab.experiments.ladders import files as ladders
+    from dmmlab.experiments.cli import run_view
+    from dmmlab.experiments.records.recording import Recording
 
     outcome = run.outcome() or {"outcome": "failed", "reason": "there is no outcome.json"}
     if outcome["outcome"] == "failed":
         click.echo(f"{run.root}: failed: {outcome['reason']}", err=True)
     else:
-        recording = Recording(run)
-        console.sessions(str(run.root), recording)
+        run_view.show(str(run.root), Recording(run))
         if outcome["outcome"] == "invalid":
             click.echo(f"{run.root}: invalid: {outcome['reason']}", err=True)
-        for figure in _draw(None, [run.root], run.figures):
-            click.echo(f"figure: {figure}")
-        for ladder in ladders.write(recording, run.figures):
-            click.echo(f"ladder: {ladder}")
     if spent_s is not None:
         console.table("Where the time went", ("phase", "wall s"), [(k, f"{v:.2f}") for k, v in spent_s.items()])
     return bool(outcome["outcome"] == "ok")
+
+
+def _draw(runs: list[RunDirectory], wanted: tuple[str, ...], pdf: bool) -> bool:
+    """Draws what is wanted of the runs that did not fail, or says how to; False if something cannot be drawn."""
+    drawable = [run for run in runs if (run.outcome() or {"outcome": "failed"})["outcome"] != "failed"]
+    if wanted:
+        return pictures.draw_beside(drawable, wanted, pdf)
+    for run in drawable[:1]:
+        click.echo(f"figures: dmmlab figures --from {run.root} --out {run.figures}")
+    return True
 
 
 @cli.command()
@@ -151,10 +196,12 @@ def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
 def shell(scenario: str, runtime: str) -> None:
     """Play a scenario in real time, at the Mininet prompt."""
+    from dmmlab.experiments.runner.means import means
     from dmmlab.experiments.runner.run import shell as at_prompt
+    from dmmlab.experiments.scenario.load import load
 
     loaded = load(scenario)
-    sys.exit(at_prompt(loaded, Path("results") / f"{loaded.name}-shell", *means_for(runtime, "real")))
+    sys.exit(at_prompt(loaded, Path("results") / f"{loaded.name}-shell", *means(runtime, "real")))
 
 
 @cli.command()
@@ -170,29 +217,13 @@ def report(folder: Path) -> None:
 @click.argument("ids", nargs=-1)
 @click.option("--from", "sources", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-def figures(ids: tuple[str, ...], sources: tuple[Path, ...], out: Path) -> None:
-    """Draw figures from run directories (a folder of them, or several --from)."""
-    for figure in _draw(ids, list(sources), out):
-        click.echo(f"figure: {figure}")
+@PDF
+def figures(ids: tuple[str, ...], sources: tuple[Path, ...], out: Path, pdf: bool) -> None:
+    """Draw figures from run directories (a folder of them, or several --from): those named, or all that these allow.
 
-
-def _draw(ids: tuple[str, ...] | None, sources: list[Path], out: Path) -> list[Path]:
-    """Draws the figures ``ids`` (with None: those of a single run), or all that these runs allow if none is named."""
-    from dmmlab.experiments import figures as drawing
-
-    unknown = [name for name in ids or () if name not in drawing.FIGURES]
-    if unknown:
-        raise click.UsageError(f"unknown figure {unknown[0]}; known are {', '.join(drawing.FIGURES)}")
-    runs, drawn = drawing.finished(sources), []
-    for kind in drawing.FIGURES.values():
-        if (ids or ids is None) and kind.id not in (OF_ONE_RUN if ids is None else ids):
-            continue
-        try:
-            drawn.append(drawing.write(kind, runs, out))
-        except drawing.FigureError:
-            if ids:
-                raise
-    return drawn
+    ``ladders`` are the message ladders of a single run.
+    """
+    pictures.draw_from(sources, pictures.names(ids), out, pdf)
 
 
 def main() -> None:
@@ -204,20 +235,18 @@ def main() -> None:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), BAD_INPUT, debug)
-    except (ScenarioError, RunDirectoryError, GuestError) as error:
-        _fail(str(error), BAD_INPUT, debug)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; the run has no outcome and counts as unfinished", INTERRUPTED, debug)
+    except (Refusal, OSError) as error:
+        _fail(str(error), BAD_INPUT, debug)
     except Exception as error:
-        from dmmlab.experiments.campaigns.reproduce import ReproduceError
-        from dmmlab.experiments.figures import FigureError
-
-        status = BAD_INPUT if isinstance(error, FigureError | ReproduceError | OSError) else DID_NOT_HOLD
-        _fail(f"{type(error).__name__}: {error}" if status == DID_NOT_HOLD else str(error), status, debug)
+        _fail(f"{type(error).__name__}: {error}", DID_NOT_HOLD, debug)
 
 
 def _fail(sentence: str, status: int, debug: bool) -> None:
     if debug:
+        import traceback
+
         traceback.print_exc()
     click.echo(f"dmmlab: {sentence}", err=True)
     sys.exit(status)

@@ -16,15 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dmmlab.experiments.analysis import clock
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import Entry, style
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario.load import ScenarioError, load, parse
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.machine.errors import Refusal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 Load = Callable[[str, dict[str, Any]], Scenario]  # a scenario by name, with top-level keys replaced
@@ -32,7 +34,7 @@ EXACT_MS = 0.001  # how far a time may be off its closed form in virtual time, w
 REAL_MS = clock.LIMITS.path_ms  # and two campaigns in real time apart: on a machine that is believed, any path may be
 
 
-class FigureError(Exception):
+class FigureError(Refusal):
     """The figure cannot be drawn from these runs; one sentence: what is missing."""
 
 
@@ -89,9 +91,7 @@ class FigureKind:
     others not at all.
     """
 
-    id: str
-    name: str
-    shows: str
+    entry: Entry
     scenarios: Callable[[Load], Sequence[Scenario]]
     columns: Sequence[str]
     key: Sequence[str]
@@ -101,6 +101,21 @@ class FigureKind:
     check: Check
     claim: str  # what `check` checks, in words
     real: Callable[[Mapping[str, Any]], float] | None = None
+
+    @property
+    def id(self) -> str:
+        """``F2``."""
+        return self.entry.id
+
+    @property
+    def name(self) -> str:
+        """``setup``."""
+        return self.entry.name
+
+    @property
+    def shows(self) -> str:
+        """One line for people."""
+        return self.entry.shows
 
     @property
     def stem(self) -> str:
@@ -121,15 +136,15 @@ class FigureKind:
             raise FigureError(f"{self.id}: none of the {len(chosen)} valid runs shows {self.shows}")
         return rows
 
-    def draw(self, runs: Sequence[RunDirectory], out: Path, loader: Load) -> Path:
-        """Writes the figure's four files into folder ``out``; returns the PNG's path."""
+    def draw(self, runs: Sequence[RunDirectory], out: Path, loader: Load, pdf: bool) -> Path:
+        """Writes the figure's files into folder ``out``; returns the PNG's path."""
         chosen = self.choose(runs, loader)
         rows, stem = self._measured(chosen), out / self.stem
         out.mkdir(parents=True, exist_ok=True)
         write_csv(stem.with_suffix(".csv"), self.columns, [_written(row) for row in rows])
         with style.in_force():
             drawing = self.plot(read(stem.with_suffix(".csv")), About.of(chosen))  # what is drawn is in the file
-            style.save(drawing.figure, str(stem))
+            style.save(drawing.figure, str(stem), pdf)
         stem.with_suffix(".txt").write_text(f"Figure {self.id} ({self.name}). {drawing.caption}\n")
         return stem.with_suffix(".png")
 
@@ -176,9 +191,12 @@ def finished(folders: Sequence[Path]) -> list[RunDirectory]:
     return [run for run in runs if (run.outcome() or {}).get("outcome") == "ok"]
 
 
-def write(kind: FigureKind, runs: Sequence[RunDirectory], out: Path, loader: Load = load) -> Path:
-    """Draws ``kind`` from ``runs`` into folder ``out``: PNG, PDF, CSV and caption. Returns the PNG's path."""
-    return kind.draw(runs, out, loader)
+def write(kind: FigureKind, runs: Sequence[RunDirectory], out: Path, loader: Load = load, *, pdf: bool = True) -> Path:
+    """Draws ``kind`` from ``runs`` into folder ``out``: PNG, CSV, caption, and a PDF unless there is to be none.
+
+    Returns the PNG's path. Raises FigureError if the runs do not show it.
+    """
+    return kind.draw(runs, out, loader, pdf)
 
 
 def read(csv: Path) -> list[Row]:

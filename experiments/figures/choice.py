@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
@@ -229,9 +229,7 @@ def _regions(axis: Any, rows: list[Row]) -> None:
 
 
 FIGURE = FigureKind(
-    id="F13",
-    name="choice",
-    shows="which address to choose: delay per selection policy over the geometry",
+    entry=ENTRIES["F13"],
     scenarios=scenarios,
     columns=(
         *("between_ms", "backhaul_ms", "old_backhaul_ms", "policy", "n", "setup_ms", "low_ms", "high_ms", "p95_ms"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.records.recording import Recording, recordings
 from dmmlab.experiments.records.rows import HandoverRow
@@ -114,9 +114,7 @@ def _panel(axis: Any, probes: list[Row], redirect: bool) -> str:
 
 
 FIGURE = FigureKind(
-    id="F1",
-    name="continuity",
-    shows="a session on the old address through a move, with redirect and without",
+    entry=ENTRIES["F1"],
     scenarios=scenarios,
     columns=("redirect", "session", "seq", "sent_s", "rtt_ms", "detach_s", "attach_s", "redirect_s"),
     key=("redirect", "session", "seq"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, REAL_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, ms, numbered, session_entry
 from dmmlab.experiments.methods import fixed
@@ -184,9 +184,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
 
 
 FIGURE = FigureKind(
-    id="F14",
-    name="fidelity",
-    shows="measured minus configured on every path",
+    entry=ENTRIES["F14"],
     scenarios=scenarios,
     columns=("panel", "path", "configured", "n", "measured", "low", "high", "off_median", "off_p95", "off_max"),
     key=("panel", "path", "configured"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, joined, links, ms, routers_like_first, seconds, session_entry
 from dmmlab.experiments.methods import ddns, p2p
@@ -187,9 +187,7 @@ def _stacks(axis: Any, rows: list[Row], controls: Sequence[float]) -> None:
 
 
 FIGURE = FigureKind(
-    id="F8",
-    name="handover",
-    shows="handover latency: its components, and its distribution",
+    entry=ENTRIES["F8"],
     scenarios=scenarios,
     columns=(
         *("run", "number", "control_ms", "jitter_ms", "detach_s", "gap_ms", "redirect_ms", "resume_ms", "total_ms"),

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, links, session_entry
 from dmmlab.experiments.methods import METHODS, NAMES
@@ -132,9 +132,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
 
 
 FIGURE = FigureKind(
-    id="F11",
-    name="loss",
-    shows="set-up success and delay against signalling loss",
+    entry=ENTRIES["F11"],
     scenarios=scenarios,
     columns=(
         *("method", "loss", "n", "success", "success_low", "success_high", "retried", "no_outcome"),

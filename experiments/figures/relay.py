@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, links, session_entry
 from dmmlab.experiments.methods import METHODS, central, p2p
@@ -154,9 +154,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
 
 
 FIGURE = FigureKind(
-    id="F10",
-    name="relay",
-    shows="what the server carries in central mode, and the delay that it adds, against the number of sessions",
+    entry=ENTRIES["F10"],
     scenarios=scenarios,
     columns=(
         *("method", "sessions", "n", "packets_per_s", "kbit_per_s", "expected_kbit_per_s", "load"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureError, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, session_entry
 from dmmlab.experiments.methods import METHODS
@@ -134,9 +134,7 @@ def _stretch_axis(axis: object, rows: list[Row]) -> None:
 
 
 FIGURE = FigureKind(
-    id="F3",
-    name="rtt",
-    shows="data-path round trip against time per method, and its stretch",
+    entry=ENTRIES["F3"],
     scenarios=scenarios,
     columns=("opened", "early", "method", "seq", "sent_s", "rtt_ms", "expected_ms", "direct_ms"),
     key=("opened", "method", "seq"),

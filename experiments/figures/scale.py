@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations, pairwise
 
-from matplotlib.ticker import MultipleLocator
-
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
@@ -128,6 +126,8 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
 
 def plot(rows: list[Row], about: About) -> Drawing:
     """Flow entries, packet-ins, flow-mods and updates against nodes and routers."""
+    from matplotlib.ticker import MultipleLocator
+
     figure, axes = style.figure(nrows=2, ncols=2, height_in=4.6)
     for axis, (column, title) in zip(axes.flat, _MEASURES.items(), strict=True):
         for look, (x, other, name) in zip(
@@ -157,9 +157,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
 
 
 FIGURE = FigureKind(
-    id="F12",
-    name="scale",
-    shows="flow entries, packet-ins and updates against the number of mobile nodes and mobile routers",
+    entry=ENTRIES["F12"],
     scenarios=scenarios,
     columns=(
         *("mns", "mrs", "moves", "redirected", "entries_sum", "entries_max", "entries_base"),

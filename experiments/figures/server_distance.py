@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band
 from dmmlab.experiments.figures.sweep import Item, build, link_delays, links, numbered, session_entry
 from dmmlab.experiments.methods import METHODS, NAMES
@@ -182,9 +182,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
 
 
 FIGURE = FigureKind(
-    id="F4",
-    name="server-distance",
-    shows="set-up delay against the distances of server, correspondent and mobile node, and where methods cross",
+    entry=ENTRIES["F4"],
     scenarios=scenarios,
     columns=("panel", "method", "x_ms", "n", "setup_ms", "low_ms", "high_ms", "p95_ms", "expected_ms"),
     key=("panel", "method", "x_ms"),

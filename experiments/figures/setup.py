@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band
 from dmmlab.experiments.figures.sweep import Item, build, session_entry
 from dmmlab.experiments.methods import METHODS, ddns, short
@@ -198,9 +198,7 @@ def _legend(axis: Any) -> None:
 
 
 FIGURE = FigureKind(
-    id="F2",
-    name="setup",
-    shows="set-up delay per method, before and after the move, UDP and TCP",
+    entry=ENTRIES["F2"],
     scenarios=scenarios,
     columns=(
         *("phase", "case", "transport", "n", "lookup_ms", "connect_ms", "setup_ms"),

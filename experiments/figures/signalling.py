@@ -8,10 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
-from matplotlib.ticker import NullLocator
-
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import Item, build, seconds, session_entry, tour, uniform
 from dmmlab.experiments.methods import METHODS, NAMES, short
@@ -195,6 +193,8 @@ def _within(value: float, bounds: tuple[int, int]) -> bool:
 
 def plot(rows: list[Row], about: About) -> Drawing:
     """Bytes of a move (left), of a session (centre), and of both against the ratio (right)."""
+    from matplotlib.ticker import NullLocator
+
     figure, (left, middle, right) = style.figure(ncols=3, height_in=3.3, width_ratios=(1, 1, 1.3))
     moves = [row for row in rows if row["panel"] == "move" and row["messages"] > 0]
     _bars(left, [(row["name"], row, *style.PROTOCOLS[row["name"]]) for row in moves], "bytes for a move")
@@ -249,9 +249,7 @@ def _bars(axis: Any, bars: Sequence[tuple[str, Row, str, str]], title: str) -> N
 
 
 FIGURE = FigureKind(
-    id="F9",
-    name="signalling",
-    shows="messages and bytes per move and per session by protocol, and where methods cross in sessions per move",
+    entry=ENTRIES["F9"],
     scenarios=scenarios,
     columns=("panel", "name", "ratio", "n", "messages", "bytes", "low", "high", "expected"),
     key=("panel", "name", "ratio"),

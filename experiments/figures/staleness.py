@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
@@ -197,9 +197,7 @@ def _fates(axis: Any, rows: list[Row]) -> None:
 
 
 FIGURE = FigureKind(
-    id="F6",
-    name="staleness",
-    shows="share of sessions sent to an old address against residence time over TTL, registration beside it",
+    entry=ENTRIES["F6"],
     scenarios=scenarios,
     columns=(
         *("method", "redirect", "residence_s", "ttl_s", "ratio", "n", "stale", "low", "high", "expected", "disagree"),

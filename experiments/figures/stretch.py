@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import REAL_MS, About, Drawing, FigureKind, Load, Row, band
 from dmmlab.experiments.figures.sweep import (
     build,
@@ -174,9 +174,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
 
 
 FIGURE = FigureKind(
-    id="F5",
-    name="stretch",
-    shows="path stretch against the distance between routers and against the number of moves",
+    entry=ENTRIES["F5"],
     scenarios=scenarios,
     columns=("panel", "series", "x", "cn_core_ms", "n", "stretch", "low", "high", "p95", "expected", "rtt_ms"),
     key=("panel", "series", "x"),

@@ -2,20 +2,21 @@
 
 Colours are Okabe and Ito's, which the colour-blind tell apart; markers and dashes carry the same distinction in grey.
 Draw inside ``with in_force():``: Matplotlib looks its settings up whenever a text, a legend or a file is made, and
-outside the block they are whatever the caller's are.
+outside the block they are whatever the caller's are. Whoever reads looks alone need not wait for Matplotlib, which is
+imported where something is drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from dmmlab.experiments import methods
 from dmmlab.experiments.methods.base import Look
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 METHODS = {name: method.look for name, method in methods.METHODS.items()}
 REDIRECT = {
@@ -84,12 +85,16 @@ _STYLE = {
 @contextmanager
 def in_force() -> Iterator[None]:
     """The house's settings, and nobody else's, for as long as the block runs."""
+    import matplotlib as mpl
+
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **_STYLE}):
         yield
 
 
 def figure(width_in: float = 6.3, height_in: float = 3.2, **subplots: Any) -> tuple[Figure, Any]:
     """A figure of the width of a page's text, with axes as `plt.subplots` gives them, and no global state."""
+    from matplotlib.figure import Figure
+
     drawn = Figure(figsize=(width_in, height_in), layout="constrained")
     return drawn, drawn.subplots(**subplots)
 
@@ -125,10 +130,14 @@ def grey(colour: str) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def save(drawn: Figure, stem: str) -> None:
-    """``STEM.png`` to read and ``STEM.pdf`` to print; neither carries a date, so a redraw is the same bytes."""
+def save(drawn: Figure, stem: str, pdf: bool) -> None:
+    """``STEM.png`` to read and, if asked for, ``STEM.pdf`` to print, which takes as long again: fonts are cut down.
+
+    Neither carries a date, so a redraw is the same bytes.
+    """
     drawn.savefig(f"{stem}.png", dpi=160, metadata={"Software": None})
-    drawn.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    if pdf:
+        drawn.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
 
 
 def legend(axis: Any, looks: Mapping[str, Look], **how: Any) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import (
     Item,
@@ -188,9 +188,7 @@ def _place(row: Row) -> float:
 
 
 FIGURE = FigureKind(
-    id="F7",
-    name="survival",
-    shows="surviving sessions against session length and number of moves, with redirect and without, UDP and TCP",
+    entry=ENTRIES["F7"],
     scenarios=scenarios,
     columns=("panel", "redirect", "transport", "x", "n", "share", "low", "high", "expected"),
     key=("panel", "redirect", "transport", "x"),

@@ -6,8 +6,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.ladders.ladder import FIGURES, START, USER, Ladder, Section, Step
 from dmmlab.experiments.methods import METHODS, fixed
@@ -20,10 +18,10 @@ _GREY, _LIFELINE = "#444444", "#aaaaaa"
 _ROLES = {"DDNS": "DDNS server", "RESOLVER": "resolver", "SERVER": "registration server"}
 
 
-def draw(ladder: Ladder, stem: Path) -> str:
-    """Draws ``ladder`` to ``STEM.png`` and ``STEM.pdf``; returns the caption."""
+def draw(ladder: Ladder, stem: Path, pdf: bool) -> str:
+    """Draws ``ladder`` to ``STEM.png`` and, if asked for, ``STEM.pdf``; returns the caption."""
     with style.in_force():
-        style.save(_Sheet(ladder).figure, str(stem))
+        style.save(_Sheet(ladder).figure, str(stem), pdf)
     return caption(ladder)
 
 
@@ -63,6 +61,8 @@ class _Sheet:
     """One figure: x in inches, y counts rows downwards."""
 
     def __init__(self, ladder: Ladder) -> None:
+        from matplotlib.figure import Figure
+
         self._ladder = ladder
         self._at = dict(zip(ladder.participants, _places(ladder), strict=True))
         rows = sum(len(section.steps) + 1.15 for section in ladder.sections) + 0.2

@@ -29,10 +29,8 @@ def inter_mr_s(scenario: Scenario, one: str, other: str) -> float | None:
         if router in reached:
             continue
         reached.add(router)
-        for link in scenario.links:
-            if router in link.between and set(link.between) <= set(scenario.mobile_routers):
-                far = link.between[0] if link.between[1] == router else link.between[1]
-                heapq.heappush(heap, (delay + link.delay, far))
+        for link in scenario.inter_mr_links.get(router, ()):
+            heapq.heappush(heap, (delay + link.delay, scenario.other_end(link, router)))
     return None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 TCP, UDP = 6, 17
@@ -18,6 +19,9 @@ SYN, FIN = 0x02, 0x01
 ARP_BYTES = 28
 _ETHERNET_BYTES = 14
 _RECORD_BYTES = 16
+_IPV4 = struct.Struct("!BxHxxxxxBxx4s4s")  # version and header length, length, protocol, addresses
+_IPV6 = struct.Struct("!4xHBx16s16s")  # length of the payload, next header, addresses
+_UDP, _TCP = struct.Struct("!HH"), struct.Struct("!HHI4xBB")  # ports; of TCP also sequence, data offset, flags
 _FORMATS = {  # of a pcap file's first four bytes: byte order, and nanoseconds per fraction of a second
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
@@ -26,8 +30,7 @@ _FORMATS = {  # of a pcap file's first four bytes: byte order, and nanoseconds p
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame with ARP, or with UDP or TCP over IP.
 
     ``time_ns`` since the epoch; ``length`` of the IP packet in bytes (28 for ARP). ``payload`` is what was captured
@@ -92,35 +95,35 @@ def parse(raw: bytes, time_ns: int) -> Frame | None:
         return _arp(raw, time_ns)
     start = _ETHERNET_BYTES
     if kind == IPV4:
-        protocol, at = raw[start + 9], start + (raw[start] & 0x0F) * 4
-        length = int.from_bytes(raw[start + 2 : start + 4], "big")
-        source, destination = raw[start + 12 : start + 16], raw[start + 16 : start + 20]
+        first, length, protocol, source, destination = _IPV4.unpack_from(raw, start)
+        at = start + (first & 0x0F) * 4
     elif kind == IPV6 and len(raw) >= start + 40:
-        protocol, at = raw[start + 6], start + 40
-        length = int.from_bytes(raw[start + 4 : start + 6], "big") + 40
-        source, destination = raw[start + 8 : start + 24], raw[start + 24 : start + 40]
+        length, protocol, source, destination = _IPV6.unpack_from(raw, start)
+        length, at = length + 40, start + 40
     else:
         return None
     if protocol == UDP and len(raw) >= at + 8:
+        source_port, destination_port = _UDP.unpack_from(raw, at)
         begin, sequence, flags = at + 8, 0, 0
     elif protocol == TCP and len(raw) >= at + 20:
-        begin, sequence, flags = at + (raw[at + 12] >> 4) * 4, int.from_bytes(raw[at + 4 : at + 8], "big"), raw[at + 13]
+        source_port, destination_port, sequence, words, flags = _TCP.unpack_from(raw, at)
+        begin = at + (words >> 4) * 4
     else:
         return None
     return Frame(
-        time_ns=time_ns,
-        from_mac=mac_text(raw[6:12]),
-        to_mac=mac_text(raw[:6]),
-        protocol=protocol,
-        source=address_text(source),
-        destination=address_text(destination),
-        source_port=int.from_bytes(raw[at : at + 2], "big"),
-        destination_port=int.from_bytes(raw[at + 2 : at + 4], "big"),
-        sequence=sequence,
-        flags=flags,
-        length=length,
-        payload=raw[begin : start + length],
-        payload_bytes=start + length - begin,
+        time_ns,
+        mac_text(raw[6:12]),
+        mac_text(raw[:6]),
+        protocol,
+        address_text(source),
+        address_text(destination),
+        source_port,
+        destination_port,
+        sequence,
+        flags,
+        length,
+        raw[begin : start + length],
+        start + length - begin,
     )
 
 

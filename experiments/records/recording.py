@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ class Recording:
         self.run = run
         self.manifest = run.manifest()
         self._frames: dict[str, list[Frame]] = {}
+        self._found: dict[tuple[str, str, str], dict[object, list[Event]]] = {}
+        self._by_port: dict[str, dict[int, list[Frame]]] = {}
 
     # -- what was run -------------------------------------------------------------------------------------------
     @cached_property
@@ -118,7 +121,31 @@ class Recording:
 
     def find(self, source: str, event: str, **fields: object) -> list[Event]:
         """The logged events of this source and name that have these ``fields``, by time."""
-        return [found for found in self._logged_by_kind.get((source, event), ()) if fields.items() <= found.items()]
+        if len(fields) != 1:
+            return [one for one in self._logged_by_kind.get((source, event), ()) if fields.items() <= one.items()]
+        ((name, value),) = fields.items()
+        if (source, event, name) not in self._found:
+            values: dict[object, list[Event]] = defaultdict(list)
+            for one in self._logged_by_kind.get((source, event), ()):
+                if name in one:
+                    values[one[name]].append(one)
+            self._found[source, event, name] = values
+        return self._found[source, event, name].get(value, [])
+
+    def serving(self, node: str, time_ns: int) -> str:
+        """Where the runner had attached ``node`` by then (ns since the epoch); empty while it was detached."""
+        moves = self._whereabouts.get(node, [])
+        turn = bisect_right(moves, time_ns, key=lambda move: move[0])
+        return moves[turn - 1][1] if turn else ""
+
+    @cached_property
+    def _whereabouts(self) -> dict[str, list[tuple[int, str]]]:
+        places: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for event in self.logged:
+            if event["source"] == "runner" and "mn" in event:
+                router = event["to"] if event["event"] == "attached" else ""
+                places[event["mn"]].append((event["time_ns"], router))
+        return places
 
     @cached_property
     def start_ns(self) -> int:
@@ -137,6 +164,15 @@ class Recording:
         if host not in self._frames:
             self._frames[host] = list(pcap.read(self.run.pcap(host)))
         return self._frames[host]
+
+    def frames_from_port(self, host: str, port: int) -> list[Frame]:
+        """Those of `frames` whose source port is ``port``."""
+        if host not in self._by_port:
+            ports: dict[int, list[Frame]] = defaultdict(list)
+            for frame in self.frames(host):
+                ports[frame.source_port].append(frame)
+            self._by_port[host] = ports
+        return self._by_port[host].get(port, [])
 
     # -- tables -------------------------------------------------------------------------------------------------
     @cached_property

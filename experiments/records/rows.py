@@ -8,7 +8,7 @@ column's; its unit is the end of its name (``_s``, ``_ms``), ``bytes`` or none.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -186,8 +186,8 @@ def kinds(table: type[Any]) -> dict[str, type]:
 
 def write(path: Path, table: type[Row], rows: Iterable[Row]) -> None:
     """Writes ``rows`` as CSV: seconds with nine digits, milliseconds with six; None is an empty cell."""
-    described = fields(table)
-    cells = ({column.name: _cell(column, getattr(row, column.name)) for column in described} for row in rows)
+    digits = [(column.name, _DIGITS.get(column.metadata["unit"])) for column in fields(table)]
+    cells = ({name: _cell(getattr(row, name), places) for name, places in digits} for row in rows)
     write_csv(path, columns(table), cells)
 
 
@@ -206,8 +206,7 @@ def read(path: Path, table: type[Row]) -> list[Row]:
     return [table(**row) for row in cells]
 
 
-def _cell(column: Field[Any], value: object) -> object:
+def _cell(value: object, digits: int | None) -> object:
     if value is None:
         return ""
-    digits = _DIGITS.get(column.metadata["unit"])
     return value if digits is None else f"{value:.{digits}f}"

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from dmmlab.machine.errors import Refusal
+
 Outcome = Literal["ok", "failed", "invalid"]
 
 FORMAT = 1  # of run.json and the tables
@@ -26,7 +28,7 @@ Manifest = dict[str, Any]
 CONVERTERS: dict[int, Callable[[Manifest], Manifest]] = {}  # from a format of run.json to the one after it
 
 
-class RunDirectoryError(Exception):
+class RunDirectoryError(Refusal):
     """The folder is not what it was taken for; one sentence."""
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures import parallel, style
 from dmmlab.experiments.ladders import files as ladders
 from dmmlab.experiments.ladders.ladder import FIGURES
 from dmmlab.experiments.records.recording import Recording
@@ -82,7 +82,7 @@ def _described(recording: Recording) -> dict[str, Any]:
     outcome = run.outcome() or {"outcome": "unfinished", "reason": "there is no outcome.json"}
     drawn = list(run.figures.glob(f"{_LADDER}*"))
     if outcome["outcome"] != "failed" and run.capture.is_dir() and not drawn and recording.session_rows:
-        ladders.write(recording, run.figures)
+        parallel.draw(ladders.jobs(recording, run.figures, pdf=False))
     text = yaml.safe_dump(manifest["scenario"], sort_keys=False, allow_unicode=True, width=100)
     return {
         "folder": run.root.resolve().name,

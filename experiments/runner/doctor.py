@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,20 +65,27 @@ class Report:
 
 def examine() -> Report:
     """Look at this machine (under a second)."""
-    common = (*programs(PROGRAMS), *python_packages())
-    building = (*programs(BUILD_PROGRAMS), *headers())
-    native = (*common, *native_kernel())
-    impossible = Check("virtual time", False, "only the guest can stop the clock", "dmmlab run --runtime guest")
+    building = _building()
     return Report(
         machine=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
-        combinations=(
-            Combination("guest", "virtual", (*common, guest_kernel("virtual", building))),
-            Combination("guest", "real", (*common, guest_kernel("real", building))),
-            Combination("native", "real", native),
-            Combination("native", "virtual", (impossible, *native)),
-        ),
+        combinations=tuple(_combinations(building)),
         building=building,
     )
+
+
+def _building() -> tuple[Check, ...]:
+    return (*programs(BUILD_PROGRAMS), *headers())
+
+
+def _combinations(building: tuple[Check, ...]) -> Iterator[Combination]:
+    """Each is looked at when it is asked for: what a native run needs takes longest and seldom matters."""
+    common = (*programs(PROGRAMS), *python_packages())
+    for clock in CLOCKS:
+        yield Combination("guest", clock, (*common, guest_kernel(clock, building)))
+    native = (*common, *native_kernel())
+    yield Combination("native", "real", native)
+    impossible = Check("virtual time", False, "only the guest can stop the clock", "dmmlab run --runtime guest")
+    yield Combination("native", "virtual", (impossible, *native))
 
 
 def guest_kernel(clock: str, building: Iterable[Check]) -> Check:
@@ -108,15 +115,12 @@ def pick(runtime: str = "auto", clock: str = "auto", report: Report | None = Non
     """
     if runtime not in ("auto", *RUNTIMES) or clock not in ("auto", *CLOCKS):
         raise ValueError(f"runtime {runtime!r}, clock {clock!r}: allowed are auto, {', '.join((*RUNTIMES, *CLOCKS))}")
-    report = report or examine()
-    wanted = [
-        combination
-        for combination in report.combinations
-        if runtime in ("auto", combination.runtime) and clock in ("auto", combination.clock)
-    ]
-    for combination in wanted:
-        if combination.ok or _only_unbuilt(combination):
-            return combination.runtime, combination.clock
+    wanted = []
+    for combination in report.combinations if report else _combinations(_building()):
+        if runtime in ("auto", combination.runtime) and clock in ("auto", combination.clock):
+            if combination.ok or _only_unbuilt(combination):
+                return combination.runtime, combination.clock
+            wanted.append(combination)
     first = wanted[0]
     obstacle = first.missing()[0]
     more = len(first.missing()) - 1

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dmmlab.experiments.runner import doctor
-from dmmlab.guest import kernel
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import NoKernelError
-from dmmlab.guest.progress import reporter
 
 if TYPE_CHECKING:
     from dmmlab.experiments.runner.run import Clock, Runtime
@@ -33,5 +31,8 @@ def means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
 
 def build_kernel(source: Path | None = None, *, force: bool = False) -> GuestKernel:
     """The cached kernel, built with progress on stderr if need be."""
+    from dmmlab.guest import kernel
+    from dmmlab.guest.progress import reporter
+
     with reporter() as report:
         return kernel.build(source, force=force, report=report)

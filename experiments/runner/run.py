@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dmmlab.experiments.analysis import tables
-from dmmlab.experiments.records.recording import RecordError, Recording
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
+from dmmlab.experiments.runner import memory
 from dmmlab.experiments.scenario.identities import identities
 from dmmlab.experiments.scenario.model import Scenario
-from dmmlab.guest import terminal
+from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.guest.cache import find_kernel, origin
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.launch import execute, job_directory
@@ -88,6 +87,8 @@ def prepare(
 
 def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
     """The running scenario at the Mininet prompt, on this process's terminal; returns the exit status."""
+    from dmmlab.guest import terminal
+
     command = [*_command(prepare(scenario, out, runtime, clock).root.resolve()), "--shell"]
     sources.compile_all()
     if runtime == "native":
@@ -95,9 +96,12 @@ def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
     return terminal.shell(command, writable=[out], clock=clock, services=False)
 
 
-def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, progress: Progress) -> RunDirectory:
+def run_scenario(
+    scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, progress: Progress, memory_mb: int | None = None
+) -> RunDirectory:
     """Runs ``scenario`` into folder ``out``; how it ended is in its ``outcome.json``.
 
+    A guest has ``memory_mb``, or what its network needs (`memory.given_mb`).
     Raises KeyboardInterrupt when the user stopped it: the folder then has no outcome and counts as unfinished.
     """
     progress.enter("start")
@@ -107,7 +111,9 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
         sources.compile_all()
         with _in_memory(run) as work:
             status, errors = (
-                _in_guest(work, clock, progress, processor) if runtime == "guest" else _natively(work, progress)
+                _in_guest(work, clock, progress, processor, memory_mb or memory.given_mb(network_plan(scenario)))
+                if runtime == "guest"
+                else _natively(work, progress)
             )
     if progress.exact_clock is not None:
         run.amend(exact_clock=progress.exact_clock)
@@ -119,23 +125,33 @@ def run_scenario(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, 
             "failed", errors.strip().splitlines()[-1] if errors.strip() else f"the runner ended with status {status}"
         )
         return run
+    _reduce(run, began)
+    progress.enter("")
+    return run
+
+
+def _reduce(run: RunDirectory, began: float) -> None:
+    """Makes the tables of raw records, and the outcome. What reads records is imported now: the guest need not wait."""
+    from dmmlab.experiments.analysis import tables
+    from dmmlab.experiments.records.recording import RecordError, Recording
+
     try:
         recording = Recording(run)
         tables.reduce(recording)
     except RecordError as error:
         run.finish("failed", str(error))
-        return run
+        return
     found = tables.problems(recording)
     run.finish("invalid" if found else "ok", "; ".join(found) or None, wall_s=round(time.monotonic() - began, 3))
-    progress.enter("")
-    return run
 
 
 def _command(root: Path | str) -> list[str]:
     return isolation.argv([sys.executable, "-m", "dmmlab.experiments.runner.carry_out", str(root)])
 
 
-def _in_guest(run: RunDirectory, clock: Clock, progress: Progress, processor: int | None) -> tuple[int, str]:
+def _in_guest(
+    run: RunDirectory, clock: Clock, progress: Progress, processor: int | None, memory_mb: int
+) -> tuple[int, str]:
     progress.enter("boot")
     lines, errors = _Lines(progress.line), bytearray()
     try:
@@ -148,6 +164,7 @@ def _in_guest(run: RunDirectory, clock: Clock, progress: Progress, processor: in
             stderr=errors.extend,
             seed=int(run.manifest()["seed"]),
             processor=processor,
+            memory_mb=memory_mb,
         )
     except GuestError as error:
         return 1, str(error)

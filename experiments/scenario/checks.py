@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -33,21 +34,24 @@ def _size(scenario: Scenario) -> Iterator[str]:
 def _names(scenario: Scenario) -> Iterator[str]:
     reserved = {CORE, RADIO, SWITCHES, CONTROLLER}
     names = (*scenario.mobile_routers, *scenario.mobile_nodes, *scenario.hosts)
+    times = Counter(names)
     for name in names:
         if name in reserved:
             yield f"links: {name} cannot be the name of a node here"
         if not NAME.match(name):
             yield f"node name {name!r}: use a letter, then up to eight letters, digits or dashes"
-        if names.count(name) > 1:
+        if times[name] > 1:
             yield f"node {name} appears twice: once is enough in mobile_routers, and one link each to radio or CORE"
     sessions = [session.name for session in scenario.sessions]
+    times = Counter(sessions)
     for name in sessions:
-        if sessions.count(name) > 1:
+        if times[name] > 1:
             yield f"sessions: two sessions have the name {name}"
 
 
 def _links(scenario: Scenario) -> Iterator[str]:
     inter_mr = set(scenario.mobile_routers)
+    times = Counter(frozenset(link.between) for link in scenario.links)
     for link in scenario.links:
         a, b = link.between
         ends = {a, b}
@@ -61,7 +65,7 @@ def _links(scenario: Scenario) -> Iterator[str]:
             )
         if RADIO in link.between and scenario.other_end(link, RADIO) in inter_mr:
             yield f"links: between [{a}, {b}]: a mobile router has no radio link of its own"
-        if sum(other.joins(a, b) for other in scenario.links) > 1:
+        if times[frozenset(ends)] > 1:
             yield f"links: between [{a}, {b}] is given twice"
     for router in scenario.mobile_routers:
         if scenario.link(router, CORE) is None:
@@ -71,11 +75,12 @@ def _links(scenario: Scenario) -> Iterator[str]:
 
 
 def _movement(scenario: Scenario) -> Iterator[str]:
+    nodes, routers = set(scenario.mobile_nodes), set(scenario.mobile_routers)
     for move in scenario.movement:
         where = f"movement: at {move.at:g}s, node {move.node}"
-        if move.node not in scenario.mobile_nodes:
+        if move.node not in nodes:
             yield f"{where}: unknown mobile node; known are {', '.join(scenario.mobile_nodes)}"
-        if move.to not in scenario.mobile_routers:
+        if move.to not in routers:
             yield f"{where}: unknown mobile router {move.to}; known are {', '.join(scenario.mobile_routers)}"
         if move.at + move.gap > scenario.duration:
             yield f"{where}: ends after the scenario's duration of {scenario.duration:g}s"
@@ -94,11 +99,14 @@ def _movement(scenario: Scenario) -> Iterator[str]:
 
 
 def _sessions(scenario: Scenario) -> Iterator[str]:
+    correspondents, nodes, hosts = (
+        set(names) for names in (scenario.correspondents, scenario.mobile_nodes, scenario.hosts)
+    )
     for session in scenario.sessions:
         where = f"sessions: {session.name}"
-        if session.from_ not in scenario.correspondents:
+        if session.from_ not in correspondents:
             yield f"{where}: from {session.from_}: unknown correspondent; known are {_or_none(scenario.correspondents)}"
-        if session.to not in scenario.mobile_nodes:
+        if session.to not in nodes:
             yield f"{where}: to {session.to}: unknown mobile node; known are {', '.join(scenario.mobile_nodes)}"
         last_s = session.at + (session.repeat - 1) * (session.every or 0.0) + (session.duration or 0.0)
         if last_s > scenario.duration + 1e-9:
@@ -108,7 +116,7 @@ def _sessions(scenario: Scenario) -> Iterator[str]:
             yield f"{where}: anchor {session.anchor}: {session.to} never attaches to it"
         for method in session.method:
             for service in METHODS[method].needs:
-                if service not in scenario.hosts:
+                if service not in hosts:
                     yield f"{where}: method {method} needs a node {service}; give it a link to CORE"
 
 

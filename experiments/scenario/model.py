@@ -7,7 +7,9 @@ keys stands in `checks`, how a file is read in `load`.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -164,19 +166,27 @@ class Scenario(Section):
     duration: Duration
     seed: int = Field(default=1, ge=0, lt=2**32)
 
+    def __copy__(self) -> Self:
+        """Without what was worked out from the keys: `model_copy` changes keys of the copy."""
+        copied = super().__copy__()
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
     # -- who takes part ---------------------------------------------------------------------------------------
-    @property
+    @cached_property
     def mobile_nodes(self) -> tuple[str, ...]:
         """Whatever has a radio link, in the order of the links."""
         return tuple(self.other_end(link, RADIO) for link in self.links if RADIO in link.between)
 
-    @property
+    @cached_property
     def hosts(self) -> tuple[str, ...]:
         """Correspondents and servers: whatever has a link to the core and is no mobile router."""
+        routers = set(self.mobile_routers)
         ends = (self.other_end(link, CORE) for link in self.links if CORE in link.between)
-        return tuple(end for end in ends if end not in self.mobile_routers)
+        return tuple(end for end in ends if end not in routers)
 
-    @property
+    @cached_property
     def correspondents(self) -> tuple[str, ...]:
         """The hosts that are none of the services."""
         return tuple(host for host in self.hosts if host not in SERVICES)
@@ -187,11 +197,33 @@ class Scenario(Section):
 
     def moves_of(self, node: str) -> tuple[Movement, ...]:
         """The movements of ``node``, by their time."""
-        return tuple(sorted((move for move in self.movement if move.node == node), key=lambda move: move.at))
+        return self._moves.get(node, ())
+
+    @cached_property
+    def _moves(self) -> dict[str, tuple[Movement, ...]]:
+        moves: dict[str, list[Movement]] = defaultdict(list)
+        for move in self.movement:
+            moves[move.node].append(move)
+        return {node: tuple(sorted(found, key=lambda move: move.at)) for node, found in moves.items()}
 
     def link(self, one: str, other: str) -> Link | None:
         """The link between two ends, in either order; None if there is none."""
-        return next((link for link in self.links if link.joins(one, other)), None)
+        return self._links.get(frozenset((one, other)))
+
+    @cached_property
+    def _links(self) -> dict[frozenset[str], Link]:
+        return {frozenset(link.between): link for link in reversed(self.links)}  # of two, the first
+
+    @cached_property
+    def inter_mr_links(self) -> dict[str, list[Link]]:
+        """By mobile router, its links to others, in the order of the links."""
+        routers = set(self.mobile_routers)
+        found: dict[str, list[Link]] = defaultdict(list)
+        for link in self.links:
+            if routers.issuperset(link.between):
+                for end in dict.fromkeys(link.between):
+                    found[end].append(link)
+        return dict(found)
 
     @staticmethod
     def other_end(link: Link, end: str) -> str:

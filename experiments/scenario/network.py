@@ -13,7 +13,8 @@ def _wire(link: Link | None) -> Wire:
 def network_plan(scenario: Scenario) -> NetworkPlan:
     """The network that the scenario describes."""
     routers = scenario.mobile_routers
-    pairs = [link for link in scenario.links if set(link.between) <= set(routers)]
+    names = set(routers)
+    pairs = [link for link in scenario.links if names.issuperset(link.between)]
     return plan_network(
         mobile_routers={name: _wire(scenario.link(name, CORE)) for name in routers},
         inter_mr={link.between: _wire(link) for link in pairs},

@@ -12,7 +12,8 @@ import pytest
 
 from dmmlab.experiments.campaigns import campaign
 from dmmlab.experiments.campaigns.campaign import MADE_BY, Planned, complete
-from dmmlab.experiments.figures import FIGURES, digest
+from dmmlab.experiments.figures import FIGURES
+from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load, parse
 

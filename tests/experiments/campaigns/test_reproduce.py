@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from dmmlab.experiments.campaigns import campaign, compare, reproduce
-from dmmlab.experiments.figures import FIGURES, read
+from dmmlab.experiments.figures import FIGURES
+from dmmlab.experiments.figures.base import read
 from dmmlab.experiments.scenario.load import load
 
 KEY, COLUMNS = ("x",), ("delay_ms", "path")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dmmlab.experiments.campaigns.reproduce import REFERENCE
-from dmmlab.experiments.figures import FIGURES, read
+from dmmlab.experiments.figures import FIGURES
+from dmmlab.experiments.figures.base import read
 
 Row = dict[str, Any]
 Break = Callable[[list[Row]], list[Row]]

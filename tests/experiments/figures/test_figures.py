@@ -8,7 +8,8 @@ from pathlib import Path
 import figures_fake
 import pytest
 
-from dmmlab.experiments.figures import FIGURES, FigureError, FigureKind, finished, read, style, write
+from dmmlab.experiments.figures import FIGURES, style
+from dmmlab.experiments.figures.base import FigureError, FigureKind, finished, read, write
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
@@ -187,5 +188,5 @@ def test_settings_do_not_leak(tmp_path: Path) -> None:
         legend = axis.legend()
         assert mpl.rcParams["font.family"] == ["serif"]
         assert legend.get_texts()[0].get_fontfamily() == ["serif"]
-        style.save(figure, str(tmp_path / "a"))
+        style.save(figure, str(tmp_path / "a"), pdf=True)
     assert dict(mpl.rcParams) == before

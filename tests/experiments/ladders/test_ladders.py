@@ -109,7 +109,7 @@ def test_a_lost_message_has_no_arrival(tmp_path: Path) -> None:
 
 
 def test_files_and_caption(run: RunDirectory, tmp_path: Path) -> None:
-    drawn = files.write(Recording(run), tmp_path / "figures")
+    drawn = [job() for job in files.jobs(Recording(run), tmp_path / "figures", pdf=True)]
     assert [path.name for path in drawn] == [f"ladder-{method}.png" for method in DRAFT]
     for path in drawn:
         assert path.stat().st_size > 10_000 and path.with_suffix(".pdf").stat().st_size > 5_000

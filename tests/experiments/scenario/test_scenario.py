@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dmmlab.experiments.scenario.load import ScenarioError, load, parse, shipped
+from dmmlab.experiments.oracle.expectation import Oracle
+from dmmlab.experiments.scenario.catalogue import shipped
+from dmmlab.experiments.scenario.load import ScenarioError, load, parse
 from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.experiments.scenario.units import format_duration, parse_duration, parse_rate, parse_share, parse_size
 
@@ -132,3 +136,51 @@ def test_other_quantities() -> None:
     for bad in ("130%", 1.2, -0.1):
         with pytest.raises(ValueError, match=r"0% and 100%|negative"):
             parse_share(bad)
+
+
+def _row_of_routers(size: int) -> dict[str, Any]:
+    """A scenario of ``size`` routers in a row, eight times as many mobile nodes and hosts, and a session each."""
+    routers = [f"MR{i}" for i in range(size)]
+    nodes, hosts = ([f"{kind}{i}" for i in range(8 * size)] for kind in ("MN", "CN"))
+    ends = [*(("radio", node) for node in nodes), *((name, "CORE") for name in (*routers, *hosts)), *pairwise(routers)]
+    return {
+        "name": "row",
+        "mobile_routers": routers,
+        "links": [{"between": list(pair), "delay": "2ms"} for pair in ends],
+        "movement": [{"at": f"{at}s", "node": f"MN{i}", "to": f"MR{(i + at // 5) % size}"} for i in range(8 * size)
+                     for at in (0, 5)],
+        "sessions": [{"name": f"S{i}", "at": "8s", "from": f"CN{i}", "to": f"MN{i}"} for i in range(8 * size)],
+        "duration": "20s",
+    }  # fmt: skip
+
+
+def _steps(size: int) -> int:
+    """How many functions are called to check a scenario, to look its links up and to predict its sessions."""
+    data, calls = _row_of_routers(size), 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        loaded = parse(data, "row.yaml")
+        for link in loaded.links:
+            loaded.link(*link.between)
+        Oracle(loaded)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_the_work_grows_with_the_scenario_and_not_with_its_square() -> None:
+    _steps(3)  # what is worked out once a process
+    assert _steps(24) < 12 * _steps(3), "eight times the size"
+
+
+def test_a_changed_copy_remembers_nothing_of_its_original() -> None:
+    base = load("two-mr")
+    assert base.mobile_nodes == ("MN1",) and base.link("MN1", "radio") is not None and len(base.moves_of("MN1")) == 2
+    copy = base.model_copy(update={"links": base.links[1:], "movement": base.movement[:1]})
+    assert copy.mobile_nodes == () and copy.link("MN1", "radio") is None and len(copy.moves_of("MN1")) == 1
+    assert base.mobile_nodes == ("MN1",)

@@ -1,0 +1,67 @@
+"""The plan of a scenario as a person reads it: nodes, links, timeline, closed forms."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from dmmlab.experiments.cli.console import table
+from dmmlab.experiments.oracle.expectation import Oracle
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.network import network_plan
+from dmmlab.experiments.scenario.timeline import (
+    AnyEvent,
+    Attach,
+    Detach,
+    ScenarioEnd,
+    SessionEnd,
+    SessionStart,
+    timeline,
+)
+
+
+def show(scenario: Scenario) -> None:
+    """Hosts, links, timeline and closed forms of ``scenario``."""
+    network = network_plan(scenario)
+    nodes = [(host.name, str(host.address.ip), "on the core") for host in network.hosts]
+    nodes += [
+        (r.name, str(r.gateway.ip), f"mobile router of {r.prefix}, switch {r.switch}") for r in network.mobile_routers
+    ]
+    nodes += [(n.name, ", ".join(map(str, n.addresses.values())), "mobile node") for n in network.mobile_nodes]
+    table("Nodes", ("name", "address", "role"), nodes)
+    links = [
+        (" - ".join(link.between), f"{link.delay * 1e3:g} ms", _extra(link.jitter, link.loss, link.rate))
+        for link in scenario.links
+    ]
+    table("Links, each direction", ("between", "delay", "besides"), links)
+    oracle = Oracle(scenario)
+    heads = ("at", "who", "what", "method", "transport", "expected set-up")
+    table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])
+
+
+def _row(event: AnyEvent, oracle: Oracle) -> tuple[str, ...]:
+    """An event of the timeline as a person reads it; of a session's start, also its closed form."""
+    at = f"{event.at_s:g} s"
+    match event:
+        case Detach(_, node, to):
+            return (at, node, f"loses its radio link, on its way to {to}", "", "", "")
+        case Attach(_, node, to, gap_s):
+            gap = "" if gap_s is None else f" after a gap of {gap_s * 1e3:g} ms"
+            return (at, node, f"attaches to {to}{gap}", "", "", "")
+        case SessionStart(_, session):
+            expectation = oracle.of(session)
+            expected = "no closed form" if expectation is None else f"{expectation.setup_s * 1e3:g} ms"
+            parties = f"{session.cn} → {session.mn}"
+            return (at, session.name, f"starts, {parties}", session.method, session.transport, expected)
+        case SessionEnd(_, session):
+            return (at, session.name, "has lasted its time", session.method, session.transport, "")
+        case ScenarioEnd():
+            return (at, "", "the scenario ends", "", "", "")
+        case _:
+            assert_never(event)
+
+
+def _extra(jitter: float, loss: float, rate: float | None) -> str:
+    words = [f"jitter {jitter * 1e3:g} ms"] if jitter else []
+    words += [f"loss {loss * 100:g} %"] if loss else []
+    words += [f"{rate / 1e6:g} Mbit/s"] if rate else []
+    return ", ".join(words)

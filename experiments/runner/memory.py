@@ -1,0 +1,45 @@
+"""How much memory a run's guest needs, from the size of its network; and how many runs this machine holds at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dmmlab.machine.errors import Refusal
+from dmmlab.topologies.plan import NetworkPlan
+
+# MB: the kernel, Open vSwitch, the controller and the servers; and what each node adds, mostly the Python process of
+# its agent. Estimates, to be replaced by what is measured.
+BASE_MB, MOBILE_NODE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 6, 3, 2
+LEAST_MB = 1024  # what a guest is given at least: a machine lends it only what it uses
+
+
+def needed_mb(plan: NetworkPlan) -> int:
+    """What a guest with this network will use, MB."""
+    nodes = len(plan.mobile_nodes) * MOBILE_NODE_MB + len(plan.hosts) * HOST_MB
+    return BASE_MB + nodes + len(plan.mobile_routers) * MOBILE_ROUTER_MB
+
+
+def given_mb(plan: NetworkPlan) -> int:
+    """What a guest with this network is given, MB."""
+    return max(LEAST_MB, needed_mb(plan))
+
+
+def at_a_time(needs_mb: Sequence[int], jobs: int | None, processors: int, available_mb: int | None) -> int:
+    """How many runs that need so much each are carried out side by side: ``jobs``, or what the machine has room for.
+
+    Raises Refusal where it has not enough memory for one of them, or for the ``jobs`` that were asked for. Where
+    nobody knows what is available (None), memory is not looked at.
+    """
+    largest = sorted(needs_mb, reverse=True)
+    most = min(jobs or processors, len(largest))
+    if available_mb is None:
+        return most
+    if largest[0] > available_mb:
+        raise Refusal(f"a run needs {largest[0]:,} MB of memory, and this machine has {available_mb:,} MB available")
+    held = max(number for number in range(1, most + 1) if number == 1 or sum(largest[:number]) <= available_mb)
+    if jobs and held < most:
+        raise Refusal(
+            f"--jobs: {most} runs at the same time need {sum(largest[:most]):,} MB of memory, and this machine has "
+            f"{available_mb:,} MB available"
+        )
+    return held
