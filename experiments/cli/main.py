@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from dmmlab.experiments.cli import console, doctor_view
-from dmmlab.experiments.cli.campaign import CLOCKS, RUNTIMES, compare, reproduce
+from dmmlab.experiments.cli.campaign import CLOCKS, RUNTIMES, SCHEDULER, compare, place, reproduce
 from dmmlab.experiments.cli.guest import guest
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.policies import POLICIES
@@ -82,8 +83,9 @@ def check(scenario: str) -> None:
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs, with a seed more each time."
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at the same time.")
+@SCHEDULER
 @click.option("--profile", is_flag=True, help="Print where the time went.")
-def run(
+def run(  # noqa: PLR0913, PLR0917  (each is an option)
     scenarios: tuple[str, ...],
     out: Path | None,
     runtime: str,
@@ -91,10 +93,11 @@ def run(
     seed: int | None,
     repeat: int,
     jobs: int,
+    scheduler: str | None,
     profile: bool,
 ) -> None:
     """Run scenarios and write their records, figures and table."""
-    from dmmlab.experiments.runner.run import Progress, run_scenario
+    from dmmlab.experiments.campaigns.places import Job
 
     overrides = {} if seed is None else {"seed": seed}
     loaded = [load(name, overrides) for name in scenarios]
@@ -102,21 +105,22 @@ def run(
     if chosen[0] == "native" and jobs > 1:
         raise click.UsageError("--jobs: native runs share this machine's time and cannot run beside each other")
     work = [
-        (scenario.model_copy(update={"seed": scenario.seed + turn}), folder)
+        Job(scenario.model_copy(update={"seed": scenario.seed + turn}), folder, *chosen)
         for scenario in loaded
         for turn, folder in enumerate(_folders(scenario, out, repeat, several=len(loaded) > 1))
     ]
-    with console.Board([folder.name for _, folder in work]) as board:
-
-        def one(item: tuple[Scenario, Path]) -> tuple[RunDirectory, dict[str, float]]:
-            progress = Progress(board.follow(item[1].name))
-            return run_scenario(*item, *chosen, progress), progress.spent_s
-
-        with ThreadPoolExecutor(jobs) as pool:
-            done = list(pool.map(one, work))
+    where, spent_s = place(jobs, scheduler, chosen[0]), {}
+    with (
+        console.Board([job.folder.name for job in work]) as board,
+        closing(where.carry_out(work, lambda folder, *how: board.follow(folder.name)(*how))) as ended,
+    ):
+        for done in ended:
+            if done.error is not None:
+                raise done.error
+            spent_s[done.job.folder] = done.spent_s
     ok = True
-    for directory, spent_s in done:
-        ok = _show(directory, spent_s if profile else None) and ok
+    for job in work:
+        ok = _show(RunDirectory(job.folder), spent_s[job.folder] if profile else None) and ok
     sys.exit(HELD if ok else DID_NOT_HOLD)
 
 
@@ -125,7 +129,7 @@ def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -
     return [base] if repeat == 1 else [base / f"{turn:03d}" for turn in range(1, repeat + 1)]
 
 
-def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
+def _show(run: RunDirectory, spent_s: Mapping[str, float] | None) -> bool:
     """Prints what came out of a run; False if it did not hold."""
     from dmmlab.experiments.ladders import files as ladders
 
@@ -209,10 +213,11 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; the run has no outcome and counts as unfinished", INTERRUPTED, debug)
     except Exception as error:
+        from dmmlab.experiments.campaigns.places import PlaceError
         from dmmlab.experiments.campaigns.reproduce import ReproduceError
         from dmmlab.experiments.figures import FigureError
 
-        status = BAD_INPUT if isinstance(error, FigureError | ReproduceError | OSError) else DID_NOT_HOLD
+        status = BAD_INPUT if isinstance(error, FigureError | PlaceError | ReproduceError | OSError) else DID_NOT_HOLD
         _fail(f"{type(error).__name__}: {error}" if status == DID_NOT_HOLD else str(error), status, debug)
 
 

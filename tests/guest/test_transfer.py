@@ -141,7 +141,7 @@ def test_a_damaged_file_is_refused(exported: Path, damage: str) -> None:
     content = bytearray(exported.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 0xFF
-    exported.write_bytes({"cut": content[:-30], "empty": b"", "other": b"MZ" * 500}.get(damage, bytes(content)))
+    exported.write_bytes({"cut": bytes(content[:-30]), "empty": b"", "other": b"MZ" * 500}.get(damage, bytes(content)))
     with pytest.raises(GuestError, match="damaged, or no exported kernel"):
         transfer.install(exported)
     assert nothing_installed()
