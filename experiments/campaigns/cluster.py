@@ -188,8 +188,7 @@ class _Dispatch:
             del self._running[future]
             self._refuse(job, who, "; ".join(answer["refused"]))
         else:
-            note = delivery.deliver(answer["archive"], job)
-            if note:
+            if note := delivery.deliver(answer["archive"], job):
                 self._say(note)
             del self._running[future]
             yield Done(job, answer["wall_s"], answer["spent_s"])
