@@ -14,6 +14,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,8 @@ def _connected(address: str) -> Iterator[Client]:
         from distributed import Client
     except ImportError:
         raise PlaceError("--scheduler needs Dask, which is not installed: pip install 'distributed>=2024.5'") from None
-    for name in ("distributed", "tornado", "asyncio"):  # what they say of a lost peer is said here, in a sentence
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in [*logging.root.manager.loggerDict]:  # what they say of a lost peer, in tracebacks, is said here
+        logging.getLogger(name).disabled |= name.split(".")[0] in ("distributed", "tornado", "asyncio")
     try:
         client = Client(address, timeout=CONNECT_S)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
@@ -127,7 +128,6 @@ class _Dispatch:
     def turn(self) -> Iterator[Done]:
         """Looks who is there, hands out and takes back; waits a little for the next run to end."""
         from distributed import wait
-        from distributed.client import FutureCancelledError
 
         self._look()
         for future in [future for future, (_, who) in self._running.items() if who not in self._workers]:
@@ -136,7 +136,7 @@ class _Dispatch:
         if not self._running:
             time.sleep(POLL_S)
             return
-        with contextlib.suppress(TimeoutError, FutureCancelledError):
+        with contextlib.suppress(TimeoutError, CancelledError):
             wait(list(self._running), timeout=POLL_S, return_when="FIRST_COMPLETED")
         for future in [future for future in self._running if future.done()]:
             yield from self._take(future)
@@ -163,15 +163,16 @@ class _Dispatch:
                 if not self._waiting:
                     return
                 job = self._waiting.popleft()
-                future = self._client.submit(
-                    worker.carry_out,
-                    self._task(job),
-                    key=f"dmmlab-{job.folder.name}-{uuid.uuid4()}",
-                    workers=[who],
-                    allow_other_workers=False,
-                    pure=False,
-                )
-                self._running[future] = (job, who)
+                self._running[self._submit(job, who)] = (job, who)
+
+    def _submit(self, job: Job, who: str) -> Future[Any]:
+        key = f"dmmlab-{job.folder.name}-{uuid.uuid4()}"  # a run that is repeated is another task
+        try:
+            return self._client.submit(
+                worker.carry_out, self._task(job), key=key, workers=[who], allow_other_workers=False
+            )
+        except (OSError, RuntimeError) as error:
+            raise _LostError from error
 
     def _take(self, future: Future[Any]) -> Iterator[Done]:
         """What has come of a run that is no longer under way."""
@@ -199,6 +200,8 @@ class _Dispatch:
         while True:
             try:
                 return future.result(timeout=patience_s)
+            except CancelledError:  # with the scheduler
+                return None
             except TimeoutError:
                 self._look()
                 if self._running[future][1] not in self._workers:

@@ -1,4 +1,4 @@
-"""Kills what carries a campaign out, at random instants: is anything lost, counted twice or different?
+"""Kills what carries a campaign out, at random instants: nothing may be lost, counted twice or different.
 
     kill.py [--place here|cluster] [--instants 5] [--seed 1] [--runs 4] [--folder DIR]
 
@@ -144,6 +144,8 @@ class Trial:
             self.reported[folder] += 1
         elif line:
             say(f"    {line}")
+        if line.startswith("Traceback"):
+            raise SystemExit("whatever is lost, the user is told in a sentence")
 
     def complete(self) -> dict[str, tuple[str, int]]:
         """Of each run that is: its imprint, and when its outcome was written."""
