@@ -4,12 +4,14 @@ run is a perfect laboratory's (`figures_fake`); tests/cluster kills real ones wi
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import figures_fake
 import pytest
 
@@ -17,6 +19,7 @@ from dmmlab.experiments.campaigns import campaign, cluster, worker
 from dmmlab.experiments.campaigns.cluster import OnCluster
 from dmmlab.experiments.campaigns.places import Done, Job, PlaceError, Tell
 from dmmlab.experiments.campaigns.program import program
+from dmmlab.experiments.cli.campaign import place
 from dmmlab.experiments.figures import FIGURES
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.guest.errors import NoKernelError
@@ -59,8 +62,7 @@ def name() -> Any:
 
 def carried_out(local: Any, work: list[Job], **how: Any) -> tuple[list[Done], list[str]]:
     said: list[str] = []
-    place = OnCluster(local.scheduler_address, said.append, **how)
-    with closing(place.carry_out(work)) as ended:
+    with closing(OnCluster(local.scheduler_address, said.append, **how).carry_out(work)) as ended:
         return list(ended), said
 
 
@@ -70,8 +72,8 @@ def complete(work: list[Job]) -> list[bool]:
 
 def test_every_run_comes_back_once_and_whole(local: Any, tmp_path: Path) -> None:
     work, phases = jobs(tmp_path / "there"), []
-    place = OnCluster(local.scheduler_address, pytest.fail)
-    with closing(place.carry_out(work, lambda *word: phases.append(word))) as ended:
+    carried = OnCluster(local.scheduler_address, pytest.fail).carry_out(work, lambda *word: phases.append(word))
+    with closing(carried) as ended:
         done = list(ended)
     assert sorted(one.job.folder for one in done) == sorted(job.folder for job in work)
     assert [one.error for one in done] == [None] * 4
@@ -208,6 +210,18 @@ def test_a_scheduler_that_is_lost_is_a_sentence(local: Any, tmp_path: Path, monk
         local.close()
         list(ended)
     assert complete([first.job]) == [True]
+
+
+def test_without_dask_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "baseline", lambda _clock: BASELINE)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(PlaceError, match="pip install"):
+        list(OnCluster("tcp://127.0.0.1:1", pytest.fail).carry_out(jobs(tmp_path)))
+
+
+def test_native_runs_stay_here() -> None:
+    with pytest.raises(click.UsageError, match="no root"):
+        place(1, "tcp://127.0.0.1:1", "native")
 
 
 def test_no_worker_at_all_is_a_sentence(local: Any, tmp_path: Path) -> None:
