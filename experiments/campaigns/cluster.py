@@ -75,7 +75,7 @@ def _connected(address: str) -> Iterator[Client]:
     try:
         from distributed import Client
     except ImportError:
-        raise PlaceError("--scheduler needs Dask, which is not installed: pip install 'distributed>=2024.5'") from None
+        raise PlaceError("--scheduler needs Dask, which is not installed: pip install 'distributed>=2026.8'") from None
     for name in [*logging.root.manager.loggerDict]:  # what they say of a lost peer, in tracebacks, is said here
         logging.getLogger(name).disabled |= name.split(".")[0] in ("distributed", "tornado", "asyncio")
     try:
@@ -189,10 +189,20 @@ class _Dispatch:
             del self._running[future]
             self._refuse(job, who, "; ".join(answer["refused"]))
         else:
-            if note := delivery.deliver(answer["archive"], job):
-                self._say(note)
-            del self._running[future]
-            yield Done(job, answer["wall_s"], answer["spent_s"])
+            yield from self._put_into_place(future, answer)
+
+    def _put_into_place(self, future: Future[Any], answer: Mapping[str, Any]) -> Iterator[Done]:
+        job, who = self._running[future]
+        try:
+            note = delivery.deliver(answer["archive"], job)
+        except delivery.DeliveryError as error:
+            self._refused[who] = f"what it sent is no run: {error}"
+            yield from self._lose(future, f"is given no more runs: {self._refused[who]}")
+            return
+        if note:
+            self._say(note)
+        del self._running[future]
+        yield Done(job, answer["wall_s"], answer["spent_s"])
 
     def _fetched(self, future: Future[Any]) -> Any:
         """The result, which lies with the worker; None if it is lost before it is here."""

@@ -55,8 +55,8 @@ def words(pid: int) -> list[str]:
 
 def guests(pid: int) -> list[int]:
     """The kernels of guests below process ``pid``."""
-    found = {child: words(child) for child in descendants(pid)}
-    return [child for child, line in found.items() if line[0].endswith("/linux") and line[1].startswith("mem=")]
+    found = {child: words(child)[:2] for child in descendants(pid)}
+    return [child for child, line in found.items() if "/linux mem=" in " ".join(line)]
 
 
 class Cluster:

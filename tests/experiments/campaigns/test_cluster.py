@@ -173,6 +173,22 @@ def test_a_worker_whose_machine_cannot_gets_no_more(
     assert len(said) == 1 and "No space left on device" in said[0]
 
 
+def test_a_worker_that_sends_half_a_run_gets_no_more(
+    local: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(job: Job, tell: Tell) -> Done:
+        done = perform(job, tell)
+        if name() == 1:
+            RunDirectory(job.folder).outcome_json.unlink()
+        return done
+
+    monkeypatch.setattr(worker, "perform", half)
+    work = jobs(tmp_path)
+    done, said = carried_out(local, work)
+    assert len(done) == 4 and all(complete(work))
+    assert len(said) == 1 and "it has no outcome" in said[0]
+
+
 def test_a_run_that_breaks_the_program_is_a_failed_run(
     local: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
