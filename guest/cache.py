@@ -19,6 +19,7 @@ from typing import Any
 
 from dmmlab.guest.errors import NoKernelError
 
+FILES = ("linux", "entropy.so", "build.json")  # of a kernel in the cache
 CONFIG_NAME = "kernel.config"
 ENTROPY_NAME = "entropy.c"
 PATCH_NAME = "exact-clock.patch"

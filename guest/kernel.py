@@ -66,7 +66,7 @@ def build(source: Path | None = None, *, force: bool = False, report: Reporter |
     if not force and source is None and (ready := next(cached_kernels(), None)):
         return ready
     _check_means()
-    with _lock(report), _scratch() as scratch:
+    with locked(report), scratch_directory() as scratch:
         if not force and source is None and (ready := next(cached_kernels(), None)):
             return ready
         if source is not None:
@@ -87,7 +87,8 @@ def _check_means() -> None:
 
 
 @contextlib.contextmanager
-def _lock(report: Reporter) -> Iterator[None]:
+def locked(report: Reporter) -> Iterator[None]:
+    """One change of the cache at a time: waits, and says so, while another process has the lock."""
     with (kernels_root() / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,7 +99,7 @@ def _lock(report: Reporter) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch_directory() -> Iterator[Path]:
     """A directory of our own for source and objects; leftovers of killed builds go, too (the lock is held)."""
     for leftover in kernels_root().glob(".scratch-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -206,10 +207,10 @@ def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
         "self_test": result,
     }
     (staging / "build.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return _install(staging, version)
+    return install(staging, version)
 
 
-def _install(staging: Path, version: str) -> GuestKernel:
+def install(staging: Path, version: str) -> GuestKernel:
     """Move a finished kernel into the cache; a running guest keeps the file it was started from."""
     final = kernel_directory(version)
     if final.exists():

@@ -138,6 +138,13 @@ make_environment() {
     printf '%s\n' "$wanted" >"$VENV/.dmmlab-stamp"
 }
 
+# Dask, which only --scheduler and its tests use. In no stamp: whoever asks for less later must not make all anew.
+add_cluster() {
+    if "$VENV/bin/python" -c 'import distributed' 2>/dev/null; then return; fi
+    say "installing dmmlab[cluster]"
+    "$VENV/bin/python" -m pip --quiet --disable-pip-version-check install "${LOCK[@]}" --editable "${PROJECT}[cluster]"
+}
+
 # Static tools do not know that a folder is installed as dmmlab.<folder> (setup.py). Here is a tree in which it is one,
 # which pyproject.toml and .vscode/settings.json name. On file systems that have no symbolic links there is none.
 make_view() {
@@ -156,4 +163,5 @@ if [ "$APT" = yes ]; then
     install_packages
 fi
 if [ "$PYTHON_PART" = yes ]; then make_environment; fi
+if [ "$PYTHON_PART$TESTS" = yesyes ]; then add_cluster; fi
 make_view

@@ -1,4 +1,4 @@
-"""A campaign: every run that a set of figures needs, each once, several at a time, continued where it was stopped.
+"""A campaign: every run that a set of figures needs, each once, wherever that is, continued where it was stopped.
 
 A run's folder is named after its scenario and the digest of all that the scenario says. A folder that has an outcome,
 holds that very scenario, and was made by the program as it is now, is complete and is not run again.
@@ -6,37 +6,23 @@ holds that very scenario, and was made by the program as it is now, is complete 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import Any
 
+from dmmlab.experiments.campaigns.places import HERE, MADE_BY, Done, Job, Place
+from dmmlab.experiments.campaigns.program import program
 from dmmlab.experiments.figures import FIGURES
 from dmmlab.experiments.figures.base import FigureKind, Load, digest, digest_of
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, write_json
-from dmmlab.experiments.runner.run import Clock, Progress, Runtime, run_scenario
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.runner.run import Clock, Runtime
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import sessions_of
-from dmmlab.machine import processes, sources
-
-MADE_BY = "campaign.json"  # in a run's folder: by which program, for which figures, it was made
-_SOURCES = (".py", ".config", ".patch", ".c", ".sh", ".j2", ".in")
-_DRAWING = (
-    "figures",
-    "campaigns",
-    "ladders",
-    "scenario/shipped",
-    "records/frames.py",
-    "records/readme.py",
-    "report",
-    "cli",
-)
 
 
 @dataclass(frozen=True)
@@ -100,23 +86,6 @@ def plan(kinds: Iterable[FigureKind] = tuple(FIGURES.values()), loader: Load = l
     return sorted(planned, key=lambda job: (-job.cost_s, job.folder))
 
 
-def only_draws(source: str) -> bool:
-    """Whether no record and no verdict of a run follows from this source, a path in the repository."""
-    return any(source.startswith(f"experiments/{word}") for word in _DRAWING)
-
-
-@cache
-def program() -> str:
-    """A digest of the sources that records follow from; what only draws is left out."""
-    root, content = sources.ROOT, hashlib.sha256()
-    for folder in sources.FOLDERS:
-        for file in sorted((root / folder).rglob("*")):
-            name = str(file.relative_to(root))
-            if file.suffix in _SOURCES and file.is_file() and not only_draws(name):
-                content.update(name.encode() + b"\0" + file.read_bytes())
-    return content.hexdigest()[:16]
-
-
 def complete(folder: Path, wanted: str, runtime: Runtime, clock: Clock) -> bool:
     """Whether ``folder`` holds a finished run of the scenario with digest ``wanted``, made by this program this way.
 
@@ -142,44 +111,43 @@ def carry_out(
     out: Path,
     runtime: Runtime,
     clock: Clock,
-    jobs: int = 2,
+    place: Place = HERE,
     tell: Callable[[Step], None] = lambda _step: None,
 ) -> Result:
-    """Runs what is not complete in folder ``out``, ``jobs`` at a time, and calls ``tell`` as each run ends.
+    """Has ``place`` run what is not complete in folder ``out``, and calls ``tell`` as each run ends.
 
-    Raises KeyboardInterrupt when the user stops it; what was complete by then stays so. Processes, not threads: Ctrl-C
-    reaches each, and reading the captures of one run does not wait for another's.
+    Raises KeyboardInterrupt when the user stops it, PlaceError when ``place`` is lost; what was complete by then stays
+    so.
     """
     began, out = time.monotonic(), out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    kept = [job for job in planned if complete(out / job.folder, job.digest, runtime, clock)]
-    left = [job for job in planned if job not in kept]
-    clockwork = _Clockwork(len(planned), len(kept), {job.folder: job.cost_s for job in left})
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
-        pending = {pool.submit(_run, job, out / job.folder, runtime, clock): job for job in left}
-        try:
-            _follow(pending, out, clockwork, tell)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    kept = [one for one in planned if complete(out / one.folder, one.digest, runtime, clock)]
+    left = [one for one in planned if one not in kept]
+    clockwork = _Clockwork(len(planned), len(kept), {one.folder: one.cost_s for one in left})
+    with closing(place.carry_out([_job(one, out, runtime, clock) for one in left])) as ended:
+        for done in ended:
+            tell(_step(done, clockwork))
     return _result(planned, out, len(kept), time.monotonic() - began)
 
 
-def _begin() -> None:
-    """In each process of the pool: it ends with the one that started it, and its guest with it."""
-    processes.die_with_parent()
+def _job(planned: Planned, out: Path, runtime: Runtime, clock: Clock) -> Job:
+    made_by = {"program": program(), "digest": planned.digest, "figures": planned.figures}
+    return Job(planned.scenario, out / planned.folder, runtime, clock, made_by)
 
 
-def _run(planned: Planned, folder: Path, runtime: Runtime, clock: Clock) -> float:
-    began = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-    RunDirectory(folder).outcome_json.unlink(missing_ok=True)
-    write_json(folder / MADE_BY, {"program": program(), "digest": planned.digest, "figures": planned.figures})
-    try:
-        run_scenario(planned.scenario, folder, runtime, clock, Progress())
-    except Exception as error:  # one run that cannot be read must not cost the others
-        RunDirectory(folder).finish("failed", f"{type(error).__name__}: {error}")
-    return time.monotonic() - began
+def _step(done: Done, clockwork: _Clockwork) -> Step:
+    """What is said of a run that has ended; one that could not be carried out has failed, and costs no other."""
+    run = RunDirectory(done.job.folder)
+    if done.error is not None:
+        run.root.mkdir(exist_ok=True)
+        run.finish("failed", f"{type(done.error).__name__}: {done.error}")
+    name, outcome = run.root.name, _outcome(run)
+    left_s = clockwork.tick(name)
+    return Step(clockwork.done, clockwork.of, name, outcome["outcome"], outcome["reason"], done.wall_s, left_s)
+
+
+def _outcome(run: RunDirectory) -> dict[str, Any]:
+    return run.outcome() or {"outcome": "failed", "reason": "it has no outcome"}
 
 
 class _Clockwork:
@@ -195,25 +163,11 @@ class _Clockwork:
         return (time.monotonic() - self._began) / self._spent * sum(self._costs.values())
 
 
-def _follow(
-    pending: dict[Future[float], Planned], out: Path, clockwork: _Clockwork, tell: Callable[[Step], None]
-) -> None:
-    """Returns when every future is done, and says so of each; an error that is no outcome ends the campaign."""
-    waiting = set(pending)
-    while waiting:
-        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in done:
-            job, wall_s = pending[future], future.result()
-            left_s = clockwork.tick(job.folder)
-            outcome = RunDirectory(out / job.folder).outcome() or {"outcome": "failed", "reason": "it has no outcome"}
-            tell(Step(clockwork.done, clockwork.of, job.folder, outcome["outcome"], outcome["reason"], wall_s, left_s))
-
-
 def _result(planned: Sequence[Planned], out: Path, kept: int, wall_s: float) -> Result:
     runs, invalid, virtual_s = [], [], 0.0
     for job in planned:
         run = RunDirectory(out / job.folder)
-        outcome = run.outcome() or {"outcome": "failed", "reason": "it has no outcome"}
+        outcome = _outcome(run)
         if outcome["outcome"] == "ok":
             runs.append(run)
             virtual_s += job.scenario.duration

@@ -16,6 +16,8 @@ from typing import Any
 
 from dmmlab.experiments.campaigns import campaign, compare
 from dmmlab.experiments.campaigns.campaign import Planned, Result, Step
+from dmmlab.experiments.campaigns.places import HERE, Place
+from dmmlab.experiments.campaigns.program import program
 from dmmlab.experiments.figures import FIGURES
 from dmmlab.experiments.figures.base import REAL_MS, FigureError, FigureKind, Load, read, write
 from dmmlab.experiments.records.rundir import RunDirectory, write_json
@@ -95,15 +97,15 @@ def reproduce(
     out: Path,
     runtime: Runtime,
     clock: Clock,
-    jobs: int = 2,
+    place: Place = HERE,
     tell: Callable[[Step], None] = lambda _step: None,
     instead: Mapping[str, Path] | None = None,
     reference: Path = REFERENCE,
 ) -> tuple[list[Verdict], Result]:
-    """Carries the campaign of the figures ``ids`` (all, if empty) out in ``out``/runs, and judges ``out``/figures."""
+    """Has ``place`` carry out the campaign of the figures ``ids`` (all, if empty), and judges what it draws of it."""
     kinds, scenarios = choose(ids), loader(instead)
     planned = campaign.plan(kinds, scenarios)
-    result = campaign.carry_out(planned, out / "runs", runtime, clock, jobs, tell)
+    result = campaign.carry_out(planned, out / "runs", runtime, clock, place, tell)
     return [judge(kind, result, out / "figures", clock, scenarios, reference) for kind in kinds], result
 
 
@@ -177,7 +179,7 @@ def write_reference(
         out / MANIFEST,
         {
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
-            "program": campaign.program(),
+            "program": program(),
             "runtime": first.get("runtime"),
             "clock": first.get("clock"),
             "environment": first.get("environment"),

@@ -5,12 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dmmlab.experiments.cli import console
-from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES
+from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES, SCHEDULER
 from dmmlab.experiments.runner.means import means
+
+if TYPE_CHECKING:
+    from dmmlab.experiments.campaigns.places import Place
+    from dmmlab.experiments.runner.run import Runtime
+
+
+def place(jobs: int, scheduler: str | None, runtime: Runtime) -> Place:
+    """Where runs are carried out: here, ``jobs`` at a time, or on the cluster of ``scheduler``."""
+    from dmmlab.experiments.campaigns.cluster import OnCluster
+    from dmmlab.experiments.campaigns.places import Here
+
+    if scheduler is None:
+        return Here(jobs)
+    if runtime == "native":
+        raise click.UsageError("--scheduler: workers have no root, and native runs need it: use --runtime guest")
+    return OnCluster(scheduler, lambda sentence: click.echo(sentence, err=True))
 
 
 @click.command()
@@ -19,6 +36,7 @@ from dmmlab.experiments.runner.means import means
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
 @click.option("--clock", type=CLOCKS, default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(1), help="Runs at the same time [the number of cores; natively 1].")
+@SCHEDULER
 @click.option("--instead", metavar="NAME=FILE", multiple=True, help="A scenario file in place of a shipped one.")
 @click.option("--update-reference", is_flag=True, help="Make this campaign the reference that others compare with.")
 def reproduce(
@@ -27,6 +45,7 @@ def reproduce(
     runtime: str,
     clock: str,
     jobs: int | None,
+    scheduler: str | None,
     instead: tuple[str, ...],
     update_reference: bool,
 ) -> None:
@@ -42,9 +61,9 @@ def reproduce(
     reproducing.choose(ids)
     files = dict(_pair(one) for one in instead)
     chosen = means(runtime, clock)
-    workers = 1 if chosen[0] == "native" else jobs or os.cpu_count() or 1
+    where = place(1 if chosen[0] == "native" else jobs or os.cpu_count() or 1, scheduler, chosen[0])
     with console.CampaignBoard() as board:
-        verdicts, result = reproducing.reproduce(ids, out, *chosen, workers, board.step, files)
+        verdicts, result = reproducing.reproduce(ids, out, *chosen, where, board.step, files)
     if update_reference:
         kinds = reproducing.choose(ids)
         verdicts = reproducing.write_reference(kinds, campaign.plan(kinds), result, reproducing.REFERENCE)

@@ -1,4 +1,4 @@
-"""`dmmlab guest build | exec | shell`: a click group that the main command mounts."""
+"""`dmmlab guest build | export | import | exec | shell`: a click group that the main command mounts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from dmmlab.experiments.runner.means import build_kernel
-from dmmlab.guest import launch, terminal
+from dmmlab.guest import launch, terminal, transfer
 from dmmlab.guest.errors import GuestError
+from dmmlab.guest.progress import reporter
 
 CANNOT = 2  # bad input or missing means
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -46,7 +47,7 @@ def run_command(
     )
 
 
-def _fail(error: GuestError) -> None:
+def _fail(error: Exception) -> None:
     click.echo(f"dmmlab: {error}", err=True)
     sys.exit(CANNOT)
 
@@ -71,6 +72,31 @@ def build(source: Path | None, force: bool) -> None:
         _fail(error)
     else:
         click.echo(f"Linux {built.version}: {built.path}")
+
+
+@guest.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def export(file: Path) -> None:
+    """Write this machine's kernel to FILE, for `guest import` on others of its architecture."""
+    try:
+        kernel = transfer.export(file)
+    except (GuestError, OSError) as error:
+        _fail(error)
+    else:
+        click.echo(f"Linux {kernel.version}: {file}")
+
+
+@guest.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def import_(file: Path) -> None:
+    """Install the kernel in FILE, if it passes its self-test here; build none then."""
+    try:
+        with reporter() as report:
+            kernel = transfer.install(file, report)
+    except (GuestError, OSError) as error:
+        _fail(error)
+    else:
+        click.echo(f"Linux {kernel.version}: {kernel.path}")
 
 
 @guest.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -6,6 +6,7 @@ Each command imports what it needs when it is given, so that none waits for what
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ import click
 
 from dmmlab.experiments.cli import console, pictures
 from dmmlab.experiments.cli.later import Group, Later
-from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES
+from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES, SCHEDULER
 from dmmlab.machine.errors import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dmmlab.experiments.records.rundir import RunDirectory
     from dmmlab.experiments.scenario.model import Scenario
 
@@ -92,6 +95,7 @@ def check(scenario: str) -> None:
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs, with a seed more each time."
 )
 @click.option("--jobs", type=click.IntRange(1), help="Runs at the same time [the number of processors; natively 1].")
+@SCHEDULER
 @click.option("--memory", type=click.IntRange(128), help="Of each guest, in MB [what its network needs].")
 @click.option("--figures", "wanted", multiple=True, metavar="ID,…|all", help="Draw F1, F2, F3, ladders, or all.")
 @PDF
@@ -104,16 +108,17 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     seed: int | None,
     repeat: int,
     jobs: int | None,
+    scheduler: str | None,
     memory: int | None,
     wanted: tuple[str, ...],
     pdf: bool,
     profile: bool,
 ) -> None:
     """Run scenarios, write their records and print their tables."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    from dmmlab.experiments.campaigns.places import Job
+    from dmmlab.experiments.cli.campaign import place
+    from dmmlab.experiments.records.rundir import RunDirectory
     from dmmlab.experiments.runner.means import means
-    from dmmlab.experiments.runner.run import Progress, run_scenario
     from dmmlab.experiments.scenario.load import load
 
     wanted = pictures.names(wanted)
@@ -123,23 +128,24 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     loaded = [load(name, overrides) for name in scenarios]
     chosen = means(runtime, clock)
     work = [
-        (scenario.model_copy(update={"seed": scenario.seed + turn}), folder)
+        Job(scenario.model_copy(update={"seed": scenario.seed + turn}), folder, *chosen, memory_mb=memory)
         for scenario in loaded
         for turn, folder in enumerate(_folders(scenario, out, repeat, several=len(loaded) > 1))
     ]
-    side_by_side = _side_by_side([scenario for scenario, _ in work], chosen[0], jobs, memory)
-    with console.Board([folder.name for _, folder in work]) as board:
-
-        def one(item: tuple[Scenario, Path]) -> tuple[RunDirectory, dict[str, float]]:
-            progress = Progress(board.follow(item[1].name))
-            return run_scenario(*item, *chosen, progress, memory), progress.spent_s
-
-        with ThreadPoolExecutor(side_by_side) as pool:
-            done = list(pool.map(one, work))
-    ok = True
-    for directory, spent_s in done:
-        ok = _show(directory, spent_s if profile else None) and ok
-    ok = _draw([directory for directory, _ in done], wanted, pdf) and ok
+    at_once = 1 if scheduler else _side_by_side([job.scenario for job in work], chosen[0], jobs, memory)
+    where, spent_s = place(at_once, scheduler, chosen[0]), {}
+    with (
+        console.Board([job.folder.name for job in work]) as board,
+        closing(where.carry_out(work, lambda folder, *how: board.follow(folder.name)(*how))) as ended,
+    ):
+        for done in ended:
+            if done.error is not None:
+                raise done.error
+            spent_s[done.job.folder] = done.spent_s
+    ok, runs = True, [RunDirectory(job.folder) for job in work]
+    for directory in runs:
+        ok = _show(directory, spent_s[directory.root] if profile else None) and ok
+    ok = _draw(runs, wanted, pdf) and ok
     sys.exit(HELD if ok else DID_NOT_HOLD)
 
 
@@ -164,7 +170,7 @@ def _folders(scenario: Scenario, out: Path | None, repeat: int, several: bool) -
     return [base] if repeat == 1 else [base / f"{turn:03d}" for turn in range(1, repeat + 1)]
 
 
-def _show(run: RunDirectory, spent_s: dict[str, float] | None) -> bool:
+def _show(run: RunDirectory, spent_s: Mapping[str, float] | None) -> bool:
     """Prints what came out of a run; False if it did not hold."""
     from dmmlab.experiments.cli import run_view
     from dmmlab.experiments.records.recording import Recording

@@ -9,6 +9,7 @@ from typing import TypedDict
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.clockwatch import ClockWatch
+from dmmlab.experiments.runner.controller import Controller
 from dmmlab.experiments.runner.orders import (
     account_of,
     correspondent_file,
@@ -21,7 +22,6 @@ from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.machine.events import CLOCKWATCH
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
-from dmmlab.nodes.daemons.controller import Controller
 from dmmlab.nodes.daemons.daemon import Daemon
 from dmmlab.nodes.daemons.dnsmasq import Dnsmasq
 from dmmlab.nodes.daemons.named import Named

@@ -10,8 +10,9 @@ from pathlib import Path
 import figures_fake
 import pytest
 
-from dmmlab.experiments.campaigns import campaign
-from dmmlab.experiments.campaigns.campaign import MADE_BY, Planned, complete
+from dmmlab.experiments.campaigns import campaign, places, program
+from dmmlab.experiments.campaigns.campaign import Planned, complete
+from dmmlab.experiments.campaigns.places import MADE_BY, Here
 from dmmlab.experiments.figures import FIGURES
 from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.records.rundir import RunDirectory
@@ -25,7 +26,7 @@ def planned() -> list[Planned]:
 def make_complete(one: Planned, out: Path, outcome: str = "ok") -> Path:
     folder = out / one.folder
     figures_fake.make(one.scenario, folder, outcome=outcome)
-    (folder / MADE_BY).write_text(json.dumps({"program": campaign.program()}))
+    (folder / MADE_BY).write_text(json.dumps({"program": program.program()}))
     return folder
 
 
@@ -90,10 +91,9 @@ def test_what_is_complete_is_not_redone(tmp_path: Path, monkeypatch: pytest.Monk
         done.append(out.name)
         make_complete(other, tmp_path)
 
-    monkeypatch.setattr(campaign, "run_scenario", run)
-    monkeypatch.setattr(campaign, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(places, "run_scenario", run)
     steps: list[campaign.Step] = []
-    result = campaign.carry_out([one, other], tmp_path, "guest", "virtual", 1, steps.append)
+    result = campaign.carry_out([one, other], tmp_path, "guest", "virtual", Here(1), steps.append)
     assert done == [other.folder]
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert [(step.done, step.of, step.name, step.outcome) for step in steps] == [(2, 2, other.folder, "ok")]
@@ -103,37 +103,19 @@ def test_what_is_complete_is_not_redone(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_whatever_records_or_verdict_follow_from_is_part_of_the_program() -> None:
     """Or a campaign would keep runs of another program. Asked in a fresh interpreter: here all is loaded already."""
-    code = "import sys, dmmlab.experiments.runner.run, dmmlab.experiments.runner.lab; print(*sys.modules)"
+    parts = ", ".join(f"dmmlab.experiments.{part}" for part in ("runner.run", "runner.carry_out", "analysis.tables"))
+    code = f"import sys, {parts}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     own = [name.removeprefix("dmmlab.").replace(".", "/") for name in loaded if name.startswith("dmmlab.experiments.")]
     assert "experiments/records/recording" in own
-    assert not [name for name in own if campaign.only_draws(f"{name}.py")]
+    assert not [name for name in own if program.only_draws(f"{name}.py")]
 
 
 def test_a_run_that_breaks_the_program_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> None:
         raise KeyError("address")
 
-    monkeypatch.setattr(campaign, "run_scenario", run)
-    monkeypatch.setattr(campaign, "ProcessPoolExecutor", InThisProcess)
-    result = campaign.carry_out(planned(), tmp_path, "guest", "virtual", 1)
+    monkeypatch.setattr(places, "run_scenario", run)
+    result = campaign.carry_out(planned(), tmp_path, "guest", "virtual", Here(1))
     assert len(result.invalid) == 2
     assert result.invalid[0][1].startswith("failed: KeyError")
-
-
-class InThisProcess:
-    """Stands for the pool: `concurrent.futures` futures, no processes."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        self._pool = ThreadPoolExecutor(1)
-
-    def __enter__(self) -> InThisProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def submit(self, *work: object) -> object:
-        return self._pool.submit(*work)  # type: ignore[arg-type]

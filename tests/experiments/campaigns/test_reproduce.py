@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from dmmlab.experiments.campaigns import campaign, compare, reproduce
+from dmmlab.experiments.campaigns.places import MADE_BY
+from dmmlab.experiments.campaigns.program import program
 from dmmlab.experiments.figures import FIGURES
 from dmmlab.experiments.figures.base import read
 from dmmlab.experiments.scenario.load import load
@@ -108,7 +110,7 @@ def perfect_campaign(ids: Sequence[str], out: Path, file: Path | None = None) ->
     loader = reproduce.loader({"two-mr": file} if file else None)
     for one in campaign.plan([FIGURES[name] for name in ids], loader):
         figures_fake.make(one.scenario, out / "runs" / one.folder)
-        (out / "runs" / one.folder / campaign.MADE_BY).write_text(json.dumps({"program": campaign.program()}))
+        (out / "runs" / one.folder / MADE_BY).write_text(json.dumps({"program": program()}))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,7 @@ def test_the_reference_says_what_it_was_made_of(reference: Path) -> None:
     manifest = reproduce.reference_manifest(reference)
     assert set(manifest["figures"]) == {"F1", "F5"}
     assert {run["name"] for run in manifest["runs"]} >= {"two-mr", "f5-distance"}
-    assert manifest["program"] == campaign.program()
+    assert manifest["program"] == program()
     assert {path.suffix for path in reference.glob("F5-stretch.*")} == {".csv", ".pdf", ".png", ".txt"}
     with pytest.raises(reproduce.ReproduceError, match="not a reference"):
         reproduce.reference_manifest(reference.parent)
@@ -204,7 +206,7 @@ def test_a_campaign_in_real_time_may_be_as_far_off_as_its_machine(reference: Pat
         out, kind = tmp_path / f"{off_ms:g}", FIGURES["F5"]
         for one in campaign.plan([kind]):
             figures_fake.make(one.scenario, out / "runs" / one.folder, off_ms)
-            (out / "runs" / one.folder / campaign.MADE_BY).write_text(json.dumps({"program": campaign.program()}))
+            (out / "runs" / one.folder / MADE_BY).write_text(json.dumps({"program": program()}))
         result = campaign.carry_out(campaign.plan([kind]), out / "runs", "guest", "virtual")
         assert not reproduce.judge(kind, result, out / "figures", "virtual", reference=reference).holds
         verdict = reproduce.judge(kind, result, out / "figures", "real", reference=reference)
