@@ -7,10 +7,7 @@ record stands at byte 24·n of the stream, however the kernel cuts it into segme
 from __future__ import annotations
 
 from scapy.fields import IntField, LongField, XIntField
-from scapy.layers.inet import UDP
-from scapy.packet import Packet, bind_layers
-
-from dmmlab.nodes.orders import ECHO_PORT
+from scapy.packet import Packet
 
 MAGIC = 0x646D6D70  # "dmmp"
 
@@ -25,7 +22,3 @@ class Probe(Packet):  # type: ignore[misc]
         LongField("sequence", 0),
         LongField("due_ns", 0),
     ]
-
-
-bind_layers(UDP, Probe, dport=ECHO_PORT)
-bind_layers(UDP, Probe, sport=ECHO_PORT)

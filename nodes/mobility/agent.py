@@ -19,7 +19,6 @@ from typing import Any
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.rtnl import RTMGRP_LINK
-from scapy.layers.dhcp import BOOTP, DHCP
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
@@ -154,6 +153,8 @@ class MobileNode:
         lease = self._deprecated.get(address)
         if lease is None:
             return
+        from scapy.layers.dhcp import BOOTP, DHCP  # a quarter of a second in the guest, and few runs release an address
+
         hardware = bytes.fromhex(self._mac.replace(":", ""))
         release = BOOTP(op=1, chaddr=hardware, ciaddr=str(address), xid=int(address)) / DHCP(
             options=[("message-type", "release"), ("server_id", str(lease.server)), "end"]

@@ -14,10 +14,10 @@ from dmmlab.topologies.addressing import Address, Interface
 
 SERVER_PORT, CLIENT_PORT = 67, 68
 # udhcpc tells its script what it was given in the environment. `deconfig` is ignored: an address stays with the node.
+# The lease is read when udhcpc has ended, and so has the script.
 _HOOK = """#!/bin/sh
 [ "$1" = bound ] || exit 0
-printf '%s\\n' "ip=$ip" "mask=$mask" "router=$router" "serverid=$serverid" "lease=$lease" > "{lease}.new"
-mv "{lease}.new" "{lease}"
+printf '%s\\n' "ip=$ip" "mask=$mask" "router=$router" "serverid=$serverid" "lease=$lease" > "{lease}"
 """
 
 
