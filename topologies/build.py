@@ -41,8 +41,8 @@ Mininet.inited = True
 numCores.ncores = os.cpu_count()  # which it would have counted by a program
 
 SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
-# And for that of what is between the mobile nodes and their radio ports: whenever a link changes, ovs-vswitchd lists all
-# that are in its namespace, which with some hundred nodes costs more than all else in a move.
+# And for what is between the mobile nodes and their radio ports: whenever a link changes, ovs-vswitchd lists all links
+# of its namespace, which with some hundred nodes costs more than all else in a move.
 AIR = "air"
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
