@@ -41,6 +41,9 @@ Mininet.inited = True
 numCores.ncores = os.cpu_count()  # which it would have counted by a program
 
 SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
+# And for what is between the mobile nodes and their radio ports: whenever a link changes, ovs-vswitchd lists all links
+# of its namespace, which with some hundred nodes costs more than all else in a move.
+AIR = "air"
 ROUTER_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",
@@ -74,6 +77,7 @@ class DmmTopo(Topo):  # type: ignore[misc]
         ):
             self.addHost(name, ip=None)
         self.addHost(SWITCH_SIDE, ip=None, netlink=here)
+        self.addHost(AIR, ip=None)
         for router in plan.mobile_routers:
             self.addSwitch(router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", netlink=here)
             self._link(
@@ -90,7 +94,7 @@ class DmmTopo(Topo):  # type: ignore[misc]
             for name, port, middle in zip(link.routers, link.ports, link.middle, strict=True):
                 self._link((switches[name], port, None), (SWITCH_SIDE, middle, None))
         for node in plan.mobile_nodes:
-            self._link((node.name, node.interface, node.mac), (SWITCH_SIDE, node.middle[0], None))
+            self._link((node.name, node.interface, node.mac), (AIR, node.middle[0], None))
         control = plan.control
         self._link(
             (CONTROLLER, control.interface, control.mac), (SWITCH_SIDE, control.switch_interface, control.switch_mac)
@@ -169,7 +173,7 @@ class Network:
     def detach(self, node: MobileNode) -> None:
         """Takes the radio link away: both ends lose the carrier at once."""
         for end in node.middle:
-            self._here.down(end)
+            self.netlink(AIR).down(end)
 
     def rewire(self, node: MobileNode, to: MobileRouter) -> None:
         """Takes the radio port out of the switch that has it and puts it into that of ``to``; it has no carrier yet."""
@@ -182,7 +186,7 @@ class Network:
         The mobile node gets it last: it sends at once, and the way to the switch must be open by then.
         """
         for end in reversed(node.middle):
-            self._here.up(end)
+            self.netlink(AIR).up(end)
 
     # -- what Mininet leaves to us ------------------------------------------------------------------------------
     def _planned_bridges(self) -> list[Bridge]:
@@ -206,6 +210,7 @@ class Network:
         self._configure_core()
         self._configure_control()
         self._configure_inter_mr()
+        self.netlink(AIR).namespace.set(HOST_SYSCTLS)
         for node in self.plan.mobile_nodes:
             self._configure_mobile_node(node)
         if self._datapath == "netdev":
@@ -242,13 +247,13 @@ class Network:
         netlink.route(None, host.gateway.ip)
 
     def _configure_mobile_node(self, node: MobileNode) -> None:
-        netlink, here = self.netlink(node.name), self._here
+        netlink, air = self.netlink(node.name), self.netlink(AIR)
         netlink.namespace.set({**HOST_SYSCTLS, **MOBILE_SYSCTLS})
         netlink.up("lo")
         netlink.up(node.interface)
-        here.veth(End(node.middle[1]), End(node.radio_port), here)
-        here.splice(*node.middle, node.wire, self._seed)
-        here.up(node.radio_port)
+        air.veth(End(node.middle[1]), End(node.radio_port), self._here)
+        air.splice(*node.middle, node.wire, self._seed)
+        self._here.up(node.radio_port)
         self.detach(node)
 
     def _configure_core(self) -> None:

@@ -77,7 +77,7 @@ def test_mininets_prompt_works_and_starts_the_shells_that_it_needs() -> None:
         "pingpair",
     ]
     said = found("prompt", "\n".join(lines))
-    assert {"CN1", "MN1", "s1", "c0", "access"} <= set(said["nodes"].split())
+    assert {"CN1", "MN1", "s1", "c0", "access", "air"} <= set(said["nodes"].split())
     assert "CN1 CN1-eth0:CORE-CN1" in said["net"]
     assert "MR1-eth1<->s1-eth1 (OK OK)" in said["links"]
     assert "1 received" in said["CN1 ping -q -c 1 CN2"]
