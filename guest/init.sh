@@ -55,6 +55,8 @@ ln -s fd/2 /dev/stderr
 # Mininet asks for 16384 open files and mnexec then closes every one of them for every host (0.9 s each here). Refused,
 # it warns and keeps the 1024 it has.
 echo 4096 >/proc/sys/fs/nr_open
+# A network namespace begins with lo, and without a fallback device for each kind of tunnel.
+echo 2 >/proc/sys/net/core/fb_tunnels_only_for_init_net
 ip link set lo up
 
 # Open vSwitch believes in 0 cores during the first 10 s of the monotonic clock, and ping cannot tell a stamp from

@@ -274,6 +274,7 @@ class Network:
 
     def _configure_control(self) -> None:
         control, there, here = self.plan.control, self.netlink(CONTROLLER), self._here
+        there.namespace.set(HOST_SYSCTLS)
         there.up("lo")
         there.up(control.interface)
         there.address(control.interface, control.address)

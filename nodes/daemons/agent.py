@@ -5,6 +5,7 @@ Importing Scapy takes a second in the guest, once for each process that does it.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ class Agent(Daemon):
 
     def start(self, host: Host) -> Forked:
         """Forks; the child keeps its log open and nothing else."""
+        gc.freeze()  # or the fork's collector would write to, and so copy, every page that has an object of ours
         if pid := os.fork():
             return Forked(pid)
         status = 1

@@ -371,6 +371,78 @@ cat /sys/kernel/exact_clock/spins
 """
 
 
+CLOCKS = """
+import ctypes, os, time
+from pathlib import Path
+
+calls = Path("/sys/kernel/exact_clock/most_calls")
+time.sleep(1e-3)
+os.fork() or os._exit(0)
+os.wait()
+for _ in range(200_000):
+    os.getppid()
+asked = int(calls.read_text())
+clocks = [time.CLOCK_REALTIME, time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME, 5, 6]
+time.sleep(1e-3)
+for _ in range(9_000):
+    time.monotonic_ns()
+free = int(calls.read_text())
+libc = ctypes.CDLL(None)
+
+
+class Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+def ask(clock):  # the system call itself
+    there = Timespec()
+    assert libc.syscall(228, clock, ctypes.byref(there)) == 0
+    return there.seconds * 10**9 + there.nanoseconds
+
+
+for wait_s in (0, 1e-9, 0.123456789, 10):
+    time.sleep(wait_s)
+    assert [time.clock_gettime_ns(clock) for clock in clocks] == [ask(clock) for clock in clocks]
+time.clock_settime_ns(time.CLOCK_REALTIME, 10**18 + 5)
+assert time.time_ns() == ask(time.CLOCK_REALTIME) == 10**18 + 5
+print(asked > 200_000, free - asked < 10)  # reading the counter takes a few
+"""
+
+
+def test_programs_read_the_clock_without_the_kernel_and_read_what_it_says() -> None:
+    assert run(sys.executable, "-c", CLOCKS) == (0, "True True\n", "")
+
+
+def test_a_time_namespace_has_a_clock_of_its_own() -> None:
+    script = "import time; print(time.monotonic_ns() // 10**9)"
+    ahead = ["unshare", "--time", "--monotonic", "1000", "--fork", sys.executable, "-c", script]
+    assert run(*ahead) == (0, "1015\n", "")
+
+
+MEMORY = """
+import mmap, os
+
+shared = mmap.mmap(-1, 1 << 20)
+private = bytearray(range(256)) * 4096  # 1 MB, of which children and parent change different pages
+for child in range(8):
+    if not os.fork():
+        for page in range(child, 256, 8):
+            private[page * 4096] ^= 0xFF
+            shared[page * 4096] = child + 1
+        assert all(private[page * 4096] == (0xFF if page % 8 == child else 0) for page in range(256))
+        os._exit(0)
+    private[child * 4096 + 7] = 99
+assert all(os.wait()[1] == 0 for _ in range(8))
+assert [private[page * 4096] for page in range(256)] == [0] * 256
+assert [private[page * 4096 + 7] for page in range(9)] == [99] * 8 + [7]
+assert [shared[page * 4096] for page in range(256)] == [page % 8 + 1 for page in range(256)]
+"""
+
+
+def test_a_fork_has_memory_of_its_own_and_shares_what_is_shared() -> None:
+    assert run(sys.executable, "-c", MEMORY) == (0, "", "")
+
+
 def test_the_timer_thread_of_bind_does_not_spin() -> None:
     """It holds exact deadlines against the coarse clock, which is as fine as any other here."""
     status, out, err = run("sh", "-c", TIMER_OF_BIND)
