@@ -22,11 +22,14 @@ from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.guest.cache import find_kernel, origin
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.launch import execute, job_directory
-from dmmlab.machine import checks, environment, isolation, processes, processors, sources
+from dmmlab.machine import bundle, checks, environment, isolation, processes, processors, sources
 
+_MODULES = "modules"
 Runtime = Literal["guest", "native"]
 Clock = Literal["virtual", "real"]
 INTERRUPTED = 130
+_RUNNER, _CONTROLLER = "dmmlab.experiments.runner.carry_out", "dmmlab.controllers.__main__"
+_FRAMEWORK = "dmmlab.controllers.framework:load"  # Ryu, which the controller imports
 _INSIDE = "/run/dmmlab/run"  # the run directory, to the guest: nothing in a run may follow from where it lies
 
 
@@ -145,8 +148,10 @@ def _reduce(run: RunDirectory, began: float) -> None:
     run.finish("invalid" if found else "ok", "; ".join(found) or None, wall_s=round(time.monotonic() - began, 3))
 
 
-def _command(root: Path | str) -> list[str]:
-    return isolation.argv([sys.executable, "-m", "dmmlab.experiments.runner.carry_out", str(root)])
+def _command(root: Path | str, modules: Path | None = None) -> list[str]:
+    """What carries a run out; with ``modules``, a file of `bundle.bundle_of`."""
+    found_by = [] if modules is None else ["dmmlab.machine.bundle", str(modules)]
+    return isolation.argv([sys.executable, "-m", *found_by, _RUNNER, str(root)])
 
 
 def _in_guest(
@@ -154,9 +159,13 @@ def _in_guest(
 ) -> tuple[int, str]:
     progress.enter("boot")
     lines, errors = _Lines(progress.line), bytearray()
+    modules = None
+    if (made := bundle.bundle_of([_RUNNER, _CONTROLLER, _FRAMEWORK])) is not None:
+        shutil.copyfile(made, run.root / _MODULES)  # where the guest sees it, under a name that is the same for all
+        modules = Path(_INSIDE, _MODULES)
     try:
         status = execute(
-            _command(_INSIDE),
+            _command(_INSIDE, modules),
             places={_INSIDE: run.root},
             cwd=Path("/"),
             clock=clock,
