@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import marshal
 import mmap
-import os
 import subprocess
 import sys
 import tempfile
@@ -77,15 +76,14 @@ class Finder:
         return spec_from_file_location(name, entry.origin, loader=loader, submodule_search_locations=entry.locations)
 
 
-def bundle_of(modules: Sequence[str]) -> Path | None:
-    """The file with all that importing ``modules`` imports, made if there is none, or none that is up to date.
+def bundle_of(modules: Sequence[str], folder: Path) -> Path | None:
+    """The file in ``folder`` with all that importing ``modules`` imports, made unless there is one that is up to date.
 
     ``MODULE:FUNCTION`` calls a function, too, which imports more.
     None where it cannot be made: importing works without it.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dmmlab" / "modules"
     about = "\0".join((sys.version, sys.prefix, str(Path(__file__).resolve()), *modules))
-    file = cache / hashlib.sha256(about.encode()).hexdigest()[:16]
+    file = folder / hashlib.sha256(about.encode()).hexdigest()[:16]
     with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
         if _is_current(file):
             return file

@@ -19,7 +19,7 @@ from dmmlab.experiments.runner import memory
 from dmmlab.experiments.scenario.identities import identities
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
-from dmmlab.guest.cache import find_kernel, origin
+from dmmlab.guest.cache import cache_root, find_kernel, origin
 from dmmlab.guest.errors import GuestError
 from dmmlab.guest.launch import execute, job_directory
 from dmmlab.machine import bundle, checks, environment, isolation, processes, processors, sources
@@ -160,7 +160,7 @@ def _in_guest(
     progress.enter("boot")
     lines, errors = _Lines(progress.line), bytearray()
     modules = None
-    if (made := bundle.bundle_of([_RUNNER, _CONTROLLER, _FRAMEWORK])) is not None:
+    if (made := bundle.bundle_of([_RUNNER, _CONTROLLER, _FRAMEWORK], cache_root() / "modules")) is not None:
         shutil.copyfile(made, run.root / _MODULES)  # where the guest sees it, under a name that is the same for all
         modules = Path(_INSIDE, _MODULES)
     try:
