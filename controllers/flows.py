@@ -45,7 +45,8 @@ class Family:
     """How one address family is matched: packets to and from an address, and the question who has it.
 
     ``on_link`` is what a router says to a host before the host can send: see :func:`pair_rules`. ``stays`` is what a
-    host sends from an old address and means for its new link all the same. ``overheard`` is what tells of bindings.
+    host sends from an old address and means for its new link all the same. ``overheard`` is what tells of bindings,
+    ``withheld`` what a router says that its mobile nodes are spared.
     ``hardware`` is where a host's MAC is written inside a message, the first of them in a question.
     """
 
@@ -58,6 +59,7 @@ class Family:
     hardware: tuple[tuple[Mapping[str, Value], str], ...]
     stays: tuple[Mapping[str, Value], ...] = ()
     overheard: tuple[Mapping[str, Value], ...] = ()
+    withheld: tuple[Mapping[str, Value], ...] = ()
 
     def to(self, address: str, **where: Value) -> Match:
         """Packets to the address."""
@@ -94,6 +96,8 @@ IPV6 = Family(
     # Linux asks for its new router from the old address, if that is what the packet in hand is from.
     stays=(_SOLICITATION, _ADVERTISEMENT),
     overheard=(_SOLICITATION, _ADVERTISEMENT),
+    # An advertisement to all nodes comes at random and wakes them for nothing (RFC 7772): they have solicited theirs.
+    withheld=({**_ROUTER_ADVERTISEMENT, "eth_dst": "33:33:00:00:00:01"},),
 )
 FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
 
@@ -124,6 +128,8 @@ def base(switch: SwitchPlan, ports: Mapping[str, int], family: str = "ipv4") -> 
         reply = match(in_port=router, eth_type=0x0800, ip_proto=17, udp_src=67, udp_dst=68)
         rules.append(Rule(ADMIT, _DHCP, reply, copy_dhcp, mark))
         rules.append(Rule(ADMIT, _INFRASTRUCTURE, match(in_port=router), (Goto(FORWARD),), mark))
+        for each in FAMILIES[family].withheld:
+            rules.append(Rule(ADMIT, _DHCP, match(**{**each, "in_port": router}), (), mark))
     for number in sorted({ports[link.port_name] for link in switch.inter_mr if link.port_name in ports}):
         rules.append(Rule(ADMIT, _INFRASTRUCTURE, match(in_port=number), (Goto(FORWARD),), mark))
         rules.append(Rule(FORWARD, _FROM_PEER, match(in_port=number), (), mark))

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
-from dmmlab.nodes.datagrams import Contest, datagrams_to
+from dmmlab.nodes.datagrams import Contest, datagrams_to, socket_for
 from dmmlab.nodes.methods import base as methods
 from dmmlab.nodes.methods.base import Found, Means, Method
 from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
@@ -136,7 +136,7 @@ class Session:
     # -- TCP ----------------------------------------------------------------------------------------------------
     async def _connect(self, address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(self._config.retry_s if self._method.asks else None):
-            local = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            local = socket_for(address, socket.SOCK_STREAM)
             try:
                 local.setblocking(False)
                 local.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -186,7 +186,7 @@ async def _main(arguments: argparse.Namespace) -> None:
             [arguments.address], SERVICES["echo"], service="echo", lifetime_s=config.account.lifetime_s
         )
         log.emit("registered", outcome=outcome.status.value, attempts=outcome.attempts)
-    means = Means(config.resolver, config.cn_cache, client)
+    means = Means(config.resolver, config.cn_cache, client, config.family)
     ways = {name: methods.load(side.side)(means, **side.parameters) for name, side in config.methods.items()}
     policies = {name: methods.load(side.side)() for name, side in config.policies.items()}
     sessions = asyncio.gather(

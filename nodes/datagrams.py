@@ -31,9 +31,14 @@ class Contest:
                         self.finished.set()
 
 
+def socket_for(address: str, kind: socket.SocketKind) -> socket.socket:
+    """A new socket by which ``address`` can be reached."""
+    return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+
+
 def datagrams_to(address: str, port: int, local_port: int) -> socket.socket:
     """A socket that hears from ``address`` only; several may share one ``local_port``."""
-    there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    there = socket_for(address, socket.SOCK_DGRAM)
     there.setblocking(False)
     there.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     there.bind(("", local_port))

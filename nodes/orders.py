@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dmmlab.topologies.addressing import Family
+
 ECHO_PORT = 5001
 BULK_PORT = 5002
 PROBE_BYTES = 24
@@ -100,6 +102,7 @@ class CorrespondentFile:
     cn_cache: str  # off, ttl or forever
     account: Account | None
     discover: str | None
+    family: Family = "ipv4"
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""
@@ -124,6 +127,7 @@ class MobileNodeFile:
     zone: ZoneKey | None
     discover: str | None
     resolver: str | None
+    family: Family = "ipv4"
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""

@@ -1,7 +1,7 @@
 """The mobile node's service: echoes probes over UDP and TCP, and takes in bulk transfers.
 
-It answers from the address at which it was asked, whichever of the node's addresses that was (IP_PKTINFO for UDP):
-a correspondent that came by an old address must hear from that address.
+It answers from the address at which it was asked, whichever of the node's addresses that was (for UDP, IP_PKTINFO or
+IPV6_PKTINFO of RFC 3542): a correspondent that came by an old address must hear from that address.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from pathlib import Path
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT
+from dmmlab.topologies.addressing import Family
 
 _IP_PKTINFO = 8  # linux/in.h; Python names it from 3.14 on only
-_INDEX_BYTES = 4  # struct in_pktinfo starts with the interface's index: 0 leaves the choice to the routes
+# Where the interface's index is in struct in_pktinfo and in6_pktinfo: 0 leaves the choice to the routes.
+_INDEX_AT = {(socket.IPPROTO_IP, _IP_PKTINFO): 0, (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO): 16}
+_NO_INDEX = bytes(4)
 
 
 def echo_datagram(on: socket.socket) -> None:
@@ -29,9 +32,9 @@ def echo_datagram(on: socket.socket) -> None:
     except BlockingIOError:
         return
     info = [
-        (level, kind, bytes(_INDEX_BYTES) + value[_INDEX_BYTES:])
+        (level, kind, value[:at] + _NO_INDEX + value[at + len(_NO_INDEX) :])
         for level, kind, value in ancillary
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO)
+        if (at := _INDEX_AT.get((level, kind))) is not None
     ]
     with contextlib.suppress(OSError):  # the way back may be gone for a moment: a datagram may be lost
         on.sendmsg([data], info, 0, sender)
@@ -56,16 +59,27 @@ async def take_bulk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         await writer.drain()
 
 
+def listening_datagrams(family: Family) -> socket.socket:
+    """A socket on every address of this host, now and later, that tells at which one a datagram came."""
+    six = family == "ipv6"
+    made = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    if six:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    made.bind(("", ECHO_PORT))
+    return made
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, "mobile node")
     loop = asyncio.get_running_loop()
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    datagrams.setblocking(False)
-    datagrams.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-    datagrams.bind(("", ECHO_PORT))
+    datagrams = listening_datagrams(arguments.family)
     loop.add_reader(datagrams, echo_datagram, datagrams)
-    await asyncio.start_server(echo_stream, "", ECHO_PORT, family=socket.AF_INET)
-    await asyncio.start_server(take_bulk, "", BULK_PORT, family=socket.AF_INET)
+    family = socket.AF_INET6 if arguments.family == "ipv6" else socket.AF_INET
+    await asyncio.start_server(echo_stream, "", ECHO_PORT, family=family)
+    await asyncio.start_server(take_bulk, "", BULK_PORT, family=family)
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     log.emit("service_ready", udp=ECHO_PORT, tcp=[ECHO_PORT, BULK_PORT])
@@ -77,6 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.service", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--events", type=Path, required=True)
+    parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="of the addresses that it serves on")
     clock.run(_main(parser.parse_args(argv)))
 
 

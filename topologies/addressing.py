@@ -25,6 +25,7 @@ Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 Family = Literal["ipv4", "ipv6"]
+Dad = Literal["off", "on", "optimistic"]  # duplicate address detection (RFC 4862 section 5.4), optimistic by RFC 4429
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,12 @@ class Scheme:
         return self.access.interface(router, 1)
 
     def mobile_node(self, router: int, node: int) -> Address:
-        """The address that mobile router ``router`` holds for mobile node ``node``."""
+        """The address of mobile node ``node`` in the prefix of mobile router ``router``.
+
+        The router holds it for the node (DHCP), or the node forms it from its MAC (SLAAC, RFC 4862).
+        """
+        if self.family == "ipv6":
+            return self.access.address(router, interface_identifier(self.mac(Port.MOBILE_NODE, node)))
         return self.access.address(router, 99 + node)
 
     def router_link(self, router: int) -> Link:
@@ -124,6 +130,23 @@ class Scheme:
         return f"02:00:00:{high:02x}:{port:02x}:{low:02x}"
 
 
+def interface_identifier(mac: str) -> int:
+    """The modified EUI-64 of a MAC (RFC 4291 appendix A): the host part of the addresses that SLAAC forms."""
+    octets = bytearray.fromhex(mac.replace(":", ""))
+    octets[0] ^= 2
+    return int.from_bytes(octets[:3] + b"\xff\xfe" + octets[3:], "big")
+
+
+def family_of(address: str) -> Family:
+    """The family of an address that is written out."""
+    return "ipv6" if ":" in address else "ipv4"
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The link-local address of the interface with this MAC (RFC 4862 section 5.3)."""
+    return IPv6Address((0xFE80 << 112) + interface_identifier(mac))
+
+
 _ROUTERS = Range(ip_network("10.3.0.0/16"), 24)
 _CONTROL = ip_network("169.254.253.0/30")
 SCHEMES = (
@@ -146,10 +169,21 @@ SCHEMES = (
     ),
 )
 
+# The documentation prefix (RFC 3849), a /64 for each link, numbered as above. The control channel is the same for both.
+IPV6_SCHEME = Scheme(
+    family="ipv6",
+    limits=SCHEMES[-1].limits,
+    access=Range(ip_network("2001:db8:1::/48"), 64),
+    hosts=Range(ip_network("2001:db8:2::/48"), 64),
+    routers=Range(ip_network("2001:db8:3::/48"), 64),
+    control=_CONTROL,
+)
 
-def scheme_for(size: Size) -> Scheme:
-    """The first of :data:`SCHEMES` that holds a network of ``size``; ValueError, one sentence, if none does."""
-    for scheme in SCHEMES:
+
+def scheme_for(size: Size, family: Family = "ipv4") -> Scheme:
+    """The first scheme of ``family`` that holds a network of ``size``; ValueError, one sentence, if none does."""
+    schemes = SCHEMES if family == "ipv4" else (IPV6_SCHEME,)
+    for scheme in schemes:
         if size.within(scheme.limits):
             return scheme
-    raise ValueError(f"a network holds at most {SCHEMES[-1].limits}; this has {size}")
+    raise ValueError(f"a network holds at most {schemes[-1].limits}; this has {size}")

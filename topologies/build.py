@@ -19,6 +19,7 @@ from mininet.net import Mininet
 from mininet.topo import Topo
 from mininet.util import numCores
 
+from dmmlab.topologies import sysctls
 from dmmlab.topologies.bridges import Bridge, Bridges, SwitchPort
 from dmmlab.topologies.elements import Controller, Host, Interface, Switch, Veth
 from dmmlab.topologies.links import End, Netlink
@@ -44,23 +45,6 @@ SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches
 # And for what is between the mobile nodes and their radio ports: whenever a link changes, ovs-vswitchd lists all links
 # of its namespace, which with some hundred nodes costs more than all else in a move.
 AIR = "air"
-ROUTER_SYSCTLS = {
-    "net/ipv4/ip_forward": "1",
-    "net/ipv4/conf/all/rp_filter": "0",
-    "net/ipv4/conf/default/rp_filter": "0",
-    "net/ipv4/conf/all/send_redirects": "0",
-    "net/ipv4/conf/default/send_redirects": "0",
-}
-# What any host with several addresses on one interface wants: ask for neighbours with the address of their own subnet,
-# and keep the neighbours that it knows when the radio link goes, which is when it needs them next.
-MOBILE_SYSCTLS = {
-    "net/ipv4/conf/all/arp_announce": "2",
-    "net/ipv4/conf/all/arp_evict_nocarrier": "0",
-    "net/ipv4/conf/default/arp_evict_nocarrier": "0",
-    "net/ipv4/conf/all/rp_filter": "0",
-    "net/ipv4/conf/default/rp_filter": "0",
-}
-HOST_SYSCTLS = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
 
 
 class DmmTopo(Topo):  # type: ignore[misc]
@@ -126,7 +110,7 @@ class Network:
 
     def __enter__(self) -> Network:
         try:
-            self._here.namespace.set(HOST_SYSCTLS)  # before there are interfaces that would solicit routers
+            self._here.namespace.set(sysctls.NO_IPV6)  # before there are interfaces that would solicit routers
             self.mininet.topo = DmmTopo(plan=self.plan, here=self._here)
             address = str(self.plan.control.address.ip)
             self.mininet.addController("c0", Controller, ip=address, port=CONTROLLER_PORT, netlink=self._here)
@@ -210,7 +194,7 @@ class Network:
         self._configure_core()
         self._configure_control()
         self._configure_inter_mr()
-        self.netlink(AIR).namespace.set(HOST_SYSCTLS)
+        self.netlink(AIR).namespace.set(sysctls.NO_IPV6)
         for node in self.plan.mobile_nodes:
             self._configure_mobile_node(node)
         if self._datapath == "netdev":
@@ -228,7 +212,7 @@ class Network:
 
     def _configure_router(self, router: MobileRouter) -> None:
         netlink = self.netlink(router.name)
-        netlink.namespace.set({**HOST_SYSCTLS, **ROUTER_SYSCTLS})
+        netlink.namespace.set(sysctls.router(self.plan.family, [router.core_interface], router.access_interface))
         netlink.up("lo")
         netlink.up(router.core_interface)
         netlink.up(router.access_interface)
@@ -239,7 +223,7 @@ class Network:
 
     def _configure_host(self, host: PlannedHost) -> None:
         netlink = self.netlink(host.name)
-        netlink.namespace.set(HOST_SYSCTLS)
+        netlink.namespace.set(sysctls.host(self.plan.family, host.interface))
         netlink.up("lo")
         netlink.up(host.interface)
         netlink.address(host.interface, host.address)
@@ -248,7 +232,7 @@ class Network:
 
     def _configure_mobile_node(self, node: MobileNode) -> None:
         netlink, air = self.netlink(node.name), self.netlink(AIR)
-        netlink.namespace.set({**HOST_SYSCTLS, **MOBILE_SYSCTLS})
+        netlink.namespace.set(sysctls.mobile_node(self.plan.family, node.interface, self.plan.dad))
         netlink.up("lo")
         netlink.up(node.interface)
         air.veth(End(node.middle[1]), End(node.radio_port), self._here)
@@ -258,7 +242,9 @@ class Network:
 
     def _configure_core(self) -> None:
         core = self.netlink(CORE)
-        core.namespace.set({**HOST_SYSCTLS, **ROUTER_SYSCTLS})
+        interfaces = [host.core_interface for host in self.plan.hosts]
+        interfaces += [router.router_interface for router in self.plan.mobile_routers]
+        core.namespace.set(sysctls.router(self.plan.family, interfaces))
         core.up("lo")
         for host in self.plan.hosts:
             core.up(host.core_interface)
@@ -274,7 +260,7 @@ class Network:
 
     def _configure_control(self) -> None:
         control, there, here = self.plan.control, self.netlink(CONTROLLER), self._here
-        there.namespace.set(HOST_SYSCTLS)
+        there.namespace.set(sysctls.NO_IPV6)
         there.up("lo")
         there.up(control.interface)
         there.address(control.interface, control.address)

@@ -22,7 +22,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from dmmlab.topologies.addressing import Address, Interface, Network, Port, Scheme, Size, scheme_for
+from dmmlab.topologies.addressing import (
+    Address,
+    Dad,
+    Family,
+    Interface,
+    Network,
+    Port,
+    Scheme,
+    Size,
+    link_local,
+    scheme_for,
+)
 
 CORE = "CORE"
 CONTROLLER = "CONTROLLER"
@@ -78,6 +89,11 @@ class MobileRouter:
         """What it allocates mobile nodes' addresses from."""
         return self.gateway.network
 
+    @property
+    def router_id(self) -> Address:
+        """The address by which mobile nodes know it: IPv6's routers advertise themselves by their link-local one."""
+        return self.gateway.ip if self.gateway.version == 4 else link_local(self.access_mac)
+
 
 @dataclass(frozen=True)
 class InterMrLink:
@@ -91,7 +107,7 @@ class InterMrLink:
 
 @dataclass(frozen=True)
 class MobileNode:
-    """A mobile node, and the address that each mobile router's DHCP server holds for it."""
+    """A mobile node, and its address from each mobile router."""
 
     name: str
     interface: str
@@ -125,6 +141,12 @@ class NetworkPlan:
     hosts: tuple[Host, ...]
     mobile_nodes: tuple[MobileNode, ...]
     control: ControlNetwork
+    dad: Dad = "off"  # what mobile nodes do about duplicate addresses (IPv6)
+
+    @property
+    def family(self) -> Family:
+        """Of all addresses but those of the control channel, which are IPv4's."""
+        return self.scheme.family
 
     def mobile_router(self, name: str) -> MobileRouter:
         """The mobile router of this name; StopIteration if there is none."""
@@ -150,13 +172,15 @@ def plan_network(
     hosts: Mapping[str, Wire],
     mobile_nodes: Mapping[str, Wire],
     control: Wire,
+    family: Family = "ipv4",
+    dad: Dad = "off",
 ) -> NetworkPlan:
     """The network in which each named node hangs on the core (or, for a mobile node, on the radio) by its wire.
 
     ``inter_mr`` is keyed by pairs of mobile routers. ValueError, one sentence, if the network is larger than any
     scheme holds.
     """
-    scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)))
+    scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)), family)
     routers = {name: _router(scheme, i, name, wire) for i, (name, wire) in enumerate(mobile_routers.items(), 1)}
     return NetworkPlan(
         scheme=scheme,
@@ -167,6 +191,7 @@ def plan_network(
             _mobile_node(scheme, j, name, wire, routers) for j, (name, wire) in enumerate(mobile_nodes.items(), 1)
         ),
         control=_control(scheme, control),
+        dad=dad,
     )
 
 

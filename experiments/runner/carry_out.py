@@ -111,7 +111,7 @@ def _start_servers(lab: Lab, daemons: Daemons) -> None:
     """All that is there before a node is, ready to be used."""
     say(phase="controller, DHCP, captures")
     controller, captures = daemons.controller(), daemons.captures()
-    lab.start([controller, *daemons.dhcp_servers(), *captures])
+    lab.start([controller, *daemons.address_servers(), *captures])
     lab.await_ready(captures)
     if daemons.scenario.needs(DDNS):
         servers = daemons.name_servers()

@@ -23,7 +23,7 @@ from dmmlab.machine.events import CLOCKWATCH
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
 from dmmlab.nodes.daemons.daemon import Daemon
-from dmmlab.nodes.daemons.dnsmasq import Dnsmasq
+from dmmlab.nodes.daemons.dnsmasq import Dnsmasq, RouterAdvertiser
 from dmmlab.nodes.daemons.named import Named
 from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.nodes.daemons.unbound import Unbound
@@ -61,9 +61,19 @@ class Daemons:
             **self._place("controller", CONTROLLER),
         )
 
-    def dhcp_servers(self) -> list[Daemon]:
-        """One on each mobile router."""
+    def address_servers(self) -> list[Daemon]:
+        """One on each mobile router: it advertises its prefix (IPv6), or grants leases (IPv4)."""
         lease_s = round(self.scenario.addresses.lease)
+        if self.plan.family == "ipv6":
+            return [
+                RouterAdvertiser(
+                    router.access_interface,
+                    str(router.prefix),
+                    lease_s,
+                    **self._place(f"dnsmasq-{router.name}", router.name),
+                )
+                for router in self.plan.mobile_routers
+            ]
         return [
             Dnsmasq(
                 router.access_interface,
@@ -137,8 +147,9 @@ class Daemons:
             config = mobile_node_file(self.scenario, self.plan, node.name)
             keep_s = self.scenario.addresses.keep
             place = self._place(node.name)
-            made.append(MobileNode(node.interface, self.folder, keep_s, config, events=events, **place))
-            made.append(Service(events=events, **self._place(f"{node.name}-service", node.name)))
+            family = self.plan.family
+            made.append(MobileNode(node.interface, self.folder, keep_s, config, family, events=events, **place))
+            made.append(Service(family, events=events, **self._place(f"{node.name}-service", node.name)))
         return made
 
     def correspondents(self, start_ns: int) -> list[Daemon]:

@@ -19,7 +19,7 @@ from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
 def redirect_plan(plan: NetworkPlan) -> Plan:
     """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN."""
-    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers))
+    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers), plan.family)
 
 
 def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
@@ -29,15 +29,16 @@ def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
         for end in (0, 1)
         if link.routers[end] == router.name
     ]
+    six = "6" if plan.family == "ipv6" else ""
+    addresses = {f"router_ip{six}": str(router.router_id), f"prefix{six}": str(router.prefix)}
     return SwitchPlan(
         dpid=router.dpid,
         name=router.switch,
         mobile_router=router.name,
         router_mac=router.access_mac,
         router_port_name=router.router_port,
-        router_ip=str(router.gateway.ip),
-        prefix=str(router.prefix),
         inter_mr=tuple(ports),
+        **addresses,
     )
 
 
@@ -83,7 +84,7 @@ def mobile_node_file(scenario: Scenario, plan: NetworkPlan, node: str) -> Mobile
     if account is None and zone is None:
         return None
     discover = ZONE if scenario.discovery == "dns" else None
-    return MobileNodeFile(account, zone, discover, _resolver(scenario, plan))
+    return MobileNodeFile(account, zone, discover, _resolver(scenario, plan), scenario.family)
 
 
 def known_address(scenario: Scenario, plan: NetworkPlan, session: SessionSpec) -> str:
@@ -113,6 +114,7 @@ def correspondent_file(scenario: Scenario, plan: NetworkPlan, name: str, start_n
         cn_cache=scenario.ddns.cn_cache,
         account=account_of(scenario, plan, name),
         discover=ZONE if scenario.discovery == "dns" else None,
+        family=scenario.family,
     )
 
 

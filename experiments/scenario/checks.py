@@ -13,10 +13,13 @@ from dmmlab.topologies.addressing import SCHEMES
 
 def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
-    if scenario.family == "ipv6":
-        yield "family: ipv6 is not available yet; use ipv4"
-    for check in (_size, _names, _links, _movement, _sessions):
+    for check in (_family, _size, _names, _links, _movement, _sessions):
         yield from check(scenario)
+
+
+def _family(scenario: Scenario) -> Iterator[str]:
+    if scenario.family == "ipv4" and scenario.addresses.dad != "off":
+        yield f"addresses: dad: {scenario.addresses.dad} goes with family: ipv6; IPv4's addresses come by DHCP"
 
 
 def _size(scenario: Scenario) -> Iterator[str]:

@@ -18,6 +18,7 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.policies import DEFAULT, POLICIES
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
+from dmmlab.topologies.addressing import Dad, Family
 
 Transport = Literal["udp", "tcp"]
 
@@ -141,18 +142,28 @@ class Session(Section):
         return self
 
 
+def _as_switch(value: object) -> object:
+    """YAML reads ``on`` and ``off`` as truth values."""
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
 class Addresses(Section):
-    """What an MN does with an old address: it is released ``keep`` after it was deprecated (never, if not given)."""
+    """What an MN does with an old address: it is released ``keep`` after it was deprecated (never, if not given).
+
+    ``dad`` is duplicate address detection, IPv6's (RFC 4862 section 5.4): without it an address is the MN's at once,
+    as with ``optimistic`` (RFC 4429), which looks for a duplicate meanwhile.
+    """
 
     keep: Duration | None = None
     lease: Duration = 3600.0
+    dad: Annotated[Dad, BeforeValidator(_as_switch)] = "off"
 
 
 class Scenario(Section):
     """A scenario: the keys of its file (docs/scenarios.md), times in seconds."""
 
     name: str
-    family: Literal["ipv4", "ipv6"] = "ipv4"
+    family: Family = "ipv4"
     mobile_routers: tuple[str, ...] = Field(min_length=1)
     links: tuple[Link, ...]
     ddns: Ddns = Ddns()

@@ -13,6 +13,7 @@ from dmmlab.nodes.daemons.agent import Agent
 from dmmlab.nodes.mobility import agent as mobile_node
 from dmmlab.nodes.orders import CorrespondentFile, MobileNodeFile
 from dmmlab.nodes.registration import server
+from dmmlab.topologies.addressing import Family
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class MobileNode(Agent):
     folder: Path
     keep_s: float | None
     config: MobileNodeFile | None
+    family: Family = "ipv4"
 
     @property
     def _file(self) -> Path:
@@ -35,7 +37,7 @@ class MobileNode(Agent):
     def argv(self) -> list[str]:
         """Its options."""
         argv = ["--name", self.name, "--events", str(self.events)]
-        argv += ["--interface", self.interface, "--folder", str(self.folder)]
+        argv += ["--interface", self.interface, "--folder", str(self.folder), "--family", self.family]
         argv += ["--keep", str(self.keep_s)] if self.keep_s is not None else []
         return [*argv, "--config", str(self._file)] if self.config is not None else argv
 
@@ -55,10 +57,12 @@ class Service(Agent):
 
     ready_event: ClassVar[str] = "service_ready"
 
+    family: Family = "ipv4"
+
     @property
     def argv(self) -> list[str]:
         """Its options."""
-        return ["--name", self.host, "--events", str(self.events)]
+        return ["--name", self.host, "--events", str(self.events), "--family", self.family]
 
     def run(self) -> None:
         """The service."""
@@ -116,7 +120,8 @@ class RegistrationServer(Agent):
     @property
     def argv(self) -> list[str]:
         """Its options."""
-        argv = ["--listen", f"{self.address}:{self.port}", "--relay-address", self.address]
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        argv = ["--listen", f"{host}:{self.port}", "--relay-address", self.address]
         argv += ["--keys", str(self._keys_file), "--database", str(self.folder / "bindings.sqlite")]
         return [*argv, "--events", str(self.events)]
 

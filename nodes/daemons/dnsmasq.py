@@ -1,7 +1,8 @@
-"""dnsmasq as the DHCP server of a mobile router's access link.
+"""dnsmasq on the access link of a mobile router: as the DHCP server of IPv4, or advertising IPv6's router and prefix.
 
 Timings that chance would decide are switched off: it does not ping an address before it offers it, and is the only
-server of its link (RFC 2131 section 4.3.2, authoritative).
+server of its link (RFC 2131 section 4.3.2, authoritative). Advertisements that nobody asked for come at random
+instants; the access switch spares its mobile nodes those (`dmmlab.controllers.flows`).
 """
 
 from __future__ import annotations
@@ -16,21 +17,15 @@ _SHORTEST_S = 120  # dnsmasq grants nothing shorter
 
 
 @dataclass(frozen=True)
-class Dnsmasq(Daemon):
-    """Addresses of ``prefix`` on ``interface`` for the clients in ``leases`` (MAC to address), and for no other.
-
-    All that it is told is on its command line, which it checks as it starts.
-    """
+class _Dnsmasq(Daemon):
+    """All that it is told is on its command line, which it checks as it starts."""
 
     interface: str
     prefix: str
-    leases: Mapping[str, str]
-    lease_s: int
 
     @property
-    def argv(self) -> list[str]:
-        """The command that runs it in the foreground, its log beside that of its standard output."""
-        network = ipaddress.ip_network(self.prefix)
+    def _common(self) -> list[str]:
+        """In the foreground, its log beside that of its standard output."""
         return [
             "dnsmasq",
             "--keep-in-foreground",
@@ -47,6 +42,42 @@ class Dnsmasq(Daemon):
             "--pid-file=",
             f"--log-facility={self.log.parent / f'dnsmasq-{self.interface}.log'}",
             "--log-dhcp",
+        ]
+
+
+@dataclass(frozen=True)
+class Dnsmasq(_Dnsmasq):
+    """Addresses of ``prefix`` on ``interface`` for the clients in ``leases`` (MAC to address), and for no other."""
+
+    leases: Mapping[str, str]
+    lease_s: int
+
+    @property
+    def argv(self) -> list[str]:
+        """The command that runs it."""
+        network = ipaddress.ip_network(self.prefix)
+        return [
+            *self._common,
             f"--dhcp-range={network.network_address},static,{network.netmask},{max(self.lease_s, _SHORTEST_S)}",
             *(f"--dhcp-host={mac},{address}" for mac, address in self.leases.items()),
+        ]
+
+
+@dataclass(frozen=True)
+class RouterAdvertiser(_Dnsmasq):
+    """Answers router solicitations on ``interface`` (RFC 4861): it is a default router, and addresses are formed from
+    ``prefix`` (RFC 4862), preferred and valid for ``lifetime_s`` seconds.
+    """
+
+    lifetime_s: int
+
+    @property
+    def argv(self) -> list[str]:
+        """The command that runs it."""
+        network = ipaddress.ip_network(self.prefix)
+        lifetime_s = max(self.lifetime_s, _SHORTEST_S)
+        return [
+            *self._common,
+            "--enable-ra",
+            f"--dhcp-range={network.network_address},ra-only,{network.prefixlen},{lifetime_s}",
         ]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from dmmlab.nodes.orders import Order
 from dmmlab.nodes.registration.client import RegistrationClient
+from dmmlab.topologies.addressing import Family
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class Found:
 @dataclass(frozen=True)
 class Means:
     """What a correspondent has for its methods: its resolver's address, how it caches (off, ttl, forever), its client
-    at the registration server. None where the scenario needs none.
+    at the registration server, the addresses that it can use. None where the scenario needs none.
     """
 
     resolver: str | None = None
     cn_cache: str = "off"
     client: RegistrationClient | None = None
+    family: Family = "ipv4"
 
 
 class Method(Protocol):

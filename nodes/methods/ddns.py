@@ -16,7 +16,7 @@ class Ddns:
         if means.resolver is None:
             raise ValueError("DDNS needs a resolver")
         cache = None if means.cn_cache == "off" else CnCache(honour_ttl=means.cn_cache == "ttl")
-        self._client = LookupClient((means.resolver, DNS_PORT), cache=cache)
+        self._client = LookupClient((means.resolver, DNS_PORT), family=means.family, cache=cache)
 
     async def lookup(self, order: Order, _local_address: str, /) -> Found:
         """Asks for service and address; `Found.port` is the one that the DNS has."""

@@ -15,7 +15,7 @@ import contextlib
 import signal
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.rtnl import RTMGRP_LINK
@@ -25,7 +25,7 @@ from dmmlab.nodes import clock
 from dmmlab.nodes.mobility import dhcp
 from dmmlab.nodes.mobility.presence import Presence
 from dmmlab.nodes.orders import MobileNodeFile
-from dmmlab.topologies.addressing import Address
+from dmmlab.topologies.addressing import Address, Family
 
 _IFF_LOWER_UP = 1 << 16
 _NTF_USE = 1
@@ -35,6 +35,8 @@ _FOREVER = 0xFFFFFFFF
 
 class MobileNode:
     """One interface, the address that is in use, and the deprecated ones with the lease that each came with."""
+
+    _groups: ClassVar[int] = RTMGRP_LINK  # what it hears of
 
     def __init__(
         self, interface: str, folder: Path, keep_s: float | None, presence: Presence | None, log: EventLog
@@ -56,12 +58,17 @@ class MobileNode:
         """Follows the carrier until cancelled."""
         async with AsyncIPRoute() as self._ip, AsyncIPRoute() as monitor:
             self._index = (await self._ip.link_lookup(ifname=self._interface))[0]
-            await monitor.bind(RTMGRP_LINK)
+            await monitor.bind(self._groups)
             self._log.emit("ready", interface=self._interface)
             while True:
                 async for message in monitor.get():
-                    if message["event"] == "RTM_NEWLINK" and message["index"] == self._index:
-                        await self._link_changed(message)
+                    if message["index"] == self._index:
+                        await self._heard(message)
+
+    async def _heard(self, message: Any) -> None:
+        """What the kernel says of the interface."""
+        if message["event"] == "RTM_NEWLINK":
+            await self._link_changed(message)
 
     async def _link_changed(self, message: Any) -> None:
         up = bool(message["flags"] & _IFF_LOWER_UP)
@@ -126,22 +133,31 @@ class MobileNode:
     async def _deprecate(self, lease: dhcp.Lease) -> None:
         """Keeps the address for the sessions that use it, without the route to a subnet that is no longer here."""
         address = lease.address.ip
-        lifetimes = {"preferred": 0, "valid": _FOREVER}
-        cache = {"ifa_preferred": lifetimes["preferred"], "ifa_valid": lifetimes["valid"], "cstamp": 0, "tstamp": 0}
-        whole = address.max_prefixlen
-        await self._ip.addr("add", index=self._index, address=str(address), prefixlen=whole, cacheinfo=cache)
-        await self._ip.addr("del", index=self._index, address=str(address), prefixlen=lease.address.network.prefixlen)
+        await self._keep(lease)
         self._deprecated[address] = lease
         self._log.emit("address_deprecated", address=str(address))
         if self._keep_s is not None:
             self._keeping[address] = asyncio.get_running_loop().call_later(self._keep_s, self._start_release, address)
 
+    async def _keep(self, lease: dhcp.Lease) -> None:
+        """The address, as a host's that is on no subnet here, and not for what is new."""
+        address = lease.address.ip
+        lifetimes = {"preferred": 0, "valid": _FOREVER}
+        cache = {"ifa_preferred": lifetimes["preferred"], "ifa_valid": lifetimes["valid"], "cstamp": 0, "tstamp": 0}
+        whole = address.max_prefixlen
+        await self._ip.addr("add", index=self._index, address=str(address), prefixlen=whole, cacheinfo=cache)
+        await self._ip.addr("del", index=self._index, address=str(address), prefixlen=lease.address.network.prefixlen)
+
     async def _forget(self, address: Address) -> None:
         """``address`` is in use again, or released: it is no longer a deprecated one."""
-        if self._deprecated.pop(address, None) is not None:
-            if (timer := self._keeping.pop(address, None)) is not None:
-                timer.cancel()
+        if self._no_longer_deprecated(address):
             await self._ip.addr("del", index=self._index, address=str(address), prefixlen=address.max_prefixlen)
+
+    def _no_longer_deprecated(self, address: Address) -> bool:
+        """Strikes ``address`` from the list of deprecated ones; whether it was one."""
+        if (timer := self._keeping.pop(address, None)) is not None:
+            timer.cancel()
+        return self._deprecated.pop(address, None) is not None
 
     def _start_release(self, address: Address) -> None:
         task = asyncio.create_task(self.release(address))
@@ -167,10 +183,20 @@ class MobileNode:
         await self._forget(address)
 
 
+def _kind(family: Family) -> type[MobileNode]:
+    """How a mobile node of this family comes by its addresses."""
+    if family == "ipv4":
+        return MobileNode
+    from dmmlab.nodes.mobility.slaac import SlaacNode  # which is made of the class above
+
+    return SlaacNode
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, "mobile node")
     presence = Presence(MobileNodeFile.read(arguments.config), log) if arguments.config is not None else None
-    node = MobileNode(arguments.interface, arguments.folder, arguments.keep, presence, log)
+    kind = _kind(arguments.family)
+    node = kind(arguments.interface, arguments.folder, arguments.keep, presence, log)
     task = asyncio.create_task(node.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
@@ -185,6 +211,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where leases are kept")
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--keep", type=float, help="seconds after which a deprecated address is released")
+    parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="DHCP, or SLAAC")
     parser.add_argument("--config", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")
     clock.run(_main(parser.parse_args(argv)))
 

@@ -91,7 +91,8 @@ class Registrar:
             account, config.discover, config.resolver, log, made._answer, made._relayed.discard
         )
         for service, port in SERVICES.items():
-            made._terminals[service] = LegTerminal(made._client, ("127.0.0.1", port))
+            loopback = "::1" if config.family == "ipv6" else "127.0.0.1"
+            made._terminals[service] = LegTerminal(made._client, (loopback, port), config.family)
             await made._terminals[service].start()
         return made
 

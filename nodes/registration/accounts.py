@@ -6,6 +6,7 @@ from dmmlab.machine.events import EventLog
 from dmmlab.nodes.ddns.lookup import LookupClient
 from dmmlab.nodes.orders import Account
 from dmmlab.nodes.registration.client import OnEnded, OnRequest, RegistrationClient
+from dmmlab.topologies.addressing import family_of
 
 DNS_PORT = 53
 SERVICE = "dmm-registration"  # in the SRV owner name under which the server is found: _dmm-registration._udp.ZONE
@@ -24,7 +25,8 @@ async def client_for(
     """
     server = (account.server, account.port)
     if zone is not None and resolver is not None:
-        found = await LookupClient((resolver, DNS_PORT)).discover(SERVICE, zone, account.control)
+        resolving = LookupClient((resolver, DNS_PORT), family=family_of(account.server))
+        found = await resolving.discover(SERVICE, zone, account.control)
         if found.ok:
             server = (found.addresses[0], found.port)
         log.emit("server_discovered", status=found.status, address=server[0], port=server[1])

@@ -20,7 +20,10 @@ def daemons(folder: Path, **keys: object) -> Daemons:
 
 def test_each_part_of_the_run_has_its_name_its_host_and_its_log(tmp_path: Path) -> None:
     made = daemons(tmp_path)
-    assert [(each.name, each.host) for each in made.dhcp_servers()] == [("dnsmasq-MR1", "MR1"), ("dnsmasq-MR2", "MR2")]
+    assert [(each.name, each.host) for each in made.address_servers()] == [
+        ("dnsmasq-MR1", "MR1"),
+        ("dnsmasq-MR2", "MR2"),
+    ]
     assert [each.host for each in made.captures()] == [
         *("CN1", "CN2", "CN3", "RESOLVER", "DDNS", "SERVER", "MN1", "CONTROLLER")
     ]
@@ -61,6 +64,6 @@ def test_a_mobile_node_with_nobody_to_tell_has_no_configuration(tmp_path: Path) 
 
 
 def test_a_lease_is_never_shorter_than_dnsmasq_grants(tmp_path: Path) -> None:
-    server = daemons(tmp_path, addresses={"lease": "10s"}).dhcp_servers()[1]
+    server = daemons(tmp_path, addresses={"lease": "10s"}).address_servers()[1]
     assert "--dhcp-range=10.1.2.0,static,255.255.255.0,120" in server.argv
     assert any(word.startswith("--dhcp-host=") and word.endswith(",10.1.2.100") for word in server.argv)

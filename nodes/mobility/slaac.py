@@ -1,0 +1,112 @@
+"""The mobile node's addresses in IPv6: the kernel forms them from what routers advertise (SLAAC, RFC 4862).
+
+The kernel solicits the router, forms the address and looks for a duplicate. Left to the agent is what a kernel does
+not do for who moves. When the radio link goes, the address in use is deprecated and made the node's own for good, and
+the interface is taken down and up: the kernel then configures it anew as soon as it has a carrier, and forgets the
+router that is no longer there. RFC 6724 (rule 3) then has new sessions use the new address and leaves the old ones
+what they have. With optimistic duplicate address detection the agent solicits the router at once, which RFC 4429
+section 3.3 allows and the kernel does only after its link-local address is known to be unique.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_LINK
+
+from dmmlab.nodes.mobility.agent import MobileNode
+from dmmlab.nodes.mobility.dhcp import Lease
+from dmmlab.topologies.addressing import Address
+
+# linux/if_addr.h
+_NODAD, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE, _NOPREFIXROUTE = 0x02, 0x04, 0x08, 0x20, 0x40, 0x200
+_SCOPE_GLOBAL, _SCOPE_LINK = 0, 253  # linux/rtnetlink.h
+_FOREVER = 0xFFFFFFFF
+_ROUTES = Path("/proc/net/ipv6_route")
+_ALL_ROUTERS, _HOPS = "ff02::2", 255  # RFC 4861 section 4.1
+_SOLICITATION = bytes([133, *bytes(7)])  # without the link-layer address, which an optimistic node must not tell
+
+
+class SlaacNode(MobileNode):
+    """One interface, as `MobileNode`; each address with the prefix that it was formed from as its lease."""
+
+    _groups: ClassVar[int] = RTMGRP_LINK | RTMGRP_IPV6_IFADDR
+
+    async def _heard(self, message: Any) -> None:
+        await super()._heard(message)
+        if message["event"] == "RTM_NEWADDR" and message["family"] == socket.AF_INET6:
+            flags = message.get_attr("IFA_FLAGS") or message["flags"]
+            if message["scope"] == _SCOPE_LINK and flags & _OPTIMISTIC:
+                self._solicit(message.get_attr("IFA_ADDRESS"))
+            elif message["scope"] == _SCOPE_GLOBAL and self._carrier_up:
+                await self._formed(message, flags)
+
+    async def _carrier(self, up: bool) -> None:
+        self._log.emit("carrier_up" if up else "carrier_down")
+        if up:
+            return
+        if self._current is not None:
+            await self._deprecate(self._current)
+            self._current = None
+        for state in ("down", "up"):
+            await self._ip.link("set", index=self._index, state=state)
+
+    async def _formed(self, message: Any, flags: int) -> None:
+        """An address has been formed, or is known to be nobody else's, or its prefix was advertised again."""
+        address = ipaddress.ip_interface(f"{message.get_attr('IFA_ADDRESS')}/{message['prefixlen']}")
+        if flags & (_DEPRECATED | _DADFAILED) or (flags & _TENTATIVE and not flags & _OPTIMISTIC):
+            if flags & _DADFAILED:
+                self._log.emit("address_duplicate", address=str(address.ip))
+            return
+        router, seconds = _default_router(), message.get_attr("IFA_CACHEINFO")["ifa_valid"]
+        if router is None:
+            return
+        if self._current is not None and self._current.address == address:
+            self._log.emit("address_renewed", address=str(address.ip), router=str(router), lease_s=seconds)
+            return
+        self._no_longer_deprecated(address.ip)
+        self._current = Lease(address, router, router, seconds)
+        self._log.emit("address_configured", address=str(address.ip), router=str(router), lease_s=seconds)
+        if self._presence is not None:
+            self._presence.announce(str(address.ip), [str(old) for old in reversed(self._deprecated)])
+
+    async def _keep(self, lease: Lease) -> None:
+        """Nobody else forms it while it is kept, so it need not be detected again on a link that it is not of."""
+        cache = {"ifa_preferred": 0, "ifa_valid": _FOREVER, "cstamp": 0, "tstamp": 0}
+        await self._ip.addr(
+            "replace",
+            index=self._index,
+            family=socket.AF_INET6,
+            address=str(lease.address.ip),
+            prefixlen=lease.address.network.prefixlen,
+            cacheinfo=cache,
+            flags=_NODAD | _NOPREFIXROUTE,
+        )
+
+    async def release(self, address: Address) -> None:
+        """Drops a deprecated address."""
+        lease = self._deprecated.get(address)
+        if lease is None:
+            return
+        self._no_longer_deprecated(address)
+        length = lease.address.network.prefixlen
+        await self._ip.addr("del", index=self._index, address=str(address), prefixlen=length)
+        self._log.emit("address_released", address=str(address))
+
+    def _solicit(self, source: str) -> None:
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
+            raw.bind((source, 0, 0, self._index))
+            raw.sendto(_SOLICITATION, (_ALL_ROUTERS, 0, 0, self._index))
+
+
+def _default_router() -> Address | None:
+    """The router that was advertised last, by its link-local address."""
+    for line in _ROUTES.read_text().splitlines():
+        destination, length, _, _, gateway, *_ = line.split()
+        if not int(destination + length, 16) and int(gateway, 16):
+            return ipaddress.IPv6Address(int(gateway, 16))
+    return None
