@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, Lookup, Method, RoundTrip
 from dmmlab.experiments.oracle.delays import host_to_mn_s, hosts_s
-from dmmlab.experiments.oracle.moves import redirected_s, serving
+from dmmlab.experiments.oracle.moves import redirected_s, serving, unsettled
 from dmmlab.experiments.oracle.world import ScenarioWorld
 from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.model import Scenario
@@ -58,7 +58,7 @@ class Oracle:
         if lookup is not None:
             self._answers[session.number] = lookup.anchor
         at_router = serving(scenario, session.mn, session.at_s)
-        if lookup is None or at_router is None:
+        if lookup is None or at_router is None or unsettled(scenario, session.mn, session.at_s):
             return None
         lookup = POLICIES[session.select].closed_form(lookup, self._ways_s(session, at_router))
         one_way_s = self._carried_s(method, session, lookup, at_router)

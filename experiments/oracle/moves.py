@@ -9,6 +9,9 @@ from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scena
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
 _ARP_MESSAGES = 2  # RFC 826: the new router is asked for once there is an address to ask from
+_RA_MESSAGES = 2  # RFC 4861: solicitation and advertisement, which says the router's link-layer address, too
+_DETECTION_S = 1.0  # RFC 4862 section 5.4: one probe, and RetransTimer (RFC 4861 section 10) to object to it
+_SLOT_S = 0.08  # by so much at most Linux is late with a timer of a second: 8 of its ticks, 100 of which are a second
 
 
 def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
@@ -24,17 +27,55 @@ def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
 def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
     """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
 
-    The node has an address after one DHCP exchange over the radio, knows its router after one more exchange, and one
-    message takes the news to the host.
+    The node has an address and knows its router (`configured_s`), and one message takes the news to the host.
     """
     known = []
     for turn, move in enumerate(scenario.moves_of(node)):
         attached_s = move.at + (move.gap if turn else 0.0)
         way = host_to_mn_s(scenario, host, node, move.to, move.to)
-        known.append(
-            (attached_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * link_s(scenario, RADIO, node) + (way or 0.0), move.to)
-        )
+        known.append((attached_s + configured_s(scenario, node, turn) + (way or 0.0), move.to))
     return known
+
+
+def configured_s(scenario: Scenario, node: str, turn: int) -> float:
+    """How long after its attachment number ``turn`` (from 0) ``node`` can use its new address.
+
+    IPv4: one DHCP exchange over the radio, and one more to know the router. IPv6: a solicitation and its answer, and
+    before each address (the link-local one, by which it solicits, then the one that it forms) the detection of
+    duplicates, if it waits for that. Of that the least: `late_s` says what may be added.
+    """
+    radio_s = link_s(scenario, RADIO, node)
+    if scenario.family == "ipv4":
+        return (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s
+    return _RA_MESSAGES * radio_s + _detections(scenario, node, turn) * _DETECTION_S
+
+
+def late_s(scenario: Scenario, node: str, turn: int) -> float:
+    """How much later than `configured_s` it may be, for the timers of the node's kernel."""
+    return _detections(scenario, node, turn) * _SLOT_S
+
+
+def _detections(scenario: Scenario, node: str, turn: int) -> int:
+    """Addresses that wait for the detection; one that the node has had all along does not."""
+    if scenario.family == "ipv4" or scenario.addresses.dad != "on":
+        return 0
+    moves = scenario.moves_of(node)
+    return 1 if moves[turn].to in {move.to for move in moves[:turn]} else 2
+
+
+def unsettled(scenario: Scenario, node: str, at_s: float) -> bool:
+    """Whether at ``at_s`` ``node`` may be without a router (IPv6), or the news of its address be under way.
+
+    How long exactly, the timers of its kernel decide.
+    """
+    if scenario.family == "ipv4":
+        return False
+    for turn, move in enumerate(scenario.moves_of(node)):
+        attached_s, late = move.at + (move.gap if turn else 0.0), late_s(scenario, node, turn)
+        ways = [host_to_mn_s(scenario, host, node, move.to, move.to) or 0.0 for host in scenario.hosts] if late else []
+        if move.at <= at_s < attached_s + configured_s(scenario, node, turn) + late + max(ways, default=0.0):
+            return True
+    return False
 
 
 def latest(known: Iterable[tuple[float, str]], at_s: float) -> str | None:

@@ -227,8 +227,8 @@ class Recording:
 
     @cached_property
     def anchors(self) -> dict[str, str]:
-        """Which mobile router each address of a mobile node is from, as the DHCP servers gave them out."""
-        routers = {str(router.gateway.ip): router.name for router in self.plan.mobile_routers}
+        """Which mobile router each address of a mobile node is from, as the routers' servers gave them out."""
+        routers = {str(router.router_id): router.name for router in self.plan.mobile_routers}
         given = (event for event in self.events if event["event"] == "address_configured")
         return {event["address"]: routers.get(event["router"], "") for event in given}
 

@@ -4,8 +4,8 @@ The kernel solicits the router, forms the address and looks for a duplicate. Lef
 not do for who moves. When the radio link goes, the address in use is deprecated and made the node's own for good, and
 the interface is taken down and up: the kernel then configures it anew as soon as it has a carrier, and forgets the
 router that is no longer there. RFC 6724 (rule 3) then has new sessions use the new address and leaves the old ones
-what they have. With optimistic duplicate address detection the agent solicits the router at once, which RFC 4429
-section 3.3 allows and the kernel does only after its link-local address is known to be unique.
+what they have. With optimistic duplicate address detection the agent advertises each address at once and solicits the
+router, which RFC 4429 section 3.3 allows and the kernel does only when it knows that there is no duplicate.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ _NODAD, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE, _NOPREFIXROUTE = 0x02,
 _SCOPE_GLOBAL, _SCOPE_LINK = 0, 253  # linux/rtnetlink.h
 _FOREVER = 0xFFFFFFFF
 _ROUTES = Path("/proc/net/ipv6_route")
-_ALL_ROUTERS, _HOPS = "ff02::2", 255  # RFC 4861 section 4.1
+_ALL_NODES, _ALL_ROUTERS, _HOPS = "ff02::1", "ff02::2", 255  # RFC 4861 sections 4.1 and 4.4
 _SOLICITATION = bytes([133, *bytes(7)])  # without the link-layer address, which an optimistic node must not tell
+_ADVERTISEMENT, _TARGET_MAC = bytes([136, *bytes(7)]), bytes([2, 1])  # Override is 0: nobody's entry is changed
 
 
 class SlaacNode(MobileNode):
@@ -39,9 +40,9 @@ class SlaacNode(MobileNode):
         await super()._heard(message)
         if message["event"] == "RTM_NEWADDR" and message["family"] == socket.AF_INET6:
             flags = message.get_attr("IFA_FLAGS") or message["flags"]
-            if message["scope"] == _SCOPE_LINK and flags & _OPTIMISTIC:
-                self._solicit(message.get_attr("IFA_ADDRESS"))
-            elif message["scope"] == _SCOPE_GLOBAL and self._carrier_up:
+            if flags & _OPTIMISTIC:
+                self._advertise(message.get_attr("IFA_ADDRESS"), solicit=message["scope"] == _SCOPE_LINK)
+            if message["scope"] == _SCOPE_GLOBAL and self._carrier_up:
                 await self._formed(message, flags)
 
     async def _carrier(self, up: bool) -> None:
@@ -96,11 +97,15 @@ class SlaacNode(MobileNode):
         await self._ip.addr("del", index=self._index, address=str(address), prefixlen=length)
         self._log.emit("address_released", address=str(address))
 
-    def _solicit(self, source: str) -> None:
+    def _advertise(self, source: str, solicit: bool) -> None:
+        target = _ADVERTISEMENT + socket.inet_pton(socket.AF_INET6, source)
+        advertisement = target + _TARGET_MAC + bytes.fromhex(self._mac.replace(":", ""))
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
             raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
             raw.bind((source, 0, 0, self._index))
-            raw.sendto(_SOLICITATION, (_ALL_ROUTERS, 0, 0, self._index))
+            raw.sendto(advertisement, (_ALL_NODES, 0, 0, self._index))
+            if solicit:
+                raw.sendto(_SOLICITATION, (_ALL_ROUTERS, 0, 0, self._index))
 
 
 def _default_router() -> Address | None:
