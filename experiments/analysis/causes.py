@@ -352,6 +352,8 @@ class OpenFlowRule:
             if name in self._by_port_name:
                 self._ports[switch, number] = self._by_port_name[name]
         if detail.name == "packet-in":
+            if messages.asks_again(pcap.parse(detail.frame, time_ns)):
+                return KEEPALIVE
             copied = self._copied(detail, time_ns)
             if copied is not None:
                 return copied

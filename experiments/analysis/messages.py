@@ -1,4 +1,4 @@
-"""What a run's captures hold of signalling: DHCP, ARP, DNS, registration and OpenFlow messages, decoded.
+"""What a run's captures hold of signalling, decoded: DHCP, ARP, neighbour discovery, DNS, registration, OpenFlow.
 
 Every capture is read as it is: a message that two hosts captured is there twice, and ``sent`` tells which is the
 sender's. Datagrams weigh what their IP packet weighs; messages of a TCP stream their own length, without the headers
@@ -21,6 +21,7 @@ from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.pcap import Cutter, Frame, Stream
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.nodes.registration import wire
+from dmmlab.topologies.addressing import link_local
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan
 
 DNS_PORT, DHCP_PORTS = 53, (67, 68)
@@ -29,6 +30,14 @@ LOST_HEADER = "not captured"  # the message of bytes whose header was beyond the
 _DHCP_TYPES = ("", "discover", "offer", "request", "decline", "ack", "nak", "release", "inform")
 _UPDATE = 5  # opcode (RFC 2136)
 _BROADCASTS = ("255.255.255.255", "ff:ff:ff:ff:ff:ff")
+MULTICAST = "multicast"
+ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = pcap.DISCOVERY
+_IN_WORDS = {
+    ROUTER_SOLICITATION: "router solicitation",
+    ROUTER_ADVERTISEMENT: "router advertisement",
+    NEIGHBOUR_SOLICITATION: "who-has",
+    NEIGHBOUR_ADVERTISEMENT: "is-at",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,19 @@ class Arp:
     target: str
 
 
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """A message of neighbour discovery (RFC 4861): its ICMPv6 type, the node whose address is its target (empty in
+    router discovery), and whether it is for a group: a question to whoever has the target, or what nobody asked for.
+    """
+
+    kind: int
+    asked: str
+    to_group: bool
+
+
 _Connection = tuple[str, str, int, int]
-Detail = Dhcp | Dns | Arp | OpenFlow | wire.Message | None
+Detail = Dhcp | Dns | Arp | Discovery | OpenFlow | wire.Message | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +126,10 @@ class Names:
             self._names |= dict.fromkeys(own, router.name)
         for host in plan.hosts:
             self._names |= dict.fromkeys((host.mac, str(host.address.ip)), host.name)
+        if plan.family == "ipv6":
+            ends = [(router.access_mac, router.name) for router in plan.mobile_routers]
+            ends += [(node.mac, node.name) for node in plan.mobile_nodes]
+            self._names |= {str(link_local(mac)): name for mac, name in ends}
         self._names |= dict.fromkeys((plan.control.mac, str(plan.control.address.ip)), CONTROLLER)
 
     def of(self, address: str) -> str:
@@ -139,6 +163,8 @@ class Reader:
                 yield self._arp(frame)
             elif frame.protocol == pcap.TCP:
                 yield from self._segment(frame)
+            elif frame.protocol == pcap.ICMPV6:
+                yield self._discovery(frame)
             elif wire.PORT in frame.ports:
                 yield from self._registration(frame, frame.time_ns, frame.payload, frame.length)
             elif DNS_PORT in frame.ports:
@@ -158,6 +184,18 @@ class Reader:
         text = f"who-has {frame.destination}" if asks else f"{frame.source} is-at"
         message = self._message(frame, frame.time_ns, "arp", text, frame.length, detail)
         return replace(message, source=self._names.of(frame.from_mac), destination=self._names.of(frame.to_mac))
+
+    def _discovery(self, frame: Frame) -> Message:
+        kind = frame.payload[0]
+        about = kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT)
+        target = pcap.address_text(frame.payload[8:24]) if about and len(frame.payload) >= 24 else ""
+        words = _IN_WORDS[kind]
+        text = f"{target} {words}" if kind == NEIGHBOUR_ADVERTISEMENT else f"{words} {target}".rstrip()
+        to_group = frame.destination.startswith("ff")
+        detail = Discovery(kind, self._names.of(target), to_group)
+        message = self._message(frame, frame.time_ns, "nd", text, frame.length, detail)
+        destination = MULTICAST if to_group else self._names.of(frame.to_mac)
+        return replace(message, source=self._names.of(frame.from_mac), destination=destination)
 
     def _dhcp(self, frame: Frame) -> Iterator[Message]:
         data = frame.payload
@@ -298,7 +336,8 @@ def _with_switch(message: Message, switch: str) -> Message:
 def once(messages: Sequence[Message], captured_hosts: Sequence[str]) -> list[Message]:
     """Each message once: from its sender's capture, or from its receiver's where the sender's host has none.
 
-    An ARP question of a host without a capture counts where the one that it asks for has heard it.
+    An ARP question of a host without a capture counts where the one that it asks for has heard it, and a question of
+    neighbour discovery likewise.
     """
     kept = []
     for message in messages:
@@ -306,8 +345,18 @@ def once(messages: Sequence[Message], captured_hosts: Sequence[str]) -> list[Mes
             wanted = message.at == message.source
         elif isinstance(message.detail, Arp):
             wanted = message.at == message.detail.target
+        elif isinstance(message.detail, Discovery) and message.detail.to_group:
+            wanted = message.at == message.detail.asked
         else:
             wanted = message.at in (message.destination, CONTROLLER)
         if wanted:
             kept.append(message)
     return kept
+
+
+def asks_again(frame: Frame | None) -> bool:
+    """Whether it is neighbour discovery between two that know each other: one sees whether the other is still there."""
+    if frame is None or frame.protocol != pcap.ICMPV6:
+        return False
+    kinds = (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT)
+    return frame.payload[0] in kinds and not frame.destination.startswith("ff")

@@ -22,6 +22,9 @@ What a request is for, when many things go on at once:
   serves the movement that left the address's router.
 - *arp*: only what is part of an attachment: of each pair, the first broadcast question after a movement, its
   repetitions and its answer. Probes of reachability later on are the kernel's and are left out.
+- *nd* (IPv6): router solicitations and advertisements, the detection of duplicates and what is announced: the mobile
+  node's movement by then; else as with ARP, so that probes of reachability are left out. A packet-in that copies one of
+  these keeps alive, too.
 - *openflow*: a packet-in that copies a DHCP message goes with that message, and so does what the controller then says
   of the address, what it removes of an address that was released, and what it says of no address in the same breath.
   Else: the movement by then of the mobile node whose port, MAC or address the message matches or carries; a message
@@ -42,6 +45,7 @@ from dmmlab.experiments.analysis.causes import (
     SignallingTrace,
     UpdateRule,
 )
+from dmmlab.experiments.analysis.discovery import DiscoveryRule
 from dmmlab.experiments.analysis.messages import Message
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import SignallingRow
@@ -74,6 +78,7 @@ def attributed(trace: SignallingTrace) -> list[tuple[Message, str]]:
         "dns-update": UpdateRule(moves).of,
         "dhcp": dhcp.of,
         "arp": ArpRule(trace, moves).of,
+        "nd": DiscoveryRule(trace, moves).of,
         "openflow": OpenFlowRule(trace, moves, dhcp).of,
     }
     found = []

@@ -58,7 +58,8 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     for run in usable:
         by_cause = _by_cause(run)
         moves = [cause for cause in by_cause if _is_move(cause, run)]
-        for protocol in ("openflow", "dhcp", "arp", "dns-update", "registration", "dns"):
+        configuring = ("nd",) if run.scenario.family == "ipv6" else ("dhcp", "arp")
+        for protocol in ("openflow", *configuring, "dns-update", "registration", "dns"):
             for cause in moves:
                 per_move["all", protocol].append([size for name, size in by_cause[cause] if name == protocol])
         for session in run.sessions:

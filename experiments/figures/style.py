@@ -42,6 +42,7 @@ PROTOCOLS = {
     "openflow": ("#999999", ""),
     "dhcp": ("#F0E442", "///"),
     "arp": ("#dddddd", "++"),
+    "nd": ("#E69F00", "xx"),
     "dns": ("#0072B2", "\\\\\\"),
     "dns-update": ("#56B4E9", "..."),
     "registration": ("#009E73", "xxx"),

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
-TCP, UDP = 6, 17
+TCP, UDP, ICMPV6 = 6, 17, 58
+DISCOVERY = range(133, 137)  # ICMPv6's router and neighbour solicitations and advertisements (RFC 4861)
 SYN, FIN = 0x02, 0x01
 ARP_BYTES = 28
 _ETHERNET_BYTES = 14
@@ -31,11 +32,11 @@ _FORMATS = {  # of a pcap file's first four bytes: byte order, and nanoseconds p
 
 
 class Frame(NamedTuple):
-    """A frame with ARP, or with UDP or TCP over IP.
+    """A frame with ARP, or with UDP, TCP or neighbour discovery over IP.
 
     ``time_ns`` since the epoch; ``length`` of the IP packet in bytes (28 for ARP). ``payload`` is what was captured
-    of the UDP datagram or TCP segment, ``payload_bytes`` its length on the wire; of ARP, the packet. ``protocol`` is
-    the IP protocol number, 0 for ARP, whose addresses are those of sender and target.
+    of the UDP datagram or TCP segment, ``payload_bytes`` its length on the wire; of ARP and discovery, the packet.
+    ``protocol`` is the IP protocol number, 0 for ARP, whose addresses are those of sender and target.
     """
 
     time_ns: int
@@ -108,6 +109,8 @@ def parse(raw: bytes, time_ns: int) -> Frame | None:
     elif protocol == TCP and len(raw) >= at + 20:
         source_port, destination_port, sequence, words, flags = _TCP.unpack_from(raw, at)
         begin = at + (words >> 4) * 4
+    elif protocol == ICMPV6 and kind == IPV6 and raw[at : at + 1] and raw[at] in DISCOVERY:
+        begin, source_port, destination_port, sequence, flags = at, 0, 0, 0, 0
     else:
         return None
     return Frame(

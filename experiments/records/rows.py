@@ -154,7 +154,7 @@ class SignallingRow:
         "when it left its sender; mobile routers and switches have no capture: when what they send arrived",
         "captures",
     )
-    protocol: str = _text("openflow, dhcp, arp, dns, dns-update or registration")
+    protocol: str = _text("openflow, dhcp, arp, nd (neighbour discovery), dns, dns-update or registration")
     source: str = _text("who says it: nodes by name, switches as `s1` …")
     destination: str = _text("to whom; `broadcast`")
     message: str = _text("what it is, in words (docs/records.md)")

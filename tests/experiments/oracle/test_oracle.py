@@ -12,7 +12,7 @@ import pytest
 
 from dmmlab.experiments.oracle.delays import inter_mr_s
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
-from dmmlab.experiments.oracle.moves import known_at_s, serving
+from dmmlab.experiments.oracle.moves import configured_s, known_at_s, serving
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import sessions_of
@@ -125,3 +125,37 @@ def test_position_and_the_shortest_way_between_mobile_routers() -> None:
     ]
     assert inter_mr_s(scenario, "MR1", "MR2") == pytest.approx(0.004)
     assert inter_mr_s(scenario, "MR1", "MR1") == 0.0
+
+
+def with_ipv6(dad: str, **overrides: Any) -> dict[str, Any]:
+    return {"family": "ipv6", "addresses": {"dad": dad}, **overrides}
+
+
+@pytest.mark.parametrize("dad", ["off", "optimistic"])
+def test_in_ipv6_servers_learn_of_an_address_after_solicitation_advertisement_and_one_way(dad: str) -> None:
+    known = known_at_s(load("two-mr", with_ipv6(dad)), "MN1", "SERVER")
+    assert [at_s for at_s, _ in known] == pytest.approx([0.004 + 0.022, 10.05 + 0.004 + 0.022])
+
+
+def test_detection_of_duplicates_costs_a_second_for_each_address_that_is_new() -> None:
+    """The link-local address is new on each link, the global one is the node's own when it comes back."""
+    back = [
+        {"at": "0s", "node": "MN1", "to": "MR1"},
+        {"at": "10s", "node": "MN1", "to": "MR2"},
+        {"at": "20s", "node": "MN1", "to": "MR1"},
+    ]
+    scenario = load("two-mr", with_ipv6("on", movement=back))
+    assert [configured_s(scenario, "MN1", turn) for turn in range(3)] == pytest.approx([2.004, 2.004, 1.004])
+
+
+@pytest.mark.parametrize(("dad", "at"), [("off", "10.0539s"), ("optimistic", "10.0539s"), ("on", "12.1s")])
+def test_a_node_without_a_router_answers_nobody(dad: str, at: str) -> None:
+    assert expect(at, "fixed", **with_ipv6(dad)) is None
+
+
+@pytest.mark.parametrize("dad", ["off", "on", "optimistic"])
+@pytest.mark.parametrize(("method", "setup_ms"), [("fixed", 42), ("ddns", 88), ("p2p", 84), ("central", 188)])
+def test_ipv6_sets_up_in_the_same_time_once_the_address_is_there(dad: str, method: str, setup_ms: float) -> None:
+    expected = expect("15s", method, **with_ipv6(dad))
+    assert expected is not None
+    assert expected.setup_s * 1e3 == pytest.approx(setup_ms)
