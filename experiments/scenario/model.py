@@ -18,9 +18,10 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.policies import DEFAULT, POLICIES
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
-from dmmlab.topologies.addressing import Dad, Family
 
 Transport = Literal["udp", "tcp"]
+Family = Literal["ipv4", "ipv6"]
+Dad = Literal["off", "on", "optimistic"]
 
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
 NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,8}$")  # of nodes and sessions
