@@ -9,7 +9,7 @@ from typing import Any
 from dmmlab.controllers import messages
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import Framework
-from dmmlab.controllers.messages import Command, Event, Record, ReportRules, UpdateRules
+from dmmlab.controllers.messages import Command, Event, Record, ReportRules, SendFrame, UpdateRules
 from dmmlab.controllers.openflow import Translator
 from dmmlab.machine.events import EventLog
 
@@ -153,6 +153,10 @@ class Shim:
                 self._reports.pop(dpid, None)
                 datapath: Any = self._datapaths[dpid]
                 datapath.send_msg(Translator(datapath).report_rules())
+            case SendFrame(dpid, port, frame):
+                if dpid in self._datapaths:
+                    datapath = self._datapaths[dpid]
+                    datapath.send_msg(Translator(datapath).send_frame(port, frame))
             case UpdateRules(dpid, install, remove, token):
                 if dpid in self._datapaths:
                     self._update(self._datapaths[dpid], install, remove, token)

@@ -13,7 +13,7 @@ from typing import Any
 
 from dmmlab.controllers import dhcp, flows, messages, nd
 from dmmlab.controllers.identity import Identities
-from dmmlab.controllers.messages import Command, Event, ReportRules
+from dmmlab.controllers.messages import Command, Event, ReportRules, SendFrame
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.redirects import Redirects
 from dmmlab.controllers.rules import Kind, Rule, is_own, tag_mac
@@ -173,6 +173,7 @@ class Core:
                 del node.sightings[each]
             self._assign_sightings(node)
             if not node.attached:
+                self.redirects.assign_answers(node.mac)
                 self.updates.record("mn_detached", mn=node.mac, switch=switch.plan.name, port=name)
             elif node.location in gone:
                 node.location = node.latest()
@@ -241,6 +242,7 @@ class Core:
             return None
         cause = None
         at_node = switch.role(name) == "mobile_node"
+        self._answer(switch, event, radio)
         if at_node and radio not in self._router_macs and not event.frame[6] & 1:
             same = self.identities.hear(message) if message is not None and message.mac == radio else None
             if same is not None:
@@ -287,6 +289,20 @@ class Core:
             self._record_binding(held, "binding_renewed", now_ns)
             self._assign_ledger(held, now_ns, restart=True)
             self.redirects.refresh(mac, now_ns, "binding_renewed")
+
+    def _answer(self, switch: Switch, event: messages.FrameCopied, radio: str) -> None:
+        """At its anchor, the question who has an address of a node that is not there is answered for it."""
+        asked = nd.question(event.frame) if self.plan.family == "ipv6" else None
+        binding = self.bindings.get(asked.target) if asked is not None else None
+        if asked is None or binding is None or binding.anchor != switch.plan.dpid:
+            return
+        # The router's question comes here only because of a rule that says so: whether or not the node has just come
+        # back, nobody else has heard it.
+        mine = self.identities.of(radio) == binding.mac
+        if event.in_port == switch.router_port() or (self.redirects.absent(binding) and not mine):
+            self._out.append(SendFrame(event.dpid, event.in_port, asked.answer(binding.hardware)))
+            anchor = switch.plan.mobile_router
+            self.updates.record("neighbour_answered", mn=binding.mac, address=binding.address, anchor=anchor)
 
     def _learn_claimed(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> None:
         """An IPv6 address in use: its prefix says whose it is, wherever the mobile node is. It has no lease."""

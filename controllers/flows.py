@@ -37,7 +37,7 @@ DHCP_BYTES = 0xFFFF  # OFPCML_NO_BUFFER: the whole message
 MAX_TIMEOUT_S = 0xFFFF  # an OpenFlow timeout is 16 bits wide
 
 _DHCP, _INFRASTRUCTURE, _OVERHEARD, _KNOWN, _UNKNOWN = 300, 250, 240, 200, 0
-_ON_LINK, _PAIR, _STAYS, _REDIRECT, _FROM_PEER, _DEFAULT = 140, 130, 120, 110, 10, 0
+_ON_LINK, _PAIR, _STAYS, _ANSWERED, _REDIRECT, _FROM_PEER, _DEFAULT = 140, 130, 120, 115, 110, 10, 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Family:
     stays: tuple[Mapping[str, Value], ...] = ()
     overheard: tuple[Mapping[str, Value], ...] = ()
     withheld: tuple[Mapping[str, Value], ...] = ()
+    answered: bool = False  # the question who has an address of a node that is not there, by the controller
 
     def to(self, address: str, **where: Value) -> Match:
         """Packets to the address."""
@@ -98,6 +99,7 @@ IPV6 = Family(
     overheard=(_SOLICITATION, _ADVERTISEMENT),
     # An advertisement to all nodes comes at random and wakes them for nothing (RFC 7772): they have solicited theirs.
     withheld=({**_ROUTER_ADVERTISEMENT, "eth_dst": "33:33:00:00:00:01"},),
+    answered=True,
 )
 FAMILIES = {"ipv4": IPV4, "ipv6": IPV6}
 
@@ -244,6 +246,9 @@ def redirect_rules(route: Route, address: str, router_mac: str) -> dict[int, lis
     anchor, serving = route.path.anchor, route.path.serving
     rules: dict[int, list[Rule]] = {}
     for hop in route.path.hops:
+        if family.answered and serving is not anchor:
+            rules[hop.dpid] = []
+            continue
         asked = family.question(address, in_port=hop.inward, eth_src=router_mac)
         answer: tuple[Action, ...] = (output(hop.outward, hop.inward),)
         if hop is anchor and hop is not serving:
@@ -259,6 +264,13 @@ def redirect_rules(route: Route, address: str, router_mac: str) -> dict[int, lis
     for each in family.stays:
         rules[serving.dpid].append(Rule(FORWARD, _STAYS, family.of(address, **sent, **each), (Normal(),), mark))
     return rules
+
+
+def answered(address: str, router_port: int) -> Rule:
+    """At the anchor of a node that is not there: its router's question for the address is for the controller."""
+    fields = family_of(address).question(address, in_port=router_port)
+    mark = cookie(Kind.REDIRECT, address_tag(address))
+    return Rule(FORWARD, _ANSWERED, fields, (ToController(SIGHTING_BYTES),), mark)
 
 
 def diverts(rule: Rule, router_port: int | None) -> bool:

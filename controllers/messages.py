@@ -109,6 +109,15 @@ class UpdateRules:
 
 
 @dataclass(frozen=True)
+class SendFrame:
+    """A packet-out: send this frame out of the port."""
+
+    dpid: int
+    port: int
+    frame: bytes
+
+
+@dataclass(frozen=True)
 class Record:
     """Write an event to the timeline."""
 
@@ -116,4 +125,4 @@ class Record:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-Command = ReportRules | UpdateRules | Record
+Command = ReportRules | UpdateRules | SendFrame | Record

@@ -1,14 +1,63 @@
-"""Just enough neighbour discovery (RFC 4861, RFC 4862) to overhear which IPv6 addresses a mobile node uses.
+"""Just enough neighbour discovery (RFC 4861, RFC 4862) to overhear which IPv6 addresses a mobile node uses, and to
+answer for one that is not there, as a home agent does (RFC 6275 section 10.4.1).
 
 There is no lease to overhear: a mobile node forms its addresses itself. But its router resolves an address before it
 delivers to it, so the address is in a solicitation or an advertisement of the mobile node's before it is of use.
 """
 
 import ipaddress
+from dataclasses import dataclass
 
 _ETHERNET, _IPV6 = 14, 40
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _UNSPECIFIED = bytes(16)
+_ALL_NODES, _ALL_NODES_MAC = ipaddress.IPv6Address("ff02::1").packed, bytes.fromhex("333300000001")
+_SOLICITED, _OVERRIDE = 0x40000000, 0x20000000  # an advertisement's flags
+_TARGET_MAC = bytes([2, 1])  # the option's type, and its length in units of 8 octets
+
+
+@dataclass(frozen=True)
+class Question:
+    """A neighbour solicitation to a group of nodes: who has ``target``? ``asker`` is unspecified where one wants to
+    know whether an address that it has formed is somebody's already.
+    """
+
+    target: str
+    asker: bytes
+    asker_mac: bytes
+
+    def answer(self, mac: str) -> bytes:
+        """The Ethernet frame that says that ``mac`` has the target: to the asker, or to all if it has no address."""
+        anonymous = self.asker == _UNSPECIFIED
+        source, hardware = ipaddress.IPv6Address(self.target).packed, bytes.fromhex(mac.replace(":", ""))
+        destination = _ALL_NODES if anonymous else self.asker
+        flags = _OVERRIDE if anonymous else _OVERRIDE | _SOLICITED
+        body = flags.to_bytes(4, "big") + source + _TARGET_MAC + hardware
+        length = 4 + len(body)
+        pseudo = source + destination + length.to_bytes(4, "big") + bytes([0, 0, 0, 58])
+        checksum = _checksum(pseudo + bytes([_ADVERTISEMENT, 0, 0, 0]) + body)
+        head = (_ALL_NODES_MAC if anonymous else self.asker_mac) + hardware + b"\x86\xdd"
+        ip = b"\x60\0\0\0" + length.to_bytes(2, "big") + bytes([58, 255]) + source + destination
+        return head + ip + bytes([_ADVERTISEMENT, 0]) + checksum + body
+
+
+def question(frame: bytes) -> Question | None:
+    """The solicitation to a group in this untagged Ethernet frame; None if it is something else."""
+    message = _ETHERNET + _IPV6
+    if len(frame) < message + 24 or frame[12:14] != b"\x86\xdd" or frame[_ETHERNET + 6] != 58:
+        return None
+    if frame[message] != _SOLICITATION or frame[:2] != b"\x33\x33":
+        return None
+    target = str(ipaddress.IPv6Address(frame[message + 8 : message + 24]))
+    return Question(target, frame[_ETHERNET + 8 : _ETHERNET + 24], frame[6:12])
+
+
+def _checksum(data: bytes) -> bytes:
+    """The Internet checksum (RFC 1071) of an even number of octets."""
+    total = sum(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return (~total & 0xFFFF).to_bytes(2, "big")
 
 
 def claimed_address(frame: bytes) -> str | None:

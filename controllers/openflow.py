@@ -43,6 +43,17 @@ class Translator:
         """A barrier request."""
         return self._parser.OFPBarrierRequest(self._datapath)
 
+    def send_frame(self, port: int, frame: bytes) -> Any:
+        """The packet-out that sends a frame out of a port."""
+        constants = self._constants
+        return self._parser.OFPPacketOut(
+            self._datapath,
+            buffer_id=constants.OFP_NO_BUFFER,
+            in_port=constants.OFPP_CONTROLLER,
+            actions=[self._parser.OFPActionOutput(port)],
+            data=frame,
+        )
+
     def report_rules(self) -> Any:
         """The request for every rule that bears this controller's mark."""
         constants = self._constants

@@ -62,6 +62,22 @@ class Redirects:
                 self._decide(binding, route, now_ns, cause)
         for anchor in sorted(anchors):
             self.assign_pairs(mac, anchor)
+        self.assign_answers(mac)
+
+    def assign_answers(self, mac: str) -> None:
+        """Have the controller asked for those of a node's addresses that it is not at home for (IPv6)."""
+        if not self.settled or not self._enabled:
+            return
+        for binding in [each for each in self._bindings.values() if each.mac == mac]:
+            port = self._switches[binding.anchor].router_port()
+            if flows.family_of(binding.address).answered:
+                rules = [flows.answered(binding.address, port)] if port is not None and self.absent(binding) else []
+                self._updates.book.assign(("answer", binding.address), {binding.anchor: rules})
+
+    def absent(self, binding: Binding) -> bool:
+        """Whether nobody on its anchor's link can answer for the address."""
+        node, route = self._nodes[binding.mac], binding.route
+        return node.location is not None and (not node.attached or (route is not None and len(route.path.hops) > 1))
 
     def _record_stranded(self, binding: Binding, route: Route | None) -> None:
         """Say once that an address needs a redirect and no inter-MR path has it."""
@@ -90,6 +106,7 @@ class Redirects:
 
     def withdraw(self, binding: Binding, now_ns: int, cause: str) -> None:
         """End the redirect of a binding that is no more."""
+        self._updates.book.assign(("answer", binding.address), {})
         self._decide(binding, None, now_ns, cause)
         self.assign_pairs(binding.mac, binding.anchor)
 

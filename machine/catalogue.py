@@ -100,6 +100,9 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("binding_renewed", _BINDING, "DHCP overheard: the lease was renewed"),
         _kind("binding_released", _BINDING, "DHCP overheard: the address was given back, or has another owner"),
         _kind("binding_expired", _BINDING, "the lease ran out"),
+        _kind(
+            "neighbour_answered", "mn address anchor", "asked for an address of a node that is away, it told its MAC"
+        ),
         _kind("redirect_decided", _CHANGE, "packets to the address shall take this path (empty: none)"),
         _kind("redirect_impossible", "mn address anchor serving", "no inter-MR path leads to where the node is"),
         _kind("redirect_superseded", f"{_CHANGE} elapsed_s", "a newer decision came before this one was confirmed"),

@@ -15,6 +15,8 @@ from controllers_fake import (
     router_ip6,
     router_mac,
 )
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
+from scapy.layers.l2 import Ether
 
 from dmmlab.controllers import nd
 from dmmlab.controllers.plan import Plan
@@ -55,14 +57,29 @@ def check_reachable(net: FakeNetwork, k: int, i: int) -> None:
         assert ends(down) == [(mac, mac)]
         up = net.from_mn(mac, ip6_frame(mac, router_mac(here), address, CN, proto))
         assert ends(up) == [(f"MR{i}", router_mac(i))]
-    for target in (SOLICITED_NODE, mac):
-        asked = net.from_router(i, nd_frame(router_mac(i), target, router_ip6(i), SOLICITATION, address))
-        assert [who for _, who, _ in asked].count(mac) == 1
+    probed = net.from_router(i, nd_frame(router_mac(i), mac, router_ip6(i), SOLICITATION, address))
+    assert [who for _, who, _ in probed].count(mac) == 1
+    check_resolution(net, k, i)
     answered = net.from_mn(mac, nd_frame(mac, router_mac(i), address, ADVERTISEMENT, address))
     assert ends(answered) == [(f"MR{i}", router_mac(i))]
     own = net.from_mn(mac, nd_frame(mac, SOLICITED_NODE, address, SOLICITATION, router_ip6(here)))
     assert (f"MR{here}", SOLICITED_NODE) in ends(own), "it asks for its new router from the old address"
     net.queue.clear()
+
+
+def check_resolution(net: FakeNetwork, k: int, i: int) -> None:
+    """MRi's router learns the node's MAC: from itself at home, else from the controller."""
+    mac, address = mn_mac(k), mn_ip6(k, i)
+    net.queue.clear()
+    net.answers.clear()
+    asked = net.from_router(i, nd_frame(router_mac(i), SOLICITED_NODE, router_ip6(i), SOLICITATION, address))
+    net.pump()
+    at_home = mac in net.place and net.place[mac][0] == i
+    assert ([who for _, who, _ in asked].count(mac), len(net.answers)) == ((1, 0) if at_home else (0, 1))
+    for dpid, port, frame in net.answers:
+        assert (dpid, port) == (i, net.switches[i].ports[net.switches[i].plan.router_port_name])
+        assert Ether(frame).dst == router_mac(i) and Ether(frame)[ICMPv6ND_NA].tgt == address
+        assert Ether(frame)[ICMPv6NDOptDstLLAddr].lladdr == mac
 
 
 @pytest.mark.parametrize("plan", [plan6(2), plan6(3), plan6(3, mesh=False)])
@@ -125,3 +142,60 @@ def test_any_sequence_of_movements(seed: int) -> None:
             assert net.changed() == 0
         for each in held:
             check_reachable(net, *each)
+
+
+def test_a_node_that_is_nowhere_is_answered_for_until_it_is_back() -> None:
+    net = FakeNetwork(plan6(2))
+    move(net, 1, 1)
+    check_resolution(net, 1, 1)
+    net.detach(mn_mac(1))
+    net.pump()
+    check_resolution(net, 1, 1)
+    move(net, 1, 1)
+    check_resolution(net, 1, 1)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_an_address_is_defended_while_its_node_is_away(away: bool) -> None:
+    """Another node forms it on the anchor's link: it hears that it is a duplicate (RFC 4862 section 5.4.4)."""
+    net = FakeNetwork(plan6(2))
+    move(net, 1, 1)
+    move(net, 1, 2 if away else 1)
+    net.attach(mn_mac(2), 1)
+    net.from_mn(mn_mac(2), ip6_frame(mn_mac(2), ALL_ROUTERS, "fe80::2", "ff02::2", 58))
+    net.pump()
+    net.answers.clear()
+    net.from_mn(mn_mac(2), nd_frame(mn_mac(2), SOLICITED_NODE, "::", SOLICITATION, mn_ip6(1, 1)))
+    net.pump()
+    assert len(net.answers) == away, "at home it defends its address itself"
+    for _, _, frame in net.answers:
+        sent = Ether(frame)
+        assert (sent[IPv6].dst, sent[ICMPv6ND_NA].S, sent[ICMPv6ND_NA].O) == ("ff02::1", 0, 1)
+
+
+def test_the_ablation_answers_for_nobody() -> None:
+    net = FakeNetwork(plan6(2), redirect=False)
+    move(net, 1, 1)
+    move(net, 1, 2)
+    net.from_router(1, nd_frame(router_mac(1), SOLICITED_NODE, router_ip6(1), SOLICITATION, mn_ip6(1, 1)))
+    net.pump()
+    assert not net.answers
+
+
+def test_an_answers_checksum_is_right() -> None:
+    asked = nd.question(frame_bytes(nd_frame(router_mac(1), SOLICITED_NODE, router_ip6(1), SOLICITATION, mn_ip6(1, 1))))
+    assert asked is not None
+    sent = Ether(asked.answer(mn_mac(1)))
+    again = sent.copy()
+    del again[ICMPv6ND_NA].cksum
+    assert Ether(bytes(again))[ICMPv6ND_NA].cksum == sent[ICMPv6ND_NA].cksum
+    assert sent[IPv6].hlim == 255
+
+
+def test_advertisements_to_all_nodes_stay_with_the_router_and_answers_pass() -> None:
+    net = FakeNetwork(plan6(2))
+    move(net, 1, 1)
+    advertisement = {**ip6_frame(router_mac(1), "33:33:00:00:00:01", "fe80::1", "ff02::1", 58), "icmpv6_code": 0}
+    assert not net.from_router(1, {**advertisement, "icmpv6_type": 134})
+    answer = {**advertisement, "eth_dst": mn_mac(1), "ipv6_dst": "fe80::2", "icmpv6_type": 134}
+    assert [who for _, who, _ in net.from_router(1, answer)] == [mn_mac(1)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dmmlab.controllers import messages
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.flows import OFPP_LOCAL
-from dmmlab.controllers.messages import Record, ReportRules, UpdateRules
+from dmmlab.controllers.messages import Record, ReportRules, SendFrame, UpdateRules
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
 from dmmlab.controllers.rules import Goto, Key, Normal, Output, OutputInPort, Rule, SetField, ToController
 from dmmlab.machine import catalogue
@@ -153,6 +153,7 @@ class FakeNetwork:
         self.queue: deque[messages.Event] = deque()
         self.records: list[Record] = []
         self.updates: list[UpdateRules] = []
+        self.answers: list[tuple[int, int, bytes]] = []
         for dpid in order or sorted(self.switches):
             self.connect(dpid)
         self.pump()
@@ -190,6 +191,8 @@ class FakeNetwork:
                     self.queue.append(messages.RulesReported(dpid, aged))
                 case UpdateRules():
                     self._update(command)
+                case SendFrame(dpid, port, frame):
+                    self.answers.append((dpid, port, frame))
 
     def _update(self, update: UpdateRules) -> None:
         switch = self.switches[update.dpid]
