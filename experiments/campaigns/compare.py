@@ -66,9 +66,9 @@ def points(
             found.append(Difference(point, "", *(("there", None) if at in ours else (None, "there"))))
             continue
         found += [
-            Difference(point, column, ours[at][column], theirs[at][column])
+            Difference(point, column, ours[at][column], theirs[at].get(column))
             for column in columns
-            if ours[at][column] != theirs[at][column]
+            if ours[at][column] != theirs[at].get(column)  # a column may be newer than the reference
         ]
     return sorted(found, key=lambda difference: -difference.size)
 

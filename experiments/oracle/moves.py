@@ -50,6 +50,15 @@ def configured_s(scenario: Scenario, node: str, turn: int) -> float:
     return _RA_MESSAGES * radio_s + _detections(scenario, node, turn) * _DETECTION_S
 
 
+def address_s(scenario: Scenario, node: str, turn: int) -> float:
+    """How long after its attachment number ``turn`` ``node`` has its new address, as `configured_s`: in IPv4 it does
+    not know its router by then.
+    """
+    if scenario.family == "ipv4":
+        return _DHCP_MESSAGES * link_s(scenario, RADIO, node)
+    return configured_s(scenario, node, turn)
+
+
 def late_s(scenario: Scenario, node: str, turn: int) -> float:
     """How much later than `configured_s` it may be, for the timers of the node's kernel."""
     return _detections(scenario, node, turn) * _SLOT_S

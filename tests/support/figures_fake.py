@@ -127,9 +127,8 @@ def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: flo
 def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
     control = scenario.link(CONTROLLER, SWITCHES)
     for node in scenario.mobile_nodes:
-        moves = scenario.moves_of(node)
         radio = scenario.link(RADIO, node)
-        for before, move in pairwise(moves):
+        for turn, (before, move) in enumerate(pairwise(scenario.moves_of(node)), 1):
             attach_s = move.at + move.gap
             redirect_s = attach_s + (radio.delay if radio else 0) + 3 * (control.delay if control else 0) + off_ms / 1e3
             yield HandoverRow(
@@ -138,7 +137,7 @@ def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
                 to_mr=move.to,
                 detach_s=move.at,
                 attach_s=attach_s,
-                address_s=attach_s + 0.008,
+                address_s=attach_s + moves.address_s(scenario, node, turn),
                 redirect_s=redirect_s,
                 registered_s=attach_s + 0.05,
                 first_packet_s=redirect_s + 0.003,
@@ -171,7 +170,7 @@ def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
     yield {"time_s": -1.0, **mod, "installed": 8, "removed": 0, "cause": "base"}
     for node in scenario.mobile_nodes:
         for move in scenario.moves_of(node):
-            router = str(plan.mobile_router(move.to).gateway.ip)
+            router = str(plan.mobile_router(move.to).router_id)
             address = str(plan.mobile_node(node).addresses[move.to])
             lease = {"event": "address_configured", "address": address, "router": router}
             yield {"time_s": move.at, "source": node, **lease}

@@ -65,6 +65,8 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("F7", "not all survive with the redirect", where(becomes(share=0.9), redirect=True)),
     ("F8", "a gap of", where(more(0.002, "gap_ms"), number=0)),
     ("F8", "redirect after", where(more(0.002, "redirect_ms"), jitter_ms=0)),
+    ("F8", "an address after", where(more(0.002, "address_ms"), number=0)),
+    ("F8", "an address after", where(more(200, "address_ms"), dad="on")),
     ("F8", "the components miss the total", where(more(1.0, "total_ms"), number=0)),
     ("F8", "does not grow with the distance", every(lambda row: {"total_ms": -row["control_ms"]})),
     ("F9", "a session by p2p costs", where(becomes(messages=3), panel="session", name="p2p")),
