@@ -126,6 +126,23 @@ def native_kernel() -> list[Check]:
     return [_root(), _openvswitch(), _netem(), _link("veth")]
 
 
+def ipv6(runtime: str, optimistic: bool, sysctls: Path = Path("/proc/sys/net/ipv6/conf/default")) -> list[Check]:
+    """What a scenario of this family needs beside: programs that know it, natively the kernel, too; ``optimistic``
+    detection of duplicates is an option of the kernel's.
+    """
+    said = subprocess.run(["dnsmasq", "--version"], capture_output=True, text=True, env={"PATH": SYSTEM_PATH}).stdout
+    lacks = "no-IPv6" in said
+    found = [
+        Check("dnsmasq with IPv6", not lacks, "built without" if lacks else "built with", _install("dnsmasq-base"))
+    ]
+    wanted = ["accept_untracked_na", *(["optimistic_dad"] if optimistic else [])] if runtime == "native" else []
+    for name in wanted:
+        there = (sysctls / name).exists()
+        state = "there" if there else f"not in kernel {platform.release()}"
+        found.append(Check(f"net.ipv6.conf.*.{name}", there, state, "--runtime guest"))
+    return found
+
+
 def datapath() -> str:
     """What Open vSwitch calls its datapath here: ``system``, or ``netdev`` where the kernel has no module for it."""
     return "system" if _module("openvswitch", _has_openvswitch).ok else "netdev"

@@ -118,7 +118,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     from dmmlab.experiments.campaigns.places import Job
     from dmmlab.experiments.cli.campaign import place
     from dmmlab.experiments.records.rundir import RunDirectory
-    from dmmlab.experiments.runner.means import means
+    from dmmlab.experiments.runner.means import means, refuse_families
     from dmmlab.experiments.scenario.load import load
 
     wanted = pictures.names(wanted)
@@ -127,6 +127,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     overrides = {} if seed is None else {"seed": seed}
     loaded = [load(name, overrides) for name in scenarios]
     chosen = means(runtime, clock)
+    refuse_families(loaded, chosen[0])
     work = [
         Job(scenario.model_copy(update={"seed": scenario.seed + turn}), folder, *chosen, memory_mb=memory)
         for scenario in loaded

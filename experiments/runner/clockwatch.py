@@ -33,7 +33,7 @@ CONTROL = "CONTROLLER-switches"  # the path that OpenFlow takes
 TICK_NS = 10_000_000
 _ECHOES, _TRIES, _EVERY_S, _PATIENCE_S = 5, 40, 0.03, 0.5  # where links lose, it takes more tries to get the echoes
 _ECHO_BYTES = 14 + 20 + 8 + 8  # Ethernet, IPv4 and ICMP headers, and the time it was sent
-_ECHO_REQUEST = 8
+_ECHO_REQUEST, _ECHO_REPLY, _ECHO_REQUEST6, _ECHO_REPLY6 = 8, 0, 128, 129
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def measure(
     One path after the other: side by side they would measure how well the machine does many things at once.
     """
     for path in wanted:
-        with inside(path.host), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        with inside(path.host), _raw_socket(path.address) as raw:
             trips_ms = list(_echoes(raw, path.address, path.expected_ms))
         log.emit(
             "path",
@@ -143,19 +143,21 @@ def measure(
 def _echoes(raw: socket.socket, address: str, expected_ms: float) -> Iterator[float]:
     """Round trips in ms of the first echoes that were answered in time, but for the very first: it may wait for ARP."""
     raw.connect((address, 0))
+    six = raw.family == socket.AF_INET6
+    request, answer = (_ECHO_REQUEST6, _ECHO_REPLY6) if six else (_ECHO_REQUEST, _ECHO_REPLY)
     missing = _ECHOES
     for number in range(_TRIES):
         if not missing:
             return
         sent_ns = time.time_ns()
-        raw.send(_echo(number, sent_ns))
+        raw.send(_echo(request, number, sent_ns))
         deadline_ns = sent_ns + round((expected_ms / 1e3 + _PATIENCE_S) * 1e9)
         while (left_ns := deadline_ns - time.time_ns()) > 0:
             if not select.select([raw], [], [], left_ns / 1e9)[0]:
                 break
             reply, now_ns = raw.recv(256), time.time_ns()
-            header = 4 * (reply[0] & 15)
-            if reply[header] == 0 and reply[header + 8 : header + 16] == struct.pack("!Q", sent_ns):
+            header = 0 if six else 4 * (reply[0] & 15)  # IPv6's stays with the kernel
+            if reply[header] == answer and reply[header + 8 : header + 16] == struct.pack("!Q", sent_ns):
                 if number:
                     missing -= 1
                     yield (now_ns - sent_ns) / 1e6
@@ -163,10 +165,16 @@ def _echoes(raw: socket.socket, address: str, expected_ms: float) -> Iterator[fl
         time.sleep(max(0.0, _EVERY_S - (time.time_ns() - sent_ns) / 1e9))
 
 
-def _echo(number: int, stamp_ns: int) -> bytes:
-    """An ICMP echo request (RFC 792) that carries the time it was sent."""
+def _raw_socket(address: str) -> socket.socket:
+    if ":" in address:
+        return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+
+
+def _echo(request: int, number: int, stamp_ns: int) -> bytes:
+    """An echo request (RFC 792, RFC 4443) that carries the time it was sent; the checksum of IPv6's is the kernel's."""
     payload = struct.pack("!Q", stamp_ns)
-    total = sum(struct.unpack("!8H", struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, 0xD3, number) + payload))
+    total = sum(struct.unpack("!8H", struct.pack("!BBHHH", request, 0, 0, 0xD3, number) + payload))
     total = (total >> 16) + (total & 0xFFFF)
     total += total >> 16
-    return struct.pack("!BBHHH", _ECHO_REQUEST, 0, ~total & 0xFFFF, 0xD3, number) + payload
+    return struct.pack("!BBHHH", request, 0, ~total & 0xFFFF, 0xD3, number) + payload

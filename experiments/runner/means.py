@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dmmlab.experiments.runner import doctor
 from dmmlab.guest.cache import GuestKernel, find_kernel
 from dmmlab.guest.errors import NoKernelError
+from dmmlab.machine import checks
+from dmmlab.machine.errors import Refusal
 
 if TYPE_CHECKING:
     from dmmlab.experiments.runner.run import Clock, Runtime
+    from dmmlab.experiments.scenario.model import Scenario
 
 
 def means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
@@ -27,6 +31,17 @@ def means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
             sys.stderr.write("The guest's kernel is built now, once on this machine; it takes about five minutes.\n")
             build_kernel()
     return cast("tuple[Runtime, Clock]", picked)
+
+
+def refuse_families(scenarios: Iterable[Scenario], runtime: str) -> None:
+    """Raises Refusal, one sentence with the remedy, where a program or the kernel lacks an address family."""
+    for scenario in scenarios:
+        if scenario.family == "ipv6":
+            for check in checks.ipv6(runtime, scenario.addresses.dad == "optimistic"):
+                if not check.ok:
+                    raise Refusal(
+                        f"{scenario.name}: family: ipv6 needs {check.name}, which is {check.found}: {check.remedy}"
+                    )
 
 
 def build_kernel(source: Path | None = None, *, force: bool = False) -> GuestKernel:

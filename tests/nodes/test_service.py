@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import socket
 from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
 from agents_fake import FakeStream, world
@@ -86,3 +87,12 @@ def test_a_bulk_transfer_is_answered_with_the_digest_of_all_of_it() -> None:
     with world() as of:
         stream = of.run(scene())
     assert stream.taken == hashlib.sha256(b"x" * 100_000 + b"y").digest() and stream.closed
+
+
+def test_in_ipv6_too_a_datagram_goes_back_from_where_it_came_in() -> None:
+    old, cn = socket.inet_pton(socket.AF_INET6, "2001:db8:1:1::5"), ("2001:db8:2:1::2", 20000, 0, 0)
+    received = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, old + (3).to_bytes(4, "little"))
+    sent: list[Any] = []
+    on = SimpleNamespace(recvmsg=lambda *_: (b"one", [received], 0, cn), sendmsg=lambda *args: sent.append(args))
+    echo_datagram(on)  # type: ignore[arg-type]
+    assert sent == [([b"one"], [(*received[:2], old + bytes(4))], 0, cn)]

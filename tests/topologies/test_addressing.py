@@ -7,7 +7,17 @@ from itertools import pairwise
 
 import pytest
 
-from dmmlab.topologies.addressing import SCHEMES, Network, Port, Scheme, Size, scheme_for
+from dmmlab.topologies.addressing import (
+    IPV6_SCHEME,
+    SCHEMES,
+    Network,
+    Port,
+    Scheme,
+    Size,
+    interface_identifier,
+    link_local,
+    scheme_for,
+)
 
 SMALL, LARGE = SCHEMES
 
@@ -71,3 +81,20 @@ def test_a_small_network_reads_as_it_always_did() -> None:
     assert str(SMALL.router_link(99).near) == "10.3.99.1/24"
     assert str(SMALL.control_link().far) == "169.254.253.2/30"
     assert SMALL.mac(Port.MOBILE_NODE, 1) == "02:00:00:00:02:01"
+
+
+def test_ipv6_has_the_same_room_in_the_documentation_prefix() -> None:
+    found = sorted(prefixes(IPV6_SCHEME, LARGE.limits)[:-1], key=lambda prefix: int(prefix.network_address))
+    assert len(set(found)) == len(found) and {prefix.prefixlen for prefix in found} == {64}
+    assert all(prefix.subnet_of(ip_network("2001:db8::/32")) for prefix in found)  # type: ignore[arg-type]
+    assert scheme_for(Size(1, 1, 1), "ipv6") is IPV6_SCHEME
+    with pytest.raises(ValueError, match="at most 250 mobile routers"):
+        scheme_for(Size(251, 1, 1), "ipv6")
+
+
+def test_a_mobile_node_forms_its_address_from_the_prefix_and_its_mac() -> None:
+    assert interface_identifier("34:56:78:9a:bc:de") == 0x365678FFFE9ABCDE  # the example of RFC 4291 appendix A
+    assert str(link_local("02:00:00:00:02:01")) == "fe80::ff:fe00:201"
+    assert str(IPV6_SCHEME.mobile_node(2, 1)) == "2001:db8:1:2:0:ff:fe00:201"
+    formed = {IPV6_SCHEME.mobile_node(router, node) for router in (1, 250) for node in range(1, 2001)}
+    assert len(formed) == 4000

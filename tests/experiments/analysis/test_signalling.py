@@ -10,6 +10,7 @@ from recorded_run import START_NS, Recorded, scenario
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
@@ -228,6 +229,35 @@ def test_only_the_first_arp_exchange_of_an_attachment_counts(recorded: Recorded)
     rows = rows_of(recorded)
     assert [row.time_s for row in rows] == [0.01, 1.01, 1.014]
     assert {row.cause for row in rows} == {"MN1→MR1@0s"} and {row.bytes for row in rows} == {28}
+
+
+def test_of_neighbour_discovery_what_configures_counts_and_what_looks_again_does_not(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "run", scenario(family="ipv6"))
+    mine, router = recorded.mac["MN1"], "02:00:00:00:01:01"
+    me, it, ip1 = "fe80::ff:fe00:201", "fe80::ff:fe00:101", "2001:db8:1:1:0:ff:fe00:201"
+
+    def to_all(source: str, group: str) -> Ether:
+        return Ether(src=mine, dst="33:33:00:00:00:01") / IPv6(src=source, dst=group, hlim=255)
+
+    to_me = Ether(src=router, dst=mine) / IPv6(src=it, dst=me, hlim=255)
+    to_it = Ether(src=mine, dst=router) / IPv6(src=me, dst=it, hlim=255)
+    asked = Ether(src=router, dst="33:33:ff:00:02:01") / IPv6(src=it, dst="ff02::1:ff00:201", hlim=255)
+    for at_s, frame in (
+        (0.1, to_all("::", "ff02::1:ff00:201") / ICMPv6ND_NS(tgt=me)),
+        (0.2, to_all(me, "ff02::2") / ICMPv6ND_RS()),
+        (0.3, to_me / ICMPv6ND_RA()),
+        (0.4, to_all(ip1, "ff02::1") / ICMPv6ND_NA(tgt=ip1)),
+        (0.5, asked / ICMPv6ND_NS(tgt=ip1)),
+        (0.6, to_it / ICMPv6ND_NA(tgt=ip1)),
+        (5.0, to_me / ICMPv6ND_NS(tgt=me)),
+        (5.1, to_it / ICMPv6ND_NA(tgt=me)),
+        (6.0, asked / ICMPv6ND_NS(tgt=ip1)),
+    ):
+        recorded.frame("MN1", at_s, frame)
+    rows = rows_of(recorded)
+    assert [row.time_s for row in rows] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert {(row.protocol, row.cause) for row in rows} == {("nd", "MN1→MR1@0s")}
+    assert [(row.source, row.destination) for row in rows][1:3] == [("MN1", "multicast"), ("MR1", "MN1")]
 
 
 # -- OpenFlow ---------------------------------------------------------------------------------------------------------

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.daemons import Daemons
+from dmmlab.experiments.runner.means import refuse_families
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.network import network_plan
+from dmmlab.machine import checks
+from dmmlab.machine.errors import Refusal
 from dmmlab.nodes.daemons.agents import Correspondent
 from dmmlab.nodes.orders import CorrespondentFile
 
@@ -67,3 +72,31 @@ def test_a_lease_is_never_shorter_than_dnsmasq_grants(tmp_path: Path) -> None:
     server = daemons(tmp_path, addresses={"lease": "10s"}).address_servers()[1]
     assert "--dhcp-range=10.1.2.0,static,255.255.255.0,120" in server.argv
     assert any(word.startswith("--dhcp-host=") and word.endswith(",10.1.2.100") for word in server.argv)
+
+
+def test_in_ipv6_routers_advertise_and_everybody_is_told_the_family(tmp_path: Path) -> None:
+    made = daemons(tmp_path, family="ipv6")
+    first, _ = made.address_servers()
+    assert {"--enable-ra", "--dhcp-range=2001:db8:1:1::,ra-only,64,3600"} <= set(first.argv)
+    assert not [word for word in first.argv if word.startswith("--dhcp-host")]
+    agent, service = made.mobile_nodes()
+    assert all(each.argv[each.argv.index("--family") + 1] == "ipv6" for each in (agent, service))
+    controller = made.controller()
+    controller.write()
+    plan = json.loads(Path(controller.argv[controller.argv.index("--plan") + 1]).read_text())
+    assert plan["family"] == "ipv6"
+    told = {(each["router_ip6"], each["prefix6"]) for each in plan["switches"]}
+    assert ("fe80::ff:fe00:101", "2001:db8:1:1::/64") in told
+    server = made.registration_server()
+    assert server.argv[server.argv.index("--listen") + 1] == "[2001:db8:2:6::2]:48620"
+
+
+def test_an_address_family_that_this_machine_lacks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = load("two-mr-ipv6", {"addresses": {"dad": "optimistic"}})
+    (tmp_path / "accept_untracked_na").touch()
+    found = checks.ipv6("native", True, tmp_path)
+    assert [check.name for check in found if not check.ok] == ["net.ipv6.conf.*.optimistic_dad"]
+    monkeypatch.setattr(checks, "ipv6", lambda *_: found)
+    with pytest.raises(Refusal, match=r"^two-mr-ipv6: family: ipv6 needs net\.ipv6.*: --runtime guest$"):
+        refuse_families([load("two-mr"), scenario], "native")
+    refuse_families([load("two-mr")], "native")

@@ -80,6 +80,8 @@ def test_sessions_multiply_by_method_transport_and_repetition() -> None:
         ({"sessions": [session(anchor="MR2", method="p2p")]}, ["anchor goes with method: fixed only"]),
         ({"sessions": [session(), session()]}, ["two sessions have the name X"]),
         ({"family": "ipx"}, ["family", "'ipx'"]),
+        ({"addresses": {"dad": True}}, ["addresses: dad: on goes with family: ipv6", "DHCP"]),
+        ({"family": "ipv6", "addresses": {"dad": "perhaps"}}, ["addresses: dad", "'off', 'on' or 'optimistic'"]),
         ({"redirect": "perhaps"}, ["redirect", "perhaps"]),
         ({"duration": 30}, ["duration", "such as 20ms"]),
         ({"mobile_routers": ["MR1", "MR2", "MR3"]}, ["MR3 needs a link"]),
@@ -184,3 +186,11 @@ def test_a_changed_copy_remembers_nothing_of_its_original() -> None:
     copy = base.model_copy(update={"links": base.links[1:], "movement": base.movement[:1]})
     assert copy.mobile_nodes == () and copy.link("MN1", "radio") is None and len(copy.moves_of("MN1")) == 1
     assert base.mobile_nodes == ("MN1",)
+
+
+@pytest.mark.parametrize(("written", "dad"), [("off", "off"), ("on", "on"), ("optimistic", "optimistic")])
+def test_detection_of_duplicates_is_written_without_quotes(tmp_path: Path, written: str, dad: str) -> None:
+    """YAML takes on and off for truth values."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"extends: two-mr\nfamily: ipv6\naddresses: {{dad: {written}}}\n")
+    assert load(file).addresses.dad == dad
