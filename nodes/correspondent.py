@@ -111,7 +111,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             for address in addresses:
                 there = stack.enter_context(datagrams_to(address, port, self._order.local_port))
-                loop.add_reader(there, race.take_answers, there, address)
+                loop.add_reader(there, race.take_answer, there, address)
                 stack.callback(loop.remove_reader, there)
                 race.runners.append(there)
             sending = asyncio.create_task(self._send_datagrams(race))

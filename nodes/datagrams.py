@@ -18,17 +18,15 @@ class Contest:
         self.decided, self.finished = asyncio.Event(), asyncio.Event()
         self._last = last
 
-    def take_answers(self, there: socket.socket, address: str) -> None:
-        """Reads what has come from ``address``: the first answer of all decides the contest."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                with contextlib.suppress(ConnectionError):
-                    answer = Probe(there.recv(65535))
-                    if not self.decided.is_set():
-                        self.winner, self.runners = address, [there]
-                        self.decided.set()
-                    if answer.sequence == self._last and address == self.winner:
-                        self.finished.set()
+    def take_answer(self, there: socket.socket, address: str) -> None:
+        """Reads an answer from ``address``, and is called again while there are more; the first of all decides."""
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            answer = Probe(there.recv(65535))
+            if not self.decided.is_set():
+                self.winner, self.runners = address, [there]
+                self.decided.set()
+            if answer.sequence == self._last and address == self.winner:
+                self.finished.set()
 
 
 def datagrams_to(address: str, port: int, local_port: int) -> socket.socket:
