@@ -67,7 +67,7 @@ class Order:
 
     @property
     def local_port(self) -> int:
-        """The correspondent's port, by which captures tell sessions apart."""
+        """The opener's port, by which captures tell sessions apart."""
         return FIRST_LOCAL_PORT + self.number
 
     @property
@@ -100,6 +100,7 @@ class CorrespondentFile:
     cn_cache: str  # off, ttl or forever
     account: Account | None
     discover: str | None
+    desk: str | None = None  # where a mobile node's own agent takes what is to be asked of the registration server
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""
@@ -124,6 +125,7 @@ class MobileNodeFile:
     zone: ZoneKey | None
     discover: str | None
     resolver: str | None
+    desk: str | None = None  # where its agent takes what its programs ask of the registration server
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""

@@ -86,6 +86,9 @@ class World(Protocol):
     def hosts_s(self, one: str, other: str) -> float:
         """One way between two hosts on the core."""
 
+    def way_s(self, one: str, other: str, at_s: float) -> float | None:
+        """One way between two ends by what each uses for what is new at ``at_s``; None where one cannot."""
+
     def to_node_s(self, host: str, node: str, anchor: str, serving: str) -> float | None:
         """One way from ``host`` to ``node`` by its address of ``anchor``, at ``serving``; None if there is none."""
 
@@ -93,7 +96,7 @@ class World(Protocol):
         """Where ``node`` is attached at ``at_s``; None in a gap."""
 
     def first(self, node: str) -> str:
-        """Where ``node`` attaches first."""
+        """Where ``node`` attaches first; empty for a host."""
 
     def known(self, node: str, host: str, at_s: float) -> str | None:
         """The router of the newest address of ``node`` that ``host`` has been told of by ``at_s``."""

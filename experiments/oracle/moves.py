@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dmmlab.experiments.oracle.delays import host_to_mn_s, link_s
+from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, link_s
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
@@ -35,6 +35,27 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
             (attached_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * link_s(scenario, RADIO, node) + (way or 0.0), move.to)
         )
     return known
+
+
+def place(scenario: Scenario, name: str, at_s: float) -> Place | None:
+    """Where ``name`` is at ``at_s`` by the address that it uses for what is new; a host is where it always is.
+
+    Between its attachment and its new address a mobile node still uses the one before, by the redirect. None while it
+    has no link, no address, or an address and not yet the MAC of its router.
+    """
+    radio_s, at_router = link_s(scenario, RADIO, name), serving(scenario, name, at_s)
+    if scenario.link(RADIO, name) is None:
+        return Place(name)
+    moves = [move for move in scenario.moves_of(name) if move.at <= at_s]
+    if at_router is None:
+        return None
+    attached_s = moves[-1].at + (moves[-1].gap if len(moves) > 1 else 0.0)
+    if at_s >= attached_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s:
+        return Place(name, at_router, at_router)
+    if len(moves) < 2 or not redirected_s(scenario, name, at_s) <= at_s < attached_s + _DHCP_MESSAGES * radio_s:
+        return None
+    before = place(scenario, name, moves[-1].at - 1e-9)
+    return None if before is None or before.anchor != before.serving else Place(name, before.anchor, at_router)
 
 
 def latest(known: Iterable[tuple[float, str]], at_s: float) -> str | None:

@@ -20,6 +20,11 @@ class ScenarioWorld:
         """One way between two hosts on the core, seconds."""
         return delays.hosts_s(self._scenario, one, other)
 
+    def way_s(self, one: str, other: str, at_s: float) -> float | None:
+        """One way between two ends by what each uses for what is new at ``at_s``, seconds; None where one cannot."""
+        ends = [moves.place(self._scenario, name, at_s) for name in (one, other)]
+        return None if None in ends else delays.path_s(self._scenario, *(end for end in ends if end is not None))
+
     def to_node_s(self, host: str, node: str, anchor: str, serving: str) -> float | None:
         """One way from ``host`` to ``node`` by its address of ``anchor``, at ``serving``; None if there is none."""
         return delays.host_to_mn_s(self._scenario, host, node, anchor, serving)
@@ -29,8 +34,8 @@ class ScenarioWorld:
         return moves.serving(self._scenario, node, at_s)
 
     def first(self, node: str) -> str:
-        """Where ``node`` attaches first."""
-        return self._scenario.moves_of(node)[0].to
+        """Where ``node`` attaches first; a host, nowhere."""
+        return next((move.to for move in self._scenario.moves_of(node)), "")
 
     def known(self, node: str, host: str, at_s: float) -> str | None:
         """The router of the newest address of ``node`` that ``host`` has been told of by ``at_s``."""

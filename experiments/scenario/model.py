@@ -98,7 +98,8 @@ def _as_tuple(value: object) -> object:
 
 
 class Session(Section):
-    """Sessions that a correspondent opens: one, or ``repeat`` of them ``every`` so often, by each ``method``.
+    """Sessions that a correspondent or a mobile node opens: one, or ``repeat`` of them ``every`` so often, by each
+    ``method``.
 
     With ``interval`` and ``duration`` a session sends numbered probes; with ``size`` it is a bulk transfer over TCP;
     with neither it is one request and its answer.
@@ -190,6 +191,22 @@ class Scenario(Section):
     def correspondents(self) -> tuple[str, ...]:
         """The hosts that are none of the services."""
         return tuple(host for host in self.hosts if host not in SERVICES)
+
+    @cached_property
+    def ends(self) -> tuple[str, ...]:
+        """Whoever may open a session, or have one opened to: correspondents and mobile nodes."""
+        return (*self.correspondents, *self.mobile_nodes)
+
+    @cached_property
+    def openers(self) -> frozenset[str]:
+        """Those that open a session."""
+        return frozenset(session.from_ for session in self.sessions)
+
+    @cached_property
+    def peers(self) -> bool:
+        """Whether a mobile node has a session with another one."""
+        nodes = set(self.mobile_nodes)
+        return any({session.from_, session.to} <= nodes for session in self.sessions)
 
     def needs(self, service: str) -> bool:
         """Whether a method that any session is opened by needs ``service``."""

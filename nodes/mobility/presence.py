@@ -16,6 +16,7 @@ from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, ECHO_PORT, SERVICES, Acco
 from dmmlab.nodes.registration.accounts import client_for
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient
 from dmmlab.nodes.registration.client_core import IncomingRequest
+from dmmlab.nodes.registration.desk import Desk
 from dmmlab.nodes.registration.terminal import LegTerminal
 from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
 
@@ -30,6 +31,11 @@ class Presence:
         self._zone = ZoneUpdater(config.zone, log) if config.zone is not None else None
         self._updating: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open_desk(self) -> None:
+        """Takes what the node's programs ask of the registration server, where the configuration says so."""
+        if self._config.desk is not None:
+            await Desk(lambda: self._registrar.client if self._registrar is not None else None).start(self._config.desk)
 
     def announce(self, address: str, deprecated: Sequence[str]) -> None:
         """``address`` is the one for new sessions from now on; ``deprecated`` ones are kept, newest first."""
@@ -78,7 +84,7 @@ class Registrar:
 
     def __init__(self, lifetime_s: float, log: EventLog) -> None:
         self._lifetime_s, self._log = lifetime_s, log
-        self._client: RegistrationClient
+        self.client: RegistrationClient
         self._terminals: dict[str, LegTerminal] = {}  # by service: where the server's TCP legs end
         self._addresses: tuple[str, ...] = ()
         self._relayed: set[int] = set()  # sessions over UDP that have a leg of ours
@@ -87,11 +93,11 @@ class Registrar:
     async def at(cls, account: Account, config: MobileNodeFile, log: EventLog) -> Registrar:
         """A registrar that can be asked."""
         made = cls(account.lifetime_s, log)
-        made._client = await client_for(
+        made.client = await client_for(
             account, config.discover, config.resolver, log, made._answer, made._relayed.discard
         )
         for service, port in SERVICES.items():
-            made._terminals[service] = LegTerminal(made._client, ("127.0.0.1", port))
+            made._terminals[service] = LegTerminal(made.client, ("127.0.0.1", port))
             await made._terminals[service].start()
         return made
 
@@ -99,13 +105,13 @@ class Registrar:
         """Answers with the new address from now on, moves the user planes of relayed sessions, then registers."""
         moved = bool(self._addresses) and self._addresses[0] != address
         self._addresses = (address, *deprecated)
-        self._client.offer(self._addresses, ECHO_PORT)
-        await self._client.bind(address)
+        self.client.offer(self._addresses, ECHO_PORT)
+        await self.client.bind(address)
         # The new legs are asked for first, as the draft has it, but the registration does not wait for the answers:
         # a correspondent that asks the server meanwhile should get the new address.
         legs = asyncio.create_task(self._move_legs(address)) if moved else None
         await asyncio.sleep(0)
-        outcome = await self._client.register(
+        outcome = await self.client.register(
             self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s, services=SERVICES
         )
         reason = outcome.reason.name.lower() if outcome.reason is not None else ""
@@ -118,7 +124,7 @@ class Registrar:
     async def _move_legs(self, address: str) -> None:
         """The second user plane of each relayed session, from the new address (draft 4.2.2)."""
         opened = await asyncio.gather(
-            *(self._client.open_leg(session, address, ECHO_PORT) for session in sorted(self._relayed))
+            *(self.client.open_leg(session, address, ECHO_PORT) for session in sorted(self._relayed))
         )
         for session, outcome in zip(sorted(self._relayed), opened, strict=True):
             if outcome.ok:

@@ -21,7 +21,10 @@ def dmmlab(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("extends: two-mr\nspeed: 3\n", "speed: unknown key"),
         ("extends: two-mr\nduration: -3s\n", "must not be negative"),
         ("extends: two-mr\nmovement: [{at: 0s, node: MN1, to: MR5}]\n", "unknown mobile router MR5"),
-        ("extends: two-mr\nsessions: [{name: A, at: 1s, from: CN1, to: MN4}]\n", "unknown mobile node"),
+        (
+            "extends: two-mr\nsessions: [{name: A, at: 1s, from: CN1, to: MN4}]\n",
+            "unknown correspondent or mobile node",
+        ),
         (
             "extends: two-mr\nmovement: [{at: 0s, node: MN1, to: MR1}, {at: 5s, node: MN1, to: MR2, gap: 2s}, "
             "{at: 6s, node: MN1, to: MR1}]\n",
