@@ -52,7 +52,7 @@ class Daemons:
     def controller(self) -> Controller:
         """The OpenFlow controller."""
         return Controller(
-            redirect_plan(self.plan).to_json(),
+            redirect_plan(self.plan, self.scenario.peers).to_json(),
             self.folder,
             str(self.plan.control.address.ip),
             CONTROLLER_PORT,

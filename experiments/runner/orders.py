@@ -17,9 +17,11 @@ from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
 
-def redirect_plan(plan: NetworkPlan) -> Plan:
-    """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN."""
-    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers))
+def redirect_plan(plan: NetworkPlan, peers: bool) -> Plan:
+    """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN but
+    whether they are ``peers`` of each other.
+    """
+    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers), peers=peers)
 
 
 def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
