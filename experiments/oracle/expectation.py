@@ -13,7 +13,7 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
 from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.moves import known_at_s, place, redirected_s, serving
-from dmmlab.experiments.oracle.neighbours import Neighbours
+from dmmlab.experiments.oracle.neighbours import Neighbours, Waits
 from dmmlab.experiments.oracle.world import ScenarioWorld
 from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.model import Scenario
@@ -67,13 +67,18 @@ class Oracle:
         lookup = POLICIES[session.select].closed_form(lookup, self._ways_s(session, near, at_router or ""))
         far = Place(session.mn, at_router or "" if method.relayed else lookup.anchor, at_router or "")
         one_way_s = self._carried_s(method, session, lookup, near, far)
-        asks_s = 0.0 if method.relayed else self._neighbours.asking_s(near, far)
-        if one_way_s is None or asks_s is None:
+        if one_way_s is None:
             return None
-        connect_s = 2 * one_way_s * (1 if session.transport == "udp" else 2)
+        sent_s = session.at_s + lookup.lookup_s
+        waits: Waits | None = Waits(0.0, 0.0)
+        if not method.relayed:
+            waits = self._neighbours.waits(session, near, far, sent_s, one_way_s)
+        if waits is None:
+            return None
+        connect_s = 2 * one_way_s * (1 if session.transport == "udp" else 2) + waits.answering_s
         if near.anchor != near.serving and not self._stays(method, session, 2 * one_way_s):
             return None
-        over_s = session.at_s + lookup.lookup_s + asks_s + connect_s
+        over_s = sent_s + waits.asking_s + connect_s
         ends = (session.cn, session.mn)
         if any(session.at_s < move.at <= over_s for end in ends for move in scenario.moves_of(end)):
             return None
