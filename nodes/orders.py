@@ -29,6 +29,7 @@ class Account:
     key: str
     control: str  # udp or tcp
     lifetime_s: float
+    update_after_s: float = 0.0  # how long after a move a new address is registered
 
 
 @dataclass(frozen=True)

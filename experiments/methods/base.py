@@ -77,6 +77,7 @@ class World(Protocol):
     """What a scenario decides, for closed forms to ask: one-way delays, who is where, who knows what. Seconds."""
 
     cn_cache: str  # off, ttl or forever
+    lazy: bool  # whether a node that has moved is known at the server by an older address for a while
     remembered: dict[tuple[str, ...], tuple[float, str]]  # by a method and what it looks up: until when, the router
 
     @property
@@ -94,6 +95,11 @@ class World(Protocol):
 
     def serving(self, node: str, at_s: float) -> str | None:
         """Where ``node`` is attached at ``at_s``; None in a gap."""
+
+    def newest(self, node: str, at_s: float) -> str | None:
+        """The router of the address that ``node`` uses for what is new; None where it cannot, or older ones do not work
+        yet.
+        """
 
     def first(self, node: str) -> str:
         """Where ``node`` attaches first; empty for a host."""

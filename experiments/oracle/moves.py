@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, link_s
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
@@ -25,15 +26,22 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
     """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
 
     The node has an address after one DHCP exchange over the radio, knows its router after one more exchange, and one
-    message takes the news to the host.
+    message takes the news to the host. With a lazy update the registration server is told later, and not at all of an
+    address that the node has replaced by then.
     """
-    known = []
-    for turn, move in enumerate(scenario.moves_of(node)):
+    known: list[tuple[float, str]] = []
+    moves, radio_s = scenario.moves_of(node), link_s(scenario, RADIO, node)
+    lazy_s = scenario.registration.delay_s if host == SERVER else 0.0
+    for turn, move in enumerate(moves):
         attached_s = move.at + (move.gap if turn else 0.0)
         way = host_to_mn_s(scenario, host, node, move.to, move.to)
-        known.append(
-            (attached_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * link_s(scenario, RADIO, node) + (way or 0.0), move.to)
-        )
+        told_s = attached_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s
+        if lazy_s and turn:
+            told_s = max(told_s, attached_s + _DHCP_MESSAGES * radio_s + lazy_s)
+            later = moves[turn + 1 : turn + 2]
+            if later and later[0].at <= told_s:
+                continue
+        known.append((told_s + (way or 0.0), move.to))
     return known
 
 

@@ -14,6 +14,7 @@ class ScenarioWorld:
         self._scenario = scenario
         self.resolver = Resolver(scenario)
         self.cn_cache: str = scenario.ddns.cn_cache
+        self.lazy: bool = scenario.registration.delay_s > 0
         self.remembered: dict[tuple[str, ...], tuple[float, str]] = {}
 
     def hosts_s(self, one: str, other: str) -> float:
@@ -32,6 +33,17 @@ class ScenarioWorld:
     def serving(self, node: str, at_s: float) -> str | None:
         """Where ``node`` is attached at ``at_s``; None in a gap."""
         return moves.serving(self._scenario, node, at_s)
+
+    def newest(self, node: str, at_s: float) -> str | None:
+        """The router of the address that ``node`` uses for what is new; None where it cannot, or older ones do not work
+        yet.
+        """
+        place = moves.place(self._scenario, node, at_s)
+        if place is None or (
+            place.anchor != self.first(node) and moves.redirected_s(self._scenario, node, at_s) > at_s
+        ):
+            return None
+        return place.anchor
 
     def first(self, node: str) -> str:
         """Where ``node`` attaches first; a host, nowhere."""

@@ -54,7 +54,8 @@ def account_of(scenario: Scenario, plan: NetworkPlan, name: str) -> Account | No
         return None
     key = secret(scenario, f"account/{name}").hex()
     control, lifetime_s = scenario.registration.control, scenario.registration.lifetime
-    return Account(str(plan.host(SERVER).address.ip), wire.PORT, node_id(name), key, control, lifetime_s)
+    server, after_s = str(plan.host(SERVER).address.ip), scenario.registration.delay_s
+    return Account(server, wire.PORT, node_id(name), key, control, lifetime_s, after_s)
 
 
 def tsig_secret(scenario: Scenario, node: str) -> str:

@@ -69,10 +69,30 @@ class Ddns(Section):
 
 
 class Registration(Section):
-    """The registration server: how long a registration holds, and over what the nodes speak to the server."""
+    """The registration server: how long a registration holds, and over what the nodes speak to the server.
+
+    ``update`` is whether a node that moved registers its new address at once, or ``after`` that long (draft 4.2.2: its
+    relayed sessions have another user plane meanwhile).
+    """
 
     lifetime: Duration = 300.0
     control: Transport = "udp"
+    update: Literal["at-once", "lazy"] = "at-once"
+    after: Duration = 5.0
+
+    @property
+    def delay_s(self) -> float:
+        """How long after it has a new address a node registers it, seconds."""
+        return self.after if self.update == "lazy" else 0.0
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if self.delay_s > self.lifetime / 2:
+            raise ValueError(
+                f"after: {self.after:g}s is more than half the lifetime of {self.lifetime:g}s: "
+                "the old registration could end before the new one"
+            )
+        return self
 
 
 class Retry(Section):

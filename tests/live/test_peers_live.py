@@ -172,3 +172,22 @@ def test_neighbours_of_one_link_lose_nothing_but_the_gap_when_one_leaves(run: Ru
             among = [probe.rtt_ms for probe in probes if from_s <= probe.sent_s < until_s]
             assert among
             assert all(rtt == pytest.approx(rtt_ms, abs=MICROSECOND_MS) for rtt in among), (name, from_s)
+
+
+@pytest.mark.parametrize("redirect", [True, False])
+def test_a_lazy_update_leaves_when_it_is_due_and_relayed_sessions_do_not_wait_for_it(run: Run, redirect: bool) -> None:
+    """Draft 4.2.2: another address in the user plane, and the server is not told of it at once."""
+    relayed = {"method": ["central"], "transport": ["udp", "tcp"], "interval": "50ms", "duration": "10s"}
+    asking = {"method": ["p2p", "central", "combined"], "transport": ["udp", "tcp"]}
+    sessions = [session("S", "4s", "CN3", "MN1", **relayed), session("N", "20s", "CN3", "MN1", **asking)]
+    if redirect:
+        sessions.append(session("L", "12s", "CN3", "MN1", **asking))
+    lazy = {"update": "lazy", "after": "5s"}
+    recording = Recording(run(sessions=sessions, registration=lazy, redirect=redirect))
+    check_against_the_oracle(recording)
+    registered = [row.time_s for row in recording.signalling if (row.source, row.message) == ("MN1", "REGISTER")]
+    assert registered == pytest.approx([0.012, 10.058 + 5.0], abs=1e-6)
+    for name in ("S.udp", "S.tcp"):
+        after = [probe.rtt_ms for probe in recording.probes[name] if 10.5 < probe.sent_s < 14]
+        assert len(after) == 70
+        assert None not in after
