@@ -101,7 +101,7 @@ class Daemons:
         named = Named(
             directory=self.folder / "named",
             zone=ZONE,
-            keys={node_id(node): tsig_secret(scenario, node) for node in scenario.mobile_nodes},
+            keys={node_id(scenario, node): tsig_secret(scenario, node) for node in scenario.mobile_nodes},
             address=ddns,
             ttl_s=ttl_s,
             negative_ttl_s=ttl_s,

@@ -55,7 +55,7 @@ def account_of(scenario: Scenario, plan: NetworkPlan, name: str) -> Account | No
     key = secret(scenario, f"account/{name}").hex()
     control, lifetime_s = scenario.registration.control, scenario.registration.lifetime
     server, after_s = str(plan.host(SERVER).address.ip), scenario.registration.delay_s
-    return Account(server, wire.PORT, node_id(name), key, control, lifetime_s, after_s)
+    return Account(server, wire.PORT, node_id(scenario, name), key, control, lifetime_s, after_s)
 
 
 def tsig_secret(scenario: Scenario, node: str) -> str:
@@ -69,7 +69,7 @@ def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | Non
     return ZoneKey(
         server=str(plan.host(DDNS).address.ip),
         zone=ZONE,
-        name=node_id(node),
+        name=node_id(scenario, node),
         secret=tsig_secret(scenario, node),
         ttl_s=round(scenario.ddns.ttl),
         keep_old=scenario.ddns.old_address == "keep",
@@ -136,7 +136,7 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns
         start_ns=start_ns + round(session.at_s * 1e9),
         method=session.method,
         transport=session.transport,
-        target=node_id(session.mn),
+        target=node_id(scenario, session.mn),
         address=known_address(scenario, plan, session),
         count=session.count,
         interval_ns=round((session.interval_s or 0.0) * 1e9),

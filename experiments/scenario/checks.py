@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
+from dmmlab.nodes.guid import LABEL
 from dmmlab.topologies.addressing import SCHEMES
 
 
@@ -15,7 +16,7 @@ def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
     if scenario.family == "ipv6":
         yield "family: ipv6 is not available yet; use ipv4"
-    for check in (_size, _names, _links, _movement, _sessions):
+    for check in (_size, _names, _identities, _links, _movement, _sessions):
         yield from check(scenario)
 
 
@@ -47,6 +48,18 @@ def _names(scenario: Scenario) -> Iterator[str]:
     for name in sessions:
         if times[name] > 1:
             yield f"sessions: two sessions have the name {name}"
+
+
+def _identities(scenario: Scenario) -> Iterator[str]:
+    for identity in scenario.identities:
+        if identity.node not in scenario.ends:
+            yield f"identities: {identity.node}: unknown node; known are {', '.join(scenario.ends)}"
+        if not LABEL.fullmatch(identity.label):
+            yield f"identities: {identity.node}: label {identity.label!r} is no DNS label; use a-z, 0-9 and hyphens"
+    labels = Counter(scenario.labels.get(name, name.lower()) for name in scenario.ends)
+    for label, times in labels.items():
+        if times > 1 and scenario.identities:
+            yield f"identities: label {label} is that of two nodes; each needs its own"
 
 
 def _links(scenario: Scenario) -> Iterator[str]:

@@ -169,6 +169,13 @@ class Addresses(Section):
     lease: Duration = 3600.0
 
 
+class Identity(Section):
+    """The DNS label of a node's permanent ID, where that is not its name: what a ledger of GUIDs has (`identities`)."""
+
+    node: str
+    label: str
+
+
 class Scenario(Section):
     """A scenario: the keys of its file (docs/scenarios.md), times in seconds."""
 
@@ -181,6 +188,7 @@ class Scenario(Section):
     discovery: Literal["configuration", "dns"] = "configuration"  # how nodes learn where the servers are
     retry: Retry = Retry()
     addresses: Addresses = Addresses()
+    identities: tuple[Identity, ...] = ()
     movement: tuple[Movement, ...]
     sessions: tuple[Session, ...] = ()
     redirect: bool = True
@@ -227,6 +235,11 @@ class Scenario(Section):
         """Whether a mobile node has a session with another one."""
         nodes = set(self.mobile_nodes)
         return any({session.from_, session.to} <= nodes for session in self.sessions)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """By node, the labels that are given."""
+        return {identity.node: identity.label for identity in self.identities}
 
     def needs(self, service: str) -> bool:
         """Whether a method that any session is opened by needs ``service``."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dmmlab.experiments.ladders.reading import ladders
 from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.moves import serving
 from dmmlab.experiments.records.recording import Recording
@@ -90,6 +91,11 @@ def test_both_ends_register_again_and_each_message_has_its_cause(swapped: Record
         registered = [row.cause for row in swapped.signalling if (row.source, row.message) == (node, "REGISTER")]
         assert registered == [f"{node}→{move}" for move in moves]
     assert {row.cause for row in swapped.signalling} & {"unknown", ""} == set()
+    drawn = {ladder.name: ladder for ladder in ladders(swapped)}
+    assert [
+        (section.since, [step.message for step in section.steps]) for section in drawn["correspondent"].sections
+    ] == [(f"MN1→{move}", ["REGISTER", "REGISTERED"]) for move in ("MR1@0s", "MR2@10s")]
+    assert {step.source for section in drawn["p2p"].sections for step in section.steps} == {"MN1", "MN2", "SERVER"}
 
 
 def test_which_end_moved_and_by_which_path(run: Run) -> None:
