@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 
+from dmmlab.nodes.orders import DNS_PORT
 from dmmlab.nodes.probe import Probe
 
 
@@ -27,6 +28,14 @@ class Contest:
                 self.decided.set()
             if answer.sequence == self._last and address == self.winner:
                 self.finished.set()
+
+
+def newest_address(towards: str) -> str:
+    """The address that this host uses for what is new, as its kernel has it now; 0.0.0.0 where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
+        with contextlib.suppress(OSError):
+            there.connect((towards, DNS_PORT))
+        return str(there.getsockname()[0])
 
 
 def datagrams_to(address: str, port: int, local_port: int) -> socket.socket:

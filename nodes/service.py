@@ -1,4 +1,4 @@
-"""The mobile node's service: echoes probes over UDP and TCP, and takes in bulk transfers.
+"""What sessions are opened for, on a mobile node or another host: echoes probes, and takes in bulk transfers.
 
 It answers from the address at which it was asked, whichever of the node's addresses that was (IP_PKTINFO for UDP):
 a correspondent that came by an old address must hear from that address.
@@ -57,7 +57,7 @@ async def take_bulk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    log = EventLog(arguments.events, arguments.name, "mobile node")
+    log = EventLog(arguments.events, arguments.name, arguments.role)
     loop = asyncio.get_running_loop()
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagrams.setblocking(False)
@@ -76,6 +76,9 @@ def main(argv: list[str] | None = None) -> None:
     """Serves until it is told to stop."""
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.service", description=__doc__)
     parser.add_argument("--name", required=True)
+    parser.add_argument(
+        "--role", default="mobile node", help="what the host is, in the words of the catalogue of events"
+    )
     parser.add_argument("--events", type=Path, required=True)
     clock.run(_main(parser.parse_args(argv)))
 

@@ -51,14 +51,15 @@ class MobileNode(Agent):
 
 @dataclass(frozen=True)
 class Service(Agent):
-    """What correspondents come for; it shares the log of events with the mobile node that it runs on."""
+    """What sessions are opened for; it shares the log of events with the ``role`` that it runs on."""
 
     ready_event: ClassVar[str] = "service_ready"
+    role: str = "mobile node"
 
     @property
     def argv(self) -> list[str]:
         """Its options."""
-        return ["--name", self.host, "--events", str(self.events)]
+        return ["--name", self.host, "--role", self.role, "--events", str(self.events)]
 
     def run(self) -> None:
         """The service."""
@@ -67,9 +68,9 @@ class Service(Agent):
 
 @dataclass(frozen=True)
 class Correspondent(Agent):
-    """Opens the sessions of ``config`` from ``address``; its configuration lies in ``folder``."""
+    """Opens the sessions of ``config`` from ``address`` (None: a mobile node's newest); ``folder`` takes ``config``."""
 
-    address: str
+    address: str | None
     folder: Path
     config: CorrespondentFile
 
@@ -80,8 +81,8 @@ class Correspondent(Agent):
     @property
     def argv(self) -> list[str]:
         """Its options."""
-        argv = ["--name", self.name, "--address", self.address, "--config", str(self._file)]
-        return [*argv, "--events", str(self.events)]
+        argv = ["--name", self.host, "--config", str(self._file), "--events", str(self.events)]
+        return [*argv, "--address", self.address] if self.address is not None else argv
 
     @property
     def may_end(self) -> bool:
