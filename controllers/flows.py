@@ -275,4 +275,4 @@ def answered(address: str, router_port: int) -> Rule:
 
 def diverts(rule: Rule, router_port: int | None) -> bool:
     """Whether the rule takes traffic off its ordinary way at the anchor, so that removing it is a change of path."""
-    return rule.kind in (Kind.REDIRECT, Kind.REDIRECT_PAIR) and rule.get("in_port") == router_port
+    return rule.kind in (Kind.REDIRECT, Kind.REDIRECT_PAIR) and rule.get("in_port") in (None, router_port)

@@ -9,6 +9,7 @@ from dmmlab.controllers.rules import (
     OWN,
     OWN_MASK,
     Action,
+    Copy,
     Goto,
     Normal,
     Output,
@@ -102,6 +103,8 @@ class Translator:
                 return parser.OFPActionOutput(constants.OFPP_CONTROLLER, max_len)
             case SetField(name, value):
                 return parser.OFPActionSetField(**{name: value})
+            case Copy(source, target, bits):
+                return parser.NXActionRegMove(src_field=source, dst_field=target, n_bits=bits)
             case _:
                 raise TypeError(f"{action} is not an action")
 
@@ -134,6 +137,8 @@ class Translator:
         constants = self._constants
         if action.type == constants.OFPAT_SET_FIELD:
             return SetField(action.key, _value(action.key, action.value))
+        if isinstance(action, self._parser.NXActionRegMove):
+            return Copy(action.src_field, action.dst_field, action.n_bits)
         if action.type != constants.OFPAT_OUTPUT:
             raise ValueError(f"action {action.type} is none of ours")
         if action.port == constants.OFPP_CONTROLLER:

@@ -55,6 +55,7 @@ class Plan:
 
     switches: tuple[SwitchPlan, ...]
     family: str = "ipv4"
+    peers: bool = False  # whether mobile nodes speak to each other, and so to those that have left their link
 
     def __post_init__(self) -> None:
         _check(self)
@@ -86,11 +87,11 @@ class Plan:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise PlanError(f"not JSON: {error}") from None
-        top = _fields(data, "plan", {"switches"}, {"format", "family"})
+        top = _fields(data, "plan", {"switches"}, {"format", "family", "peers"})
         if top.pop("format", FORMAT) != FORMAT:
             raise PlanError(f"format: expected {FORMAT}")
         switches = tuple(_switch(each, f"switches[{i}]") for i, each in enumerate(_list(top["switches"], "switches")))
-        return cls(switches=switches, family=str(top.get("family", "ipv4")))
+        return cls(switches=switches, family=str(top.get("family", "ipv4")), peers=bool(top.get("peers", False)))
 
 
 def _switch(data: object, where: str) -> SwitchPlan:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dmmlab.controllers import flows
 from dmmlab.controllers.flows import Route
 from dmmlab.controllers.paths import shortest
+from dmmlab.controllers.peers import peer_rules
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import Rule, address_tag, mac_tag
 from dmmlab.controllers.state import Binding, Change, MobileNode, Switch
@@ -96,6 +97,8 @@ class Redirects:
             return
         router = self._switches[binding.anchor].plan
         rules = flows.redirect_rules(route, binding.address, router.router_mac) if route else {}
+        if route and self._plan.peers:
+            rules[binding.anchor] += peer_rules(route, binding.address, router)
         self._updates.book.assign(("redirect", binding.address), rules)
         involved = {hop.dpid for hop in route.path.hops} if route else {binding.anchor}
         token = self._updates.token

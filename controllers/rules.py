@@ -65,13 +65,22 @@ class SetField:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """Copy a header field's value, so many bits wide, to another field (Nicira's extension, as Open vSwitch has it)."""
+
+    source: str
+    target: str
+    bits: int
+
+
+@dataclass(frozen=True)
 class Goto:
     """Go on to another table, after the actions before it."""
 
     table: int
 
 
-Action = Output | OutputInPort | Normal | ToController | SetField | Goto
+Action = Output | OutputInPort | Normal | ToController | SetField | Copy | Goto
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def config_text() -> str:
 
 def config_hash(text: str | None = None) -> str:
     """SHA-256 (hex) of the options of a fragment: comments and order do not make another kernel."""
-    lines = sorted(line.strip() for line in (text or config_text()).splitlines() if re.match(r"\s*CONFIG_", line))
+    lines = sorted(line.strip() for line in (text or config_text()).splitlines() if re.match(r"\s*(# )?CONFIG_", line))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -189,8 +189,8 @@ def kernel_environment(job: Job, kernel: GuestKernel, memory_directory: str) -> 
 def command_line(job: Job, kernel: GuestKernel, terminal_fd: int | None = None) -> list[str]:
     """The kernel's argv, to be started in the job directory.
 
-    That directory's name is not in it, for all that stands here goes into the kernel's random numbers. The console is
-    its own stdin and stdout; an interactive session gets /dev/tty1.
+    That directory's name is not in it: nothing inside may follow from where it lies. The console is its own stdin and
+    stdout; an interactive session gets /dev/tty1.
     """
     line = [str(kernel.path), f"mem={job.memory_mb}M"]
     if kernel.virtual_time:

@@ -233,7 +233,7 @@ def configure(make: list[str], tree: Path, objects: Path) -> None:
 
 
 def missing_options(wanted: str, got: str) -> list[str]:
-    """Lines `CONFIG_X=value` of the fragment that the resolved configuration does not have.
+    """Lines `CONFIG_X=value` or `# CONFIG_X is not set` of the fragment that do not hold in the resolved configuration.
 
     An option below a comment that begins with "# May be absent" counts only if it was switched off.
     """
@@ -245,6 +245,9 @@ def missing_options(wanted: str, got: str) -> list[str]:
             gone = above.startswith("# May be absent") and f"# {name} is not set" not in present
             if not gone:
                 missing.append(line)
+        off = re.fullmatch(r"# (CONFIG_\w+) is not set", line)
+        if off and {f"{off[1]}=y", f"{off[1]}=m"} & present:
+            missing.append(line)
         above = line
     return missing
 

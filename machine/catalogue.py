@@ -33,6 +33,8 @@ _BINDING = "mn address anchor lease_s"
 _CHANGE = "mn address anchor serving path cause"
 _DISCOVERED = _kind("server_discovered", "status address port", "its registration server was looked up in the DNS")
 
+_SERVES = _kind("service_ready", "udp tcp", "its service listens, on these ports")
+
 CATALOGUE: dict[str, tuple[Kind, ...]] = {
     "runner": (
         _kind("scenario_started", "", "time 0 of the scenario"),
@@ -42,7 +44,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
     ),
     "mobile node": (
         _kind("ready", "interface", "its agent follows the carrier of the interface"),
-        _kind("service_ready", "udp tcp", "its service listens, on these ports"),
+        _SERVES,
         _kind("carrier_up", "", "the interface has a carrier"),
         _kind("carrier_down", "", "the interface has lost its carrier"),
         _kind("address_configured", "address router lease_s", "a new address is the one for new sessions"),
@@ -67,9 +69,14 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("announcement_failed", "reason", "what should have told a server of an address broke"),
     ),
     "correspondent": (
+        _SERVES,
         _DISCOVERED,
         _kind("registered", "outcome attempts", "the registration server has answered it, or has not"),
-        _kind("ready", "sessions", "it waits for the times of so many sessions"),
+        _kind(
+            "ready",
+            "sessions",
+            "it waits for the times of so many sessions; on a mobile node, beside the node's own agent",
+        ),
         _kind("session_started", "session method transport", "the time of a session has come"),
         _kind("lookup_started", "session attempt", "it looks the mobile node up, for the n-th time (from 0)"),
         _kind(

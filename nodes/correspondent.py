@@ -1,5 +1,7 @@
 """The correspondent's agent: opens the sessions that it is told to, each at its time and by its method.
 
+On a mobile node it runs beside the node's own agent, which registers; a session is opened from the newest address.
+
 Probes are Scapy packets sent through the kernel's own sockets. When a probe left and when its answer came is not timed
 here but read from the capture on this host's interface, stamped by the kernel.
 
@@ -22,13 +24,14 @@ from pathlib import Path
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
-from dmmlab.nodes.datagrams import Contest, datagrams_to, socket_for
+from dmmlab.nodes.datagrams import Contest, datagrams_to, newest_address, socket_for
 from dmmlab.nodes.methods import base as methods
 from dmmlab.nodes.methods.base import Found, Means, Method
 from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
 from dmmlab.nodes.policies.base import Policy
 from dmmlab.nodes.probe import Probe
 from dmmlab.nodes.registration.accounts import client_for
+from dmmlab.nodes.registration.desk import DeskClient
 
 _CHUNK = 1 << 16
 _ANSWER_S = 5.0  # how long answers are waited for after the last probe
@@ -38,7 +41,7 @@ class Session:
     """One order being carried out."""
 
     def __init__(
-        self, order: Order, method: Method, policy: Policy, config: CorrespondentFile, local: str, log: EventLog
+        self, order: Order, method: Method, policy: Policy, config: CorrespondentFile, local: str | None, log: EventLog
     ) -> None:
         self._order, self._method, self._policy = order, method, policy
         self._config, self._local, self._log = config, local, log
@@ -67,7 +70,7 @@ class Session:
 
     async def _lookup(self, attempt: int) -> Found:
         self._note("lookup_started", attempt=attempt)
-        found = await self._method.lookup(self._order, self._local)
+        found = await self._method.lookup(self._order, self._local or newest_address(self._order.address))
         if found.outcome == "ok":
             ranked = await self._policy.rank(found.addresses, found.port, self._config.retry_s)
             found = replace(found, addresses=ranked)
@@ -111,7 +114,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             for address in addresses:
                 there = stack.enter_context(datagrams_to(address, port, self._order.local_port))
-                loop.add_reader(there, race.take_answers, there, address)
+                loop.add_reader(there, race.take_answer, there, address)
                 stack.callback(loop.remove_reader, there)
                 race.runners.append(there)
             sending = asyncio.create_task(self._send_datagrams(race))
@@ -178,7 +181,7 @@ class Session:
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, "correspondent")
     config = CorrespondentFile.read(arguments.config)
-    client = None
+    client, desk = None, DeskClient(config.desk) if config.desk is not None else None
     if config.account is not None:  # both register, the MN and the CN (draft 4.2)
         client = await client_for(config.account, config.discover, config.resolver, log)
         await client.bind(arguments.address)
@@ -186,7 +189,7 @@ async def _main(arguments: argparse.Namespace) -> None:
             [arguments.address], SERVICES["echo"], service="echo", lifetime_s=config.account.lifetime_s
         )
         log.emit("registered", outcome=outcome.status.value, attempts=outcome.attempts)
-    means = Means(config.resolver, config.cn_cache, client, config.family)
+    means = Means(config.resolver, config.cn_cache, client or desk, config.family)
     ways = {name: methods.load(side.side)(means, **side.parameters) for name, side in config.methods.items()}
     policies = {name: methods.load(side.side)() for name, side in config.policies.items()}
     sessions = asyncio.gather(
@@ -207,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the agent until its sessions have ended or it is told to stop."""
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.correspondent", description=__doc__)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--address", required=True, help="this host's own address")
+    parser.add_argument("--address", help="this host's own address; a mobile node's changes")
     parser.add_argument("--config", type=Path, required=True, help="JSON: CorrespondentFile")
     parser.add_argument("--events", type=Path, required=True)
     clock.run(_main(parser.parse_args(argv)))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 
+from dmmlab.nodes.orders import DNS_PORT
 from dmmlab.nodes.probe import Probe
 
 
@@ -18,17 +19,25 @@ class Contest:
         self.decided, self.finished = asyncio.Event(), asyncio.Event()
         self._last = last
 
-    def take_answers(self, there: socket.socket, address: str) -> None:
-        """Reads what has come from ``address``: the first answer of all decides the contest."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                with contextlib.suppress(ConnectionError):
-                    answer = Probe(there.recv(65535))
-                    if not self.decided.is_set():
-                        self.winner, self.runners = address, [there]
-                        self.decided.set()
-                    if answer.sequence == self._last and address == self.winner:
-                        self.finished.set()
+    def take_answer(self, there: socket.socket, address: str) -> None:
+        """Reads an answer from ``address``, and is called again while there are more; the first of all decides."""
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            answer = Probe(there.recv(65535))
+            if not self.decided.is_set():
+                self.winner, self.runners = address, [there]
+                self.decided.set()
+            if answer.sequence == self._last and address == self.winner:
+                self.finished.set()
+
+
+def newest_address(towards: str) -> str:
+    """The address that this host uses for what is new, as its kernel has it now (RFC 6724); 0.0.0.0 or ::
+    where it has none.
+    """
+    with socket_for(towards, socket.SOCK_DGRAM) as there:
+        with contextlib.suppress(OSError):
+            there.connect((towards, DNS_PORT))
+        return str(there.getsockname()[0])
 
 
 def socket_for(address: str, kind: socket.SocketKind) -> socket.socket:

@@ -14,6 +14,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmmlab.machine.errors import Refusal
+
 # the project's own namespace, itself derived: uuid5(NAMESPACE_DNS, "guid.dmmlab.invalid")
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "guid.dmmlab.invalid")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -21,19 +23,20 @@ MN_ID_OPTION = 8  # Mobile Node Identifier Option of MIPv6 (RFC 4283)
 MN_ID_SUBTYPE_DUID = 8  # RFC 8371: the identifier is a DHCP unique identifier
 DUID_UUID = 4  # RFC 6355: the DUID is a UUID
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS guids (
-    credential TEXT PRIMARY KEY, guid TEXT NOT NULL UNIQUE, label TEXT NOT NULL UNIQUE,
-    withdrawn INTEGER NOT NULL DEFAULT 0
-);
-CREATE TRIGGER IF NOT EXISTS kept BEFORE DELETE ON guids BEGIN SELECT RAISE(ABORT, 'a GUID is for ever'); END;
-CREATE TRIGGER IF NOT EXISTS fixed BEFORE UPDATE OF credential, guid, label ON guids
-    BEGIN SELECT RAISE(ABORT, 'a GUID is for ever'); END;
-"""
+VERSION = 1  # of a ledger's tables, in its user_version
+APPLICATION = 0x444D4D47  # "DMMG", in its application_id
+_WAIT_S = 60.0  # for another run that is writing
+SCHEMA = (
+    "CREATE TABLE guids (credential TEXT PRIMARY KEY, guid TEXT NOT NULL UNIQUE, label TEXT NOT NULL UNIQUE, "
+    "withdrawn INTEGER NOT NULL DEFAULT 0)",
+    "CREATE TRIGGER kept BEFORE DELETE ON guids BEGIN SELECT RAISE(ABORT, 'a GUID is for ever'); END",
+    "CREATE TRIGGER fixed BEFORE UPDATE OF credential, guid, label ON guids "
+    "BEGIN SELECT RAISE(ABORT, 'a GUID is for ever'); END",
+)
 
 
-class GuidError(ValueError):
-    """An ID cannot be allocated: taken, withdrawn, or no good as a name."""
+class GuidError(Refusal, ValueError):
+    """An ID cannot be allocated (taken, withdrawn, or no good as a name), or a ledger cannot be used; one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,43 @@ class GuidLedger:
     """Every GUID that was ever allocated, in an SQLite file; rows are neither changed nor deleted."""
 
     def __init__(self, path: Path | str) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.executescript(SCHEMA)
+        """Raises GuidError for a file that is no ledger, is damaged, or is of another version."""
+        self._path = path
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_S)
+            self._open()
+        except sqlite3.Error as error:
+            raise GuidError(f"{path}: the ledger cannot be used: {error}; it is damaged, or none") from None
+
+    def _open(self) -> None:
+        """Makes what is empty a ledger; what was allocated survives a kill, for SQLite writes ahead."""
+        if self._empty():
+            self._database.execute("PRAGMA journal_mode = WAL")
+            with self._database:
+                self._database.execute("BEGIN EXCLUSIVE")
+                if self._empty():  # nobody else was faster
+                    self._database.execute(f"PRAGMA application_id = {APPLICATION}")
+                    self._database.execute(f"PRAGMA user_version = {VERSION}")
+                    for statement in SCHEMA:
+                        self._database.execute(statement)
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._judge()
+
+    def _empty(self) -> bool:
+        return not (self._number("user_version") or self._database.execute("SELECT 1 FROM sqlite_master").fetchone())
+
+    def _judge(self) -> None:
+        kind, version = self._number("application_id"), self._number("user_version")
+        if kind != APPLICATION:
+            raise GuidError(f"{self._path}: no ledger of GUIDs; name a new file, or one that dmmlab made")
+        if version != VERSION:
+            raise GuidError(f"{self._path}: a ledger of version {version}, and this dmmlab reads {VERSION}")
+        (verdict,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise GuidError(f"{self._path}: the ledger is damaged ({verdict}); take it from a copy")
+
+    def _number(self, pragma: str) -> int:
+        return int(self._database.execute(f"PRAGMA {pragma}").fetchone()[0])
 
     def allocate(self, credential: str, label: str | None = None) -> Guid:
         """Return the credential's GUID: the one it has, or a new one under the label (default: derived).
@@ -86,22 +124,37 @@ class GuidLedger:
         Raises GuidError when the label is or was another credential's, when this credential goes by another label
         already, or when its GUID was withdrawn.
         """
-        row = self._find(credential)
-        if row is not None:
-            guid, withdrawn = row
-            if withdrawn:
-                raise GuidError(f"the GUID of {credential} was withdrawn, and is not given again")
-            if label not in (None, guid.label):
-                raise GuidError(f"{credential} is {guid.label} for ever, and cannot become {label}")
-            return guid
+        if (known := self._known(credential, label)) is not None:
+            return known
         guid = derive(credential, label)
         try:
             self._database.execute(
                 "INSERT INTO guids (credential, guid, label) VALUES (?, ?, ?)", (credential, str(guid.uuid), guid.label)
             )
         except sqlite3.IntegrityError as error:
+            if (known := self._known(credential, label)) is not None:  # another run has just allocated the same
+                return known
             raise GuidError(f"{guid.label} was allocated to another credential before") from error
         return guid
+
+    def _known(self, credential: str, label: str | None) -> Guid | None:
+        row = self._find(credential)
+        if row is None:
+            return None
+        guid, withdrawn = row
+        if withdrawn:
+            raise GuidError(f"the GUID of {credential} was withdrawn, and is not given again")
+        if label not in (None, guid.label):
+            raise GuidError(f"{credential} is {guid.label} for ever, and cannot become {label}")
+        return guid
+
+    def knows(self, credential: str) -> bool:
+        """Return whether the credential has, or had, a GUID."""
+        return self._find(credential) is not None
+
+    def gave(self, label: str) -> bool:
+        """Return whether the label is, or was, somebody's."""
+        return self._database.execute("SELECT 1 FROM guids WHERE label = ?", (label,)).fetchone() is not None
 
     def withdraw(self, credential: str) -> None:
         """Take a GUID out of use; nobody gets it again, not even the same credential. Raises GuidError if unknown."""

@@ -31,6 +31,7 @@ class Account:
     key: str
     control: str  # udp or tcp
     lifetime_s: float
+    update_after_s: float = 0.0  # how long after a move a new address is registered
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Order:
 
     @property
     def local_port(self) -> int:
-        """The correspondent's port, by which captures tell sessions apart."""
+        """The opener's port, by which captures tell sessions apart."""
         return FIRST_LOCAL_PORT + self.number
 
     @property
@@ -102,6 +103,7 @@ class CorrespondentFile:
     cn_cache: str  # off, ttl or forever
     account: Account | None
     discover: str | None
+    desk: str | None = None  # where a mobile node's own agent takes what is to be asked of the registration server
     family: Family = "ipv4"
 
     def write(self, path: Path) -> None:
@@ -127,6 +129,7 @@ class MobileNodeFile:
     zone: ZoneKey | None
     discover: str | None
     resolver: str | None
+    desk: str | None = None  # where its agent takes what its programs ask of the registration server
     family: Family = "ipv4"
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The mobile node's service: echoes probes over UDP and TCP, and takes in bulk transfers.
+"""What sessions are opened for, on a mobile node or another host: echoes probes, and takes in bulk transfers.
 
 It answers from the address at which it was asked, whichever of the node's addresses that was (for UDP, IP_PKTINFO or
 IPV6_PKTINFO of RFC 3542): a correspondent that came by an old address must hear from that address.
@@ -73,7 +73,7 @@ def listening_datagrams(family: Family) -> socket.socket:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    log = EventLog(arguments.events, arguments.name, "mobile node")
+    log = EventLog(arguments.events, arguments.name, arguments.role)
     loop = asyncio.get_running_loop()
     datagrams = listening_datagrams(arguments.family)
     loop.add_reader(datagrams, echo_datagram, datagrams)
@@ -90,6 +90,9 @@ def main(argv: list[str] | None = None) -> None:
     """Serves until it is told to stop."""
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.service", description=__doc__)
     parser.add_argument("--name", required=True)
+    parser.add_argument(
+        "--role", default="mobile node", help="what the host is, in the words of the catalogue of events"
+    )
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="of the addresses that it serves on")
     clock.run(_main(parser.parse_args(argv)))

@@ -160,6 +160,11 @@ class NetworkPlan:
         """The mobile node of this name; StopIteration if there is none."""
         return next(node for node in self.mobile_nodes if node.name == name)
 
+    def addresses(self, name: str) -> frozenset[str]:
+        """Every address that the host or mobile node of this name may have, as text; empty if there is none."""
+        hosts = {str(host.address.ip) for host in self.hosts if host.name == name}
+        return frozenset(hosts | {address for address, (node, _) in self.owners.items() if node == name})
+
     @cached_property
     def owners(self) -> dict[str, tuple[str, str]]:
         """Of each address of a mobile node, as text: the node, and the mobile router that it is from."""

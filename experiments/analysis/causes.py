@@ -195,7 +195,7 @@ class DnsRule:
                 running[key].end_ns = event["time_ns"]
             elif key not in cached:
                 running[key] = lookup = _Lookup(event["session"], event["time_ns"], float("inf"))
-                for question in _questions(sessions[event["session"]]):
+                for question in _questions(trace.scenario, sessions[event["session"]]):
                     self._open[sessions[event["session"]].cn, *question].append(lookup)
 
     def _ask(self, message: Message) -> None:
@@ -233,8 +233,8 @@ class DnsRule:
                 self._causes[key] = next(iter([*same, *about]), UNKNOWN)
 
 
-def _questions(session: SessionSpec) -> list[tuple[str, str]]:
-    target = node_id(session.mn).lower().rstrip(".")
+def _questions(scenario: Scenario, session: SessionSpec) -> list[tuple[str, str]]:
+    target = node_id(scenario, session.mn).lower().rstrip(".")
     return [("SRV", f"{_DNS_SERVICE}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
 
 

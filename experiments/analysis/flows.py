@@ -19,6 +19,8 @@ class Flow:
 
     opened_ns: int | None = None
     answered_ns: int | None = None
+    opened_from: str = ""  # the address that the first packet out has
+    answer: Frame | None = None  # the first payload in
     sent_ns: dict[int, int] = field(default_factory=dict)
     received_ns: dict[int, int] = field(default_factory=dict)
     _isn: dict[bool, int] = field(default_factory=dict)
@@ -26,14 +28,14 @@ class Flow:
     def add(self, packet: Frame, outgoing: bool) -> None:
         """The session's next packet in the capture; ``outgoing``: from the host that opened it."""
         if outgoing and self.opened_ns is None:
-            self.opened_ns = packet.time_ns
+            self.opened_ns, self.opened_from = packet.time_ns, packet.source
         if packet.protocol == pcap.TCP:
             self._add_segment(packet, outgoing)
         elif packet.payload_bytes >= PROBE_BYTES:
             number = int.from_bytes(packet.payload[_SEQUENCE_AT : _SEQUENCE_AT + 8], "big")
             (self.sent_ns if outgoing else self.received_ns).setdefault(number, packet.time_ns)
         if not outgoing and self.answered_ns is None and packet.payload_bytes:
-            self.answered_ns = packet.time_ns
+            self.answered_ns, self.answer = packet.time_ns, packet
 
     def _add_segment(self, packet: Frame, outgoing: bool) -> None:
         """Record n of a stream is sent with the segment that first holds its first byte, and received with the one
@@ -55,12 +57,14 @@ class Flow:
 
 
 def flows(recording: Recording) -> dict[int, Flow]:
-    """By a session's number, what the capture of the correspondent that opened it shows; a new Flow for the others."""
+    """By a session's number, what the capture of whoever opened it shows; a new Flow for the others."""
     found: dict[int, Flow] = defaultdict(Flow)
-    for host in recording.scenario.correspondents:
-        own = str(recording.plan.host(host).address.ip)
+    for host in recording.scenario.ends:
+        if host not in recording.scenario.openers:
+            continue
+        own = recording.plan.addresses(host)
         for frame in recording.frames(host):
-            outgoing = frame.source == own
+            outgoing = frame.source in own
             local = frame.source_port if outgoing else frame.destination_port
             if FIRST_LOCAL_PORT <= local < FIRST_LOCAL_PORT + MOST_SESSIONS:
                 found[local - FIRST_LOCAL_PORT].add(frame, outgoing)

@@ -18,6 +18,7 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle.expectation import Expectation
 from dmmlab.experiments.records import rows
+from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
 from dmmlab.experiments.scenario.model import Movement
@@ -113,31 +114,43 @@ def _handover(recording: Recording, sent: Flows, before: Movement, move: Movemen
 
 
 def _first_arrival(recording: Recording, node: str, since_ns: int, until_ns: int) -> list[int]:
-    """When the first packet for its services reached ``node``, ns since the epoch; empty if none did."""
+    """When the first packet for its services, or its own sessions, reached ``node``, ns since the epoch; empty if none
+    did.
+    """
+    wanted = {ECHO_PORT, BULK_PORT}
+    wanted |= {FIRST_LOCAL_PORT + session.number for session in recording.specs if session.cn == node}
     stamps = (
         frame.time_ns
         for frame in recording.frames(node)
-        if since_ns <= frame.time_ns < until_ns and frame.destination_port in (ECHO_PORT, BULK_PORT)
+        if since_ns <= frame.time_ns < until_ns and frame.destination_port in wanted
     )
     return list(islice(stamps, 1))
 
 
 def _lost(recording: Recording, sent: Flows, node: str, start_ns: int, end_ns: int) -> int:
-    """Probes to ``node`` that were never answered and that the move may have cost: those sent since it began, and
-    those that were under way then.
+    """Probes to or from ``node`` that were never answered and that the move may have cost: those that were due since it
+    began, and those that were under way then.
     """
     lost = 0
     for session in recording.specs:
-        if session.mn != node or session.number not in sent or session.size is not None:
+        if node not in (session.mn, session.cn) or session.number not in sent or session.size is not None:
             continue  # a bulk transfer has no probes
         flow = sent[session.number]
         longest_ns = max((ns - flow.sent_ns[n] for n, ns in flow.received_ns.items() if n in flow.sent_ns), default=0)
         lost += sum(
-            start_ns - longest_ns <= sent_ns < end_ns - longest_ns
-            for number, sent_ns in flow.sent_ns.items()
+            start_ns - longest_ns <= due_ns < end_ns - longest_ns
+            for number, due_ns in (_due(flow, session) if session.cn == node else flow.sent_ns).items()
             if number not in flow.received_ns
         )
     return lost
+
+
+def _due(flow: Flow, session: SessionSpec) -> dict[int, int]:
+    """When each probe left, ns; of one that did not, as its host had no link just then, when it should have."""
+    if flow.opened_ns is None or session.interval_s is None or session.transport != "udp":
+        return flow.sent_ns
+    interval_ns = round(session.interval_s * 1e9)
+    return {number: flow.opened_ns + number * interval_ns for number in range(session.count)} | flow.sent_ns
 
 
 # -- sessions ------------------------------------------------------------------------------------------------------
@@ -157,9 +170,12 @@ def _session(recording: Recording, sent: Flows, spec: SessionSpec, expected: Exp
         address=address,
         anchor=recording.plan.owners.get(address, ("", ""))[1],
         serving=recording.serving(spec.mn, recording.start_ns + round(spec.at_s * 1e9)),
+        mn_serving=recording.serving(spec.cn, recording.start_ns + round(spec.at_s * 1e9)),
         path="none",
         outcome=lookups[-1]["outcome"] if lookups and lookups[-1]["outcome"] != "ok" else "timeout",
     )
+    if flow.opened_from:
+        row = replace(row, mn_anchor=recording.plan.owners.get(flow.opened_from, ("", ""))[1])
     if flow.opened_ns is None or flow.answered_ns is None:
         return row
     retried = len(lookups) > 1
@@ -169,7 +185,7 @@ def _session(recording: Recording, sent: Flows, spec: SessionSpec, expected: Exp
         lookup_ms=lookup_ms,
         connect_ms=connect_ms,
         setup_ms=lookup_ms + connect_ms,
-        path=_path(recording, spec, address, flow.opened_ns),
+        path=_path(recording, spec, address, flow),
         outcome="retried" if retried else "ok",
     )
 
@@ -198,14 +214,27 @@ def _delays(
     return lookup_ms, connect_ms
 
 
-def _path(recording: Recording, spec: SessionSpec, address: str, since_ns: int) -> str:
-    """By which router's hand the session's first packet reached the mobile node, as its frame's source MAC tells."""
-    plan = recording.plan
+def _path(recording: Recording, spec: SessionSpec, address: str, flow: Flow) -> str:
+    """By which routers' hands the session's first packet reached whom it was for, and its answer a mobile opener."""
+    plan, port = recording.plan, FIRST_LOCAL_PORT + spec.number
     if METHODS[spec.method].relayed:
         return "relay" if address == str(plan.host(SERVER).address.ip) else "none"
-    routers = {router.access_mac: router.name for router in plan.mobile_routers}
-    for frame in recording.frames_from_port(spec.mn, FIRST_LOCAL_PORT + spec.number):
-        if frame.destination == address and frame.time_ns >= since_ns:
-            serving = recording.serving(spec.mn, frame.time_ns)
-            return "direct" if routers.get(frame.from_mac) == serving else "redirect"
-    return "none"
+    since_ns = flow.opened_ns or 0
+    there = next(
+        (f for f in recording.frames_from_port(spec.mn, port) if f.destination == address and f.time_ns >= since_ns),
+        None,
+    )
+    if there is None:
+        return "none"
+    ends = [(spec.mn, there), *([(spec.cn, flow.answer)] if flow.answer is not None else [])]
+    redirected = sum(_redirected(recording, node, frame) for node, frame in ends)
+    return ("direct", "redirect", "redirect-both")[redirected]
+
+
+def _redirected(recording: Recording, node: str, frame: Frame) -> bool:
+    """Whether a router other than the one that serves ``node`` handed it ``frame``; a host has no such routers."""
+    routers = {router.access_mac: router.name for router in recording.plan.mobile_routers}
+    return node in recording.scenario.mobile_nodes and routers.get(frame.from_mac) not in (
+        None,
+        recording.serving(node, frame.time_ns),
+    )

@@ -66,6 +66,8 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
         if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None:
             continue
         for probe in run.probes[session.spec.name]:
+            if _asks_first(session) and probe.seq == 0:
+                continue
             late[_part(run, probe.sent_s)].append((probe.sent_s - session.spec.at_s - probe.seq * interval_s) * 1e3)
     for part, values in late.items():
         if len(values) >= _LEAST_PROBES and stats.quantile(values, 0.95) > limits.late_ms:
@@ -75,6 +77,11 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
             )
 
 
+def _asks_first(session: RecordedSession) -> bool:
+    """Whether the opener may have had to ask for a MAC on its own link before its first probe could leave (ARP)."""
+    return session.row.mn_anchor != "" and session.row.mn_anchor == session.row.anchor
+
+
 def _part(run: Recording, at_s: float) -> str:
     third = int(3 * at_s / run.scenario.duration)
     return _PARTS[min(max(third, 0), 2)]
@@ -82,10 +89,10 @@ def _part(run: Recording, at_s: float) -> str:
 
 def _plain(run: Recording, session: RecordedSession, core_is_plain: bool) -> bool:
     """By method `fixed` over UDP, and over links that do nothing but delay."""
-    if METHODS[session.spec.method].asks or session.spec.transport != "udp" or not session.row.anchor:
-        return False
     scenario, entry = run.scenario, session.spec.entry
-    ends = (scenario.link(entry.from_, CORE), scenario.link(RADIO, entry.to))
+    if METHODS[session.spec.method].asks or session.spec.transport != "udp" or not session.row.address:
+        return False
+    ends = (scenario.link(end, other) for end in (entry.from_, entry.to) for other in (CORE, RADIO))
     return core_is_plain and not any(map(_disturbs, ends))
 
 
@@ -100,11 +107,16 @@ def _disturbs(link: Link | None) -> bool:
 
 
 def _expected_ms(run: Recording, session: RecordedSession, at_s: float) -> float | None:
-    """The configured round trip at a time; None around a move."""
-    scenario, node = run.scenario, session.spec.mn
-    later = scenario.moves_of(node)[1:]
-    if any(move.at - _SETTLES_S < at_s < move.at + move.gap + _SETTLES_S for move in later):
-        return None
-    at_router = moves.serving(scenario, node, at_s)
-    way = delays.host_to_mn_s(scenario, session.spec.cn, node, session.row.anchor, at_router) if at_router else None
-    return None if way is None else 2e3 * way
+    """The configured round trip at a time; None around a move of either end."""
+    scenario, spec, row = run.scenario, session.spec, session.row
+    places = []
+    for name, anchor in ((spec.cn, row.mn_anchor), (spec.mn, row.anchor)):
+        later = scenario.moves_of(name)[1:]
+        if any(move.at - _SETTLES_S < at_s < move.at + move.gap + _SETTLES_S for move in later):
+            return None
+        at_router = moves.serving(scenario, name, at_s)
+        if anchor and at_router is None:
+            return None
+        places.append(delays.Place(name, anchor, at_router or ""))
+    way_s = delays.path_s(scenario, *places)
+    return None if way_s is None else 2e3 * way_s

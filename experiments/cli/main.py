@@ -31,6 +31,9 @@ LATER = {
         "dmmlab.experiments.cli.campaign", "Run what stands behind the figures, redraw them, and say..."
     ),
 }
+LEDGER = click.option(
+    "--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Of GUIDs: the nodes keep their IDs for ever."
+)
 PDF = click.option("--pdf", is_flag=True, help="Beside each PNG a PDF, to print.")
 
 
@@ -97,6 +100,7 @@ def check(scenario: str) -> None:
 @click.option("--jobs", type=click.IntRange(1), help="Runs at the same time [the number of processors; natively 1].")
 @SCHEDULER
 @click.option("--memory", type=click.IntRange(128), help="Of each guest, in MB [what its network needs].")
+@LEDGER
 @click.option("--figures", "wanted", multiple=True, metavar="ID,…|all", help="Draw F1, F2, F3, ladders, or all.")
 @PDF
 @click.option("--profile", is_flag=True, help="Print where the time went.")
@@ -110,6 +114,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     jobs: int | None,
     scheduler: str | None,
     memory: int | None,
+    ledger: Path | None,
     wanted: tuple[str, ...],
     pdf: bool,
     profile: bool,
@@ -119,13 +124,12 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     from dmmlab.experiments.cli.campaign import place
     from dmmlab.experiments.records.rundir import RunDirectory
     from dmmlab.experiments.runner.means import means, refuse_families
-    from dmmlab.experiments.scenario.load import load
 
     wanted = pictures.names(wanted)
     if pdf and not wanted:
         raise click.UsageError("--pdf goes with --figures, which says of what")
     overrides = {} if seed is None else {"seed": seed}
-    loaded = [load(name, overrides) for name in scenarios]
+    loaded = [_loaded(name, ledger, overrides) for name in scenarios]
     chosen = means(runtime, clock)
     refuse_families(loaded, chosen[0])
     work = [
@@ -148,6 +152,15 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
         ok = _show(directory, spent_s[directory.root] if profile else None) and ok
     ok = _draw(runs, wanted, pdf) and ok
     sys.exit(HELD if ok else DID_NOT_HOLD)
+
+
+def _loaded(name: str, ledger: Path | None, overrides: dict[str, int] | None = None) -> Scenario:
+    """The scenario, its nodes' permanent IDs from ``ledger``. Raises Refusal where either cannot be used."""
+    from dmmlab.experiments.scenario.identities import identified
+    from dmmlab.experiments.scenario.load import load
+
+    scenario = load(name, overrides)
+    return scenario if ledger is None else identified(scenario, ledger)
 
 
 def _side_by_side(scenarios: list[Scenario], runtime: str, jobs: int | None, memory_mb: int | None) -> int:
@@ -201,13 +214,13 @@ def _draw(runs: list[RunDirectory], wanted: tuple[str, ...], pdf: bool) -> bool:
 @cli.command()
 @click.argument("scenario")
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
-def shell(scenario: str, runtime: str) -> None:
+@LEDGER
+def shell(scenario: str, runtime: str, ledger: Path | None) -> None:
     """Play a scenario in real time, at the Mininet prompt."""
     from dmmlab.experiments.runner.means import means
     from dmmlab.experiments.runner.run import shell as at_prompt
-    from dmmlab.experiments.scenario.load import load
 
-    loaded = load(scenario)
+    loaded = _loaded(scenario, ledger)
     sys.exit(at_prompt(loaded, Path("results") / f"{loaded.name}-shell", *means(runtime, "real")))
 
 

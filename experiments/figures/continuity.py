@@ -32,12 +32,16 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
 
 
 def _interrupted(run: Recording) -> list[tuple[str, HandoverRow]]:
-    """Sessions with probes on both sides of a move of their mobile node, each with the first such move."""
+    """Sessions with probes on both sides of a move of either end, each with the first such move."""
     found = []
     for session in run.sessions:
         sent = [probe.sent_s for probe in run.probes[session.spec.name]]
         for move in run.handovers:
-            if move.mn == session.spec.mn and sent and min(sent) < (move.detach_s or 0.0) < max(sent):
+            if (
+                move.mn in (session.spec.mn, session.spec.cn)
+                and sent
+                and min(sent) < (move.detach_s or 0.0) < max(sent)
+            ):
                 found.append((session.spec.name, move))
                 break
     return found

@@ -89,25 +89,30 @@ def _steady_path(run: Recording, session: RecordedSession) -> tuple[str, float, 
     scenario, entry = run.scenario, session.spec.entry
     end_s = session.spec.at_s + (entry.duration or 0.0) + 1
     anchor, serving = session.row.anchor, session.row.serving
-    moved = any(session.spec.at_s - 0.1 < move.at < end_s for move in scenario.moves_of(entry.to))
+    moved = any(
+        session.spec.at_s - 0.1 < move.at < end_s for end in (entry.from_, entry.to) for move in scenario.moves_of(end)
+    )
     if (
         session.spec.method != fixed.METHOD.name
         or session.spec.transport != "udp"
         or moved
-        or not serving
+        or not (serving or session.row.mn_serving)
         or session.spec.count < _PROBES
     ):
         return None
     if any(link.jitter or link.rate for link in scenario.links):
         return None
-    way = delays.host_to_mn_s(scenario, entry.from_, entry.to, anchor, serving)
+    near = delays.Place(entry.from_, session.row.mn_anchor, session.row.mn_serving)
+    way = delays.path_s(scenario, near, delays.Place(entry.to, anchor, serving))
     if way is None:
         return None
-    ends = ((entry.from_, CORE), (anchor, CORE), (RADIO, entry.to))
+    ends = [(end, other) for end in (entry.from_, entry.to) for other in (CORE, RADIO)]
+    ends += [(router, CORE) for router in dict.fromkeys((near.anchor, anchor)) if router]
     passed = 1.0
     for link in (scenario.link(*end) for end in ends):
         passed *= (1 - link.loss) ** 2 if link else 1.0
-    return "direct" if anchor == serving else "redirect", 2e3 * way, 1 - passed
+    direct = anchor == serving and near.anchor == near.serving
+    return "direct" if direct else "redirect", 2e3 * way, 1 - passed
 
 
 def _delay_row(kind: str, configured_ms: float, values: list[float]) -> Row:

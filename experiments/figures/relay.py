@@ -50,7 +50,12 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     for run in recordings(runs):
         steps: dict[str, list[RecordedSession]] = {}
         for session in run.sessions:
-            if session.spec.method in _METHODS and session.spec.count >= 20 and session.spec.name.startswith("S"):
+            if (
+                session.from_host
+                and session.spec.method in _METHODS
+                and session.spec.count >= 20
+                and session.spec.name.startswith("S")
+            ):
                 steps.setdefault(session.spec.name.split("n")[0], []).append(session)
         carried = _at_server(run) if steps else []
         rows += [_row(run, found, carried) for found in steps.values() if any(session.worked for session in found)]

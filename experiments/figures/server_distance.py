@@ -74,7 +74,12 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     groups: dict[tuple[float, float, float, str], list[tuple[float, float | None]]] = defaultdict(list)
     for run in recordings(runs):
         for session in run.sessions:
-            if session.spec.transport == "udp" and session.row.outcome == "ok" and session.row.path != "redirect":
+            if (
+                session.from_host
+                and session.spec.transport == "udp"
+                and session.row.outcome == "ok"
+                and session.row.path != "redirect"
+            ):
                 setup, expected = session.row.setup_ms, session.row.expected_setup_ms
                 if setup is not None and not _cached(run, session):
                     groups[(*_distances(run, session), session.spec.method)].append((setup, expected))

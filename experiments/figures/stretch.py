@@ -86,7 +86,7 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
         found = [
             session
             for session in run.sessions
-            if session.spec.method == fixed.METHOD.name and session.worked and session.row.serving
+            if session.spec.method == fixed.METHOD.name and session.worked and session.row.serving and session.from_host
         ]
         for session in found:
             direct = [other for other in found if _beside(session, other) and other.row.anchor == other.row.serving]

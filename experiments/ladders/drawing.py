@@ -28,6 +28,13 @@ def draw(ladder: Ladder, stem: Path, pdf: bool) -> str:
 def caption(ladder: Ladder) -> str:
     """What the ladder shows, in words that stand alone."""
     entry = ladder.session.entry
+    if ladder.of_opener:
+        return (
+            f"Registrations of {entry.from_}, a correspondent that moves, as captured: both ends of a session register "
+            f"after each attachment (draft 4.2). It opens session {ladder.session.name} with {entry.to}. Beside each "
+            "arrow, the time at which the message left its sender and the time at which it reached its receiver, in ms "
+            "since the movement began. Rows are in the order of departure and not to scale."
+        )
     others = [s.since for s in ladder.sections if s.since != ladder.session.name and s.steps[0].plane == USER]
     black = f" Black: the first packets of {' and '.join(others)}, of which each is on the newest address." * bool(
         others

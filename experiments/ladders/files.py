@@ -1,4 +1,5 @@
-"""The files of a run's ladders: ``ladder-METHOD.png``, ``.csv``, ``.txt`` (the caption) and, on request, ``.pdf``.
+"""The files of a run's ladders: ``ladder-METHOD.png``, ``.csv``, ``.txt`` (the caption) and, on request, ``.pdf``; and
+``ladder-correspondent`` where one is a mobile node.
 
 Columns of the CSV: ``section, plane, source, destination, message, says, since, departed_ms, arrived_ms``; times are in
 ms since ``since`` began, a movement, the scenario or the session.
@@ -25,7 +26,7 @@ def jobs(recording: Recording, out: Path, pdf: bool) -> list[Job]:
 def _write(ladder: Ladder, out: Path, pdf: bool) -> Path:
     """Returns the PNG's path."""
     out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"ladder-{ladder.method}"
+    stem = out / f"ladder-{ladder.name}"
     write_csv(stem.with_suffix(".csv"), COLUMNS, ladder.rows())
     stem.with_suffix(".txt").write_text(draw(ladder, stem, pdf) + "\n")
     return stem.with_suffix(".png")

@@ -1,7 +1,8 @@
 """A message ladder as data: the draft's Figures 2 to 5 as a run's captures have them, who sends whom what, and when.
 
 For each of the draft's methods one session is drawn, with what had to happen before it: the mobile node registers its
-first address, moves, registers the next one, and then CN3 opens a session. Each message is there with the time at
+first address, moves, registers the next one, and then CN3 opens a session. A correspondent that is a mobile node
+registers after each attachment, too, and has a ladder of its own for that. Each message is there with the time at
 which it left its sender and the time at which it reached its receiver, both as their kernels stamped them. A copy that
 was lost on the way has no arrival.
 """
@@ -58,6 +59,12 @@ class Ladder:
     method: str
     session: SessionSpec
     sections: list[Section]
+    of_opener: bool = False  # the registrations of a mobile opener, and no session
+
+    @property
+    def name(self) -> str:
+        """What its files are called after."""
+        return "correspondent" if self.of_opener else self.method
 
     @property
     def participants(self) -> list[str]:

@@ -35,7 +35,8 @@ def ladders(recording: Recording) -> list[Ladder]:
     worked = {session.spec.name for session in recording.sessions if session.row.outcome == "ok"}
     reader = LadderReader(recording)
     chosen = ((method, reader.choose(method, worked)) for method in FIGURES)
-    return [reader.ladder(session) for _, session in chosen if session is not None]
+    drawn = [reader.ladder(session) for _, session in chosen if session is not None]
+    return [*drawn, *filter(None, [reader.registrations(worked)])]
 
 
 class LadderReader:
@@ -69,13 +70,25 @@ class LadderReader:
         method = METHODS[session.method]
         assert method.draft is not None
         (protocol,) = method.signalling.updates
-        sections = [self._before(session.cn)] if method.draft.registers else []
+        mobile = session.cn in trace.scenario.mobile_nodes
+        sections = [self._before(session.cn)] if method.draft.registers and not mobile else []
         moves = [move for move in trace.scenario.moves_of(node) if move.at <= session.at_s][-2:]
-        for move in moves:
+        own = [move for move in trace.scenario.moves_of(session.cn) if move.at <= session.at_s][-2:]
+        for move in sorted([*moves, *(own if method.draft.registers else [])], key=lambda move: move.at):
             sections.append(self._movement(move, protocol))
             if method.draft.opened_before:
                 sections += self._opened_there(move, moves, session)
         return Ladder(session.method, session, [s for s in [*sections, self._session(session)] if s.steps])
+
+    def registrations(self, worked: set[str]) -> Ladder | None:
+        """What a mobile opener tells the server after each attachment; None if there is none that does."""
+        nodes = self._trace.scenario.mobile_nodes
+        for session in self._recording.specs:
+            if session.cn in nodes and session.name in worked and SERVER in METHODS[session.method].needs:
+                moves = self._trace.scenario.moves_of(session.cn)
+                sections = [self._movement(move, "registration") for move in moves]
+                return Ladder(session.method, session, [s for s in sections if s.steps], of_opener=True)
+        return None
 
     # -- sections -----------------------------------------------------------------------------------------------
     def _before(self, cn: str) -> Section:
@@ -99,14 +112,16 @@ class LadderReader:
         return section
 
     def _opened_there(self, move: Movement, moves: Sequence[Movement], drawn: SessionSpec) -> list[Section]:
-        """The draft's P1 and P2: the first session of another correspondent on the address of this attachment."""
+        """The draft's P1 and P2: the first session with another host on the address of this attachment."""
         until_s = min((later.at for later in moves if later.at > move.at), default=drawn.at_s)
         for session in self._recording.specs:
             known = session.anchor or self._trace.scenario.moves_of(move.node)[0].to
+            opens = session.cn == move.node and session.mn in self._trace.scenario.correspondents
             if (
-                (session.method, session.mn, known) == (fixed.METHOD.name, move.node, move.to)
+                session.method == fixed.METHOD.name
+                and (opens or (session.mn, known) == (move.node, move.to))
                 and move.at <= session.at_s < until_s
-                and session.cn != drawn.cn
+                and drawn.cn not in (session.cn, session.mn)
                 and session.count
             ):
                 return [self._session(session)]
@@ -192,7 +207,7 @@ class LadderReader:
 
     def _named(self, identity: str) -> str:
         names = (*self._trace.scenario.mobile_nodes, *self._trace.scenario.correspondents)
-        return next((name for name in names if node_id(name) == identity), identity)
+        return next((name for name in names if node_id(self._trace.scenario, name) == identity), identity)
 
     # -- user plane ---------------------------------------------------------------------------------------------
     def _user_plane(self, session: SessionSpec) -> list[Step]:
@@ -213,7 +228,11 @@ class LadderReader:
         if source not in times:
             return None
         towards = destination == session.mn or source == session.cn
-        says = f"first packet to {self._short(key[1])}" if towards else f"answer from {self._short(key[0])}"
+        own = key[0] if towards else key[1]
+        if session.cn in self._names.mobile_nodes and session.mn not in self._names.mobile_nodes:
+            says = f"{'first packet from' if towards else 'answer to'} {self._short(own)}"
+        else:
+            says = f"first packet to {self._short(key[1])}" if towards else f"answer from {self._short(key[0])}"
         return Step(
             USER, source, destination, "probe" if towards else "echo", says, times[source], times.get(destination)
         )

@@ -77,6 +77,7 @@ class World(Protocol):
     """What a scenario decides, for closed forms to ask: one-way delays, who is where, who knows what. Seconds."""
 
     cn_cache: str  # off, ttl or forever
+    lazy: bool  # whether a node that has moved is known at the server by an older address for a while
     remembered: dict[tuple[str, ...], tuple[float, str]]  # by a method and what it looks up: until when, the router
 
     @property
@@ -86,14 +87,22 @@ class World(Protocol):
     def hosts_s(self, one: str, other: str) -> float:
         """One way between two hosts on the core."""
 
+    def way_s(self, one: str, other: str, at_s: float) -> float | None:
+        """One way between two ends by what each uses for what is new at ``at_s``; None where one cannot."""
+
     def to_node_s(self, host: str, node: str, anchor: str, serving: str) -> float | None:
         """One way from ``host`` to ``node`` by its address of ``anchor``, at ``serving``; None if there is none."""
 
     def serving(self, node: str, at_s: float) -> str | None:
         """Where ``node`` is attached at ``at_s``; None in a gap."""
 
+    def newest(self, node: str, at_s: float) -> str | None:
+        """The router of the address that ``node`` uses for what is new; None where it cannot, or older ones do not work
+        yet.
+        """
+
     def first(self, node: str) -> str:
-        """Where ``node`` attaches first."""
+        """Where ``node`` attaches first; empty for a host."""
 
     def known(self, node: str, host: str, at_s: float) -> str | None:
         """The router of the newest address of ``node`` that ``host`` has been told of by ``at_s``."""

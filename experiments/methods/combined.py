@@ -7,12 +7,17 @@ from dmmlab.experiments.methods.base import CN, MN, SERVER, Draft, Look, Lookup,
 
 
 def closed_form(world: World, session: Opened) -> Lookup | None:
-    """The server asks the mobile node, which answers with the address that it has."""
+    """The server asks the mobile node, which answers with the address that it has, and from it.
+
+    Where the node updates its registration lazily, it is asked at the address that the server knows.
+    """
     at_router, found = world.serving(session.mn, session.at_s), p2p.closed_form(world, session)
-    if at_router is None or found is None or found.anchor != at_router:
+    if at_router is None or found is None:
         return None
-    way_s = world.to_node_s(SERVER, session.mn, at_router, at_router)
-    return None if way_s is None else Lookup(found.lookup_s + 2 * way_s, at_router)
+    if found.anchor != at_router and not (world.lazy and world.newest(session.mn, session.at_s) == at_router):
+        return None
+    ways = [world.to_node_s(SERVER, session.mn, anchor, at_router) for anchor in (found.anchor, at_router)]
+    return None if None in ways else Lookup(found.lookup_s + sum(way for way in ways if way is not None), at_router)
 
 
 METHOD = Method(

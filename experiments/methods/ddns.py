@@ -24,7 +24,9 @@ def closed_form(world: World, session: Opened) -> Lookup | None:
     until_s, kept = world.remembered.get(key, (float("-inf"), ""))
     if world.cn_cache != "off" and session.at_s < until_s:
         return Lookup(0.0, kept)
-    way_s = world.hosts_s(session.cn, RESOLVER)
+    way_s = world.way_s(session.cn, RESOLVER, session.at_s)
+    if way_s is None:
+        return None
     arrives_s = session.at_s + way_s
     address = world.resolver.answer_s(session.mn, "A", arrives_s)
     port = world.resolver.answer_s(session.mn, session.transport, arrives_s)

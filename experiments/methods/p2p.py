@@ -7,7 +7,9 @@ from dmmlab.experiments.methods.base import CN, SERVER, Draft, Look, Lookup, Met
 
 def closed_form(world: World, session: Opened) -> Lookup | None:
     """One round trip to the server, which knows what has reached it by then."""
-    way_s = world.hosts_s(session.cn, SERVER)
+    way_s = world.way_s(session.cn, SERVER, session.at_s)
+    if way_s is None:
+        return None
     newest = world.known(session.mn, SERVER, session.at_s + way_s)
     return None if newest is None else Lookup(2 * way_s, newest)
 

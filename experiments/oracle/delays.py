@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass
 
 from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
+
+
+@dataclass(frozen=True)
+class Place:
+    """An end of a path: a host, or a mobile node by its address of ``anchor`` while ``serving`` serves it."""
+
+    name: str
+    anchor: str = ""
+    serving: str = ""
+
+    @property
+    def mobile(self) -> bool:
+        """Whether it is a mobile node."""
+        return bool(self.anchor)
 
 
 def link_s(scenario: Scenario, one: str, other: str) -> float:
@@ -39,11 +54,25 @@ def host_to_mn_s(scenario: Scenario, host: str, node: str, anchor: str, at_route
 
     By the redirect where the two differ: None if there is no redirect or no inter-MR way.
     """
-    radio = scenario.link(RADIO, node)
-    across = inter_mr_s(scenario, anchor, at_router) if anchor == at_router or scenario.redirect else None
-    if across is None or radio is None:
-        return None
-    return to_core_s(scenario, host) + to_core_s(scenario, anchor) + across + radio.delay
+    return path_s(scenario, Place(host), Place(node, anchor, at_router))
+
+
+def path_s(scenario: Scenario, one: Place, other: Place) -> float | None:
+    """One-way delay between two ends; None if one of them needs a redirect and there is none, or no inter-MR way.
+
+    Each mobile end is reached through its anchor; two with the same anchor are on one link there, and meet no core.
+    """
+    hops_s: list[float] = []
+    if not one.mobile or one.anchor != other.anchor:
+        hops_s += [to_core_s(scenario, end.anchor or end.name) for end in (one, other)]
+    for end in (one, other):
+        if end.mobile:
+            redirected = scenario.redirect or end.anchor == end.serving
+            across_s = inter_mr_s(scenario, end.anchor, end.serving) if redirected else None
+            if across_s is None:
+                return None
+            hops_s += [across_s, link_s(scenario, RADIO, end.name)]
+    return sum(hops_s)
 
 
 def hosts_s(scenario: Scenario, one: str, other: str) -> float:

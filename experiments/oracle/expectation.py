@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.methods.base import CN, MN, Lookup, Method, RoundTrip
-from dmmlab.experiments.oracle.delays import host_to_mn_s, hosts_s
-from dmmlab.experiments.oracle.moves import redirected_s, serving, unsettled
+from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
+from dmmlab.experiments.oracle.delays import Place, path_s
+from dmmlab.experiments.oracle.moves import known_at_s, place, redirected_s, serving, unsettled
+from dmmlab.experiments.oracle.neighbours import Neighbours, Waits
 from dmmlab.experiments.oracle.world import ScenarioWorld
 from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.model import Scenario
@@ -39,6 +40,7 @@ class Oracle:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._world = ScenarioWorld(scenario)
+        self._neighbours = Neighbours(scenario)
         self._expected: dict[int, Expectation | None] = {}
         self._answers: dict[int, str] = {}
         for session in sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number)):
@@ -57,42 +59,64 @@ class Oracle:
         lookup = method.closed_form(self._world, session)
         if lookup is not None:
             self._answers[session.number] = lookup.anchor
-        at_router = serving(scenario, session.mn, session.at_s)
-        if lookup is None or at_router is None or unsettled(scenario, session.mn, session.at_s):
+        near, at_router = place(scenario, session.cn, session.at_s), serving(scenario, session.mn, session.at_s)
+        settled = not any(unsettled(scenario, end, session.at_s) for end in (session.cn, session.mn))
+        if lookup is None or near is None or not settled or not self._may_ask(method, session):
             return None
-        lookup = POLICIES[session.select].closed_form(lookup, self._ways_s(session, at_router))
-        one_way_s = self._carried_s(method, session, lookup, at_router)
+        if at_router is None and session.mn in scenario.mobile_nodes:
+            return None
+        lookup = POLICIES[session.select].closed_form(lookup, self._ways_s(session, near, at_router or ""))
+        far = Place(session.mn, at_router or "" if method.relayed else lookup.anchor, at_router or "")
+        one_way_s = self._carried_s(method, session, lookup, near, far)
         if one_way_s is None:
             return None
-        connect_s = 2 * one_way_s * (1 if session.transport == "udp" else 2)
-        over_s = session.at_s + lookup.lookup_s + connect_s
-        if any(session.at_s < move.at <= over_s for move in scenario.moves_of(session.mn)):
+        sent_s = session.at_s + lookup.lookup_s
+        waits: Waits | None = Waits(0.0, 0.0)
+        if not method.relayed:
+            waits = self._neighbours.waits(session, near, far, sent_s, one_way_s)
+        if waits is None:
+            return None
+        connect_s = 2 * one_way_s * (1 if session.transport == "udp" else 2) + waits.answering_s
+        if near.anchor != near.serving and not self._stays(method, session, 2 * one_way_s):
+            return None
+        over_s = sent_s + waits.asking_s + connect_s
+        ends = (session.cn, session.mn)
+        if any(session.at_s < move.at <= over_s for end in ends for move in scenario.moves_of(end)):
             return None
         return Expectation(lookup.lookup_s, connect_s, lookup.anchor)
 
-    def _ways_s(self, session: SessionSpec, at_router: str) -> dict[str, float]:
+    def _may_ask(self, method: Method, session: SessionSpec) -> bool:
+        """Whether the server knows a mobile opener: it refuses whoever has not registered."""
+        if SERVER not in method.needs or session.cn not in self._scenario.mobile_nodes:
+            return True
+        return known_at_s(self._scenario, session.cn, SERVER)[0][0] <= session.at_s
+
+    def _stays(self, method: Method, session: SessionSpec, round_trip_s: float) -> bool:
+        """Whether an opener that is between two addresses uses the old one throughout, and can send when it has to."""
+        answered_s = session.at_s + round_trip_s
+        return not method.asks and (
+            session.transport == "udp" or place(self._scenario, session.cn, answered_s) is not None
+        )
+
+    def _ways_s(self, session: SessionSpec, near: Place, at_router: str) -> dict[str, float]:
         """One-way delays by each address that the node has by then, by its router.
 
         The node keeps every address that it ever had and names them all to the server.
         """
         ways_s = {}
         for move in self._scenario.moves_of(session.mn):
-            way_s = host_to_mn_s(self._scenario, session.cn, session.mn, move.to, at_router)
+            way_s = path_s(self._scenario, near, Place(session.mn, move.to, at_router))
             if move.at <= session.at_s and way_s is not None:
                 ways_s[move.to] = way_s
         return ways_s
 
-    def _carried_s(self, method: Method, session: SessionSpec, lookup: Lookup, at_router: str) -> float | None:
+    def _carried_s(self, method: Method, session: SessionSpec, lookup: Lookup, near: Place, far: Place) -> float | None:
         """One way of the user plane; None without one, or while the redirect that it needs is not in force yet."""
-        scenario, anchor = self._scenario, at_router if method.relayed else lookup.anchor
-        late = session.at_s + lookup.lookup_s < redirected_s(scenario, session.mn, session.at_s)
-        if anchor != at_router and late:
+        scenario = self._scenario
+        if far.anchor != far.serving and session.at_s + lookup.lookup_s < redirected_s(
+            scenario, session.mn, session.at_s
+        ):
             return None
-        hops_s = [self._hop_s(trip, session, anchor, at_router) for trip in method.carries]
+        ends = {CN: near, MN: far}
+        hops_s = [path_s(scenario, *(ends.get(end, Place(end)) for end in trip)) for trip in method.carries]
         return None if None in hops_s else sum(hop_s for hop_s in hops_s if hop_s is not None)
-
-    def _hop_s(self, trip: RoundTrip, session: SessionSpec, anchor: str, at_router: str) -> float | None:
-        near, far = (session.cn if end == CN else end for end in trip)
-        if far == MN:
-            return host_to_mn_s(self._scenario, near, session.mn, anchor, at_router)
-        return hosts_s(self._scenario, near, far)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dmmlab.experiments.oracle.delays import host_to_mn_s, link_s
+from dmmlab.experiments.methods.base import SERVER
+from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, link_s
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
@@ -27,13 +28,22 @@ def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
 def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
     """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
 
-    The node has an address and knows its router (`configured_s`), and one message takes the news to the host.
+    The node has an address and knows its router (`configured_s`), and one message takes the news to the host. With a
+    lazy update the registration server is told later, and not at all of an address that the node has replaced by then.
     """
-    known = []
-    for turn, move in enumerate(scenario.moves_of(node)):
+    known: list[tuple[float, str]] = []
+    moves = scenario.moves_of(node)
+    lazy_s = scenario.registration.delay_s if host == SERVER else 0.0
+    for turn, move in enumerate(moves):
         attached_s = move.at + (move.gap if turn else 0.0)
         way = host_to_mn_s(scenario, host, node, move.to, move.to)
-        known.append((attached_s + configured_s(scenario, node, turn) + (way or 0.0), move.to))
+        told_s = attached_s + configured_s(scenario, node, turn)
+        if lazy_s and turn:
+            told_s = max(told_s, attached_s + address_s(scenario, node, turn) + lazy_s)
+            later = moves[turn + 1 : turn + 2]
+            if later and later[0].at <= told_s:
+                continue
+        known.append((told_s + (way or 0.0), move.to))
     return known
 
 
@@ -85,6 +95,28 @@ def unsettled(scenario: Scenario, node: str, at_s: float) -> bool:
         if move.at <= at_s < attached_s + configured_s(scenario, node, turn) + late + max(ways, default=0.0):
             return True
     return False
+
+
+def place(scenario: Scenario, name: str, at_s: float) -> Place | None:
+    """Where ``name`` is at ``at_s`` by the address that it uses for what is new; a host is where it always is.
+
+    Between its attachment and its new address a mobile node still uses the one before, by the redirect. None while it
+    has no link, no address, or an address and not yet the MAC of its router.
+    """
+    at_router = serving(scenario, name, at_s)
+    if scenario.link(RADIO, name) is None:
+        return Place(name)
+    moves = [move for move in scenario.moves_of(name) if move.at <= at_s]
+    if at_router is None:
+        return None
+    attached_s = moves[-1].at + (moves[-1].gap if len(moves) > 1 else 0.0)
+    turn = len(moves) - 1
+    if at_s >= attached_s + configured_s(scenario, name, turn):
+        return Place(name, at_router, at_router)
+    if len(moves) < 2 or not redirected_s(scenario, name, at_s) <= at_s < attached_s + address_s(scenario, name, turn):
+        return None
+    before = place(scenario, name, moves[-1].at - 1e-9)
+    return None if before is None or before.anchor != before.serving else Place(name, before.anchor, at_router)
 
 
 def latest(known: Iterable[tuple[float, str]], at_s: float) -> str | None:

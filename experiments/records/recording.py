@@ -46,9 +46,16 @@ class RecordedSession:
         return self.row.outcome in ("ok", "retried")
 
     @property
+    def from_host(self) -> bool:
+        """Whether a host opened it, which is always at the same place."""
+        return not self.row.mn_serving
+
+    @property
     def fate(self) -> str:
         """What became of it, each exactly one: direct, redirect, relay, retried, failed."""
         if self.row.outcome == "ok":
+            if self.row.path == "redirect-both":
+                return "redirect"
             return self.row.path if self.row.path != "none" else "failed"
         return "retried" if self.row.outcome == "retried" else "failed"
 

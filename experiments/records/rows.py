@@ -46,7 +46,7 @@ class SessionRow:
     method: str = _text("how the mobile node is found (docs/methods.md)", "scenario")
     transport: str = _text("udp or tcp", "scenario")
     cn: str = _text("who opens it", "scenario")
-    mn: str = _text("with whom", "scenario")
+    mn: str = _text("to whom: a mobile node, or a host", "scenario")
     start_s: float | None = _number("s", "when it was to begin", "scenario")
     lookup_ms: float | None = _number(
         "ms",
@@ -79,11 +79,14 @@ class SessionRow:
         "the mobile router where the mobile node was at `start_s`; empty while it was detached", "the runner's events"
     )
     path: str = _text(
-        "of the first packet. `direct`: the router that serves the node handed it over; `redirect`: another one did; "
-        "`relay`: the server carried it; `none`: it never arrived",
-        "the source MAC of the frame in the node's capture",
+        "of the first packet. `direct`: the router that serves the node handed it over, or the opener itself, on the "
+        "same link; `redirect`: another router did, or did so with the answer to a mobile opener; `redirect-both`: at "
+        "both ends; `relay`: the server carried it; `none`: it never arrived",
+        "the source MAC of the frames in the nodes' captures",
     )
     outcome: str = _text("`ok`; `retried`: answered at a later attempt; `timeout`; `refused`")
+    mn_anchor: str = _text("of a mobile node that opens: the mobile router that the address is from which it opened it")
+    mn_serving: str = _text("the mobile router where it was at `start_s`", "the runner's events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +136,11 @@ class HandoverRow:
         "its events `registered`, `zone_updated`",
     )
     first_packet_s: float | None = _number(
-        "s", "the first packet for its services reaches the node after the attachment", "its capture"
+        "s", "the first packet for its services or sessions reaches the node after the attachment", "its capture"
     )
     lost_packets: int = _count(
-        "what the movement cost: probes to the node that were never answered and were sent since it began, or were "
-        "under way then",
+        "what the movement cost: probes to the node, or from it, that were never answered and were due since it began, "
+        "or were under way then",
         "captures",
     )
 

@@ -220,7 +220,7 @@ def _images(folder: Path, of_ladders: bool) -> list[dict[str, str]]:
 
 
 def _order(path: Path) -> tuple[int, int, str]:
-    kinds = [f"{_LADDER}{method}" for method in FIGURES]
+    kinds = [f"{_LADDER}{name}" for name in (*FIGURES, "correspondent")]
     digits = "".join(letter for letter in path.stem.split("-")[0] if letter.isdigit())
     return kinds.index(path.stem) if path.stem in kinds else 0, int(digits or 0), path.stem
 

@@ -52,7 +52,7 @@ class Daemons:
     def controller(self) -> Controller:
         """The OpenFlow controller."""
         return Controller(
-            redirect_plan(self.plan).to_json(),
+            redirect_plan(self.plan, self.scenario.peers).to_json(),
             self.folder,
             str(self.plan.control.address.ip),
             CONTROLLER_PORT,
@@ -111,7 +111,7 @@ class Daemons:
         named = Named(
             directory=self.folder / "named",
             zone=ZONE,
-            keys={node_id(node): tsig_secret(scenario, node) for node in scenario.mobile_nodes},
+            keys={node_id(scenario, node): tsig_secret(scenario, node) for node in scenario.mobile_nodes},
             address=ddns,
             ttl_s=ttl_s,
             negative_ttl_s=ttl_s,
@@ -144,25 +144,48 @@ class Daemons:
         made: list[Daemon] = []
         for node in self.plan.mobile_nodes:
             events = self.run.events_of(node.name)
-            config = mobile_node_file(self.scenario, self.plan, node.name)
+            config = mobile_node_file(self.scenario, self.plan, node.name, self._desk(node.name))
             keep_s = self.scenario.addresses.keep
             place = self._place(node.name)
             family = self.plan.family
             made.append(MobileNode(node.interface, self.folder, keep_s, config, family, events=events, **place))
-            made.append(Service(family, events=events, **self._place(f"{node.name}-service", node.name)))
+            made.append(Service(family=family, events=events, **self._place(f"{node.name}-service", node.name)))
         return made
 
+    def _desk(self, node: str) -> str | None:
+        """Where mobile node ``node`` takes what is asked of the registration server, if it opens sessions."""
+        return str(self.folder / f"{node}.desk") if node in self.scenario.openers else None
+
     def correspondents(self, start_ns: int) -> list[Daemon]:
-        """Those that open sessions, in a scenario that starts at ``start_ns`` (ns since the epoch)."""
-        opening = {session.from_ for session in self.scenario.sessions}
-        return [
-            Correspondent(
-                str(self.plan.host(name).address.ip),
-                self.folder,
-                correspondent_file(self.scenario, self.plan, name, start_ns),
+        """What opens sessions, and on hosts what they are opened to, in a scenario that starts at ``start_ns`` (ns
+        since the epoch).
+        """
+        scenario = self.scenario
+        opened = {session.to for session in scenario.sessions}
+        made: list[Daemon] = [
+            Service(
+                "correspondent",
+                self.plan.family,
                 events=self.run.events_of(name),
-                **self._place(name),
+                **self._place(f"{name}-service", name),
             )
-            for name in self.scenario.correspondents
-            if name in opening
+            for name in scenario.correspondents
+            if name in opened
         ]
+        made += [
+            self._correspondent(name, name, str(self.plan.host(name).address.ip), start_ns)
+            for name in scenario.correspondents
+            if name in scenario.openers
+        ]
+        # Beside the node's own agent, whose log says of itself that it is ready.
+        made += [
+            self._correspondent(f"{name}-sessions", name, None, start_ns)
+            for name in scenario.mobile_nodes
+            if name in scenario.openers
+        ]
+        return made
+
+    def _correspondent(self, name: str, host: str, address: str | None, start_ns: int) -> Correspondent:
+        config = correspondent_file(self.scenario, self.plan, host, start_ns, self._desk(host) if not address else None)
+        events = self.run.events_of(name)
+        return Correspondent(address, self.folder, config, events=events, **self._place(name, host))

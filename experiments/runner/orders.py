@@ -17,9 +17,11 @@ from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
 
-def redirect_plan(plan: NetworkPlan) -> Plan:
-    """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN."""
-    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers), plan.family)
+def redirect_plan(plan: NetworkPlan, peers: bool) -> Plan:
+    """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN but
+    whether they are ``peers`` of each other.
+    """
+    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers), plan.family, peers)
 
 
 def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
@@ -53,7 +55,8 @@ def account_of(scenario: Scenario, plan: NetworkPlan, name: str) -> Account | No
         return None
     key = secret(scenario, f"account/{name}").hex()
     control, lifetime_s = scenario.registration.control, scenario.registration.lifetime
-    return Account(str(plan.host(SERVER).address.ip), wire.PORT, node_id(name), key, control, lifetime_s)
+    server, after_s = str(plan.host(SERVER).address.ip), scenario.registration.delay_s
+    return Account(server, wire.PORT, node_id(scenario, name), key, control, lifetime_s, after_s)
 
 
 def tsig_secret(scenario: Scenario, node: str) -> str:
@@ -67,7 +70,7 @@ def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | Non
     return ZoneKey(
         server=str(plan.host(DDNS).address.ip),
         zone=ZONE,
-        name=node_id(node),
+        name=node_id(scenario, node),
         secret=tsig_secret(scenario, node),
         ttl_s=round(scenario.ddns.ttl),
         keep_old=scenario.ddns.old_address == "keep",
@@ -78,23 +81,34 @@ def _resolver(scenario: Scenario, plan: NetworkPlan) -> str | None:
     return str(plan.host(RESOLVER).address.ip) if scenario.needs(RESOLVER) else None
 
 
-def mobile_node_file(scenario: Scenario, plan: NetworkPlan, node: str) -> MobileNodeFile | None:
-    """Whom mobile node ``node`` is to tell of its addresses; None if nobody."""
+def mobile_node_file(
+    scenario: Scenario, plan: NetworkPlan, node: str, desk: str | None = None
+) -> MobileNodeFile | None:
+    """Whom mobile node ``node`` is to tell of its addresses, and where its programs ask it; None if nobody."""
     account, zone = account_of(scenario, plan, node), _zone_key(scenario, plan, node)
     if account is None and zone is None:
         return None
     discover = ZONE if scenario.discovery == "dns" else None
-    return MobileNodeFile(account, zone, discover, _resolver(scenario, plan), scenario.family)
+    return MobileNodeFile(
+        account, zone, discover, _resolver(scenario, plan), desk if account is not None else None, scenario.family
+    )
 
 
 def known_address(scenario: Scenario, plan: NetworkPlan, session: SessionSpec) -> str:
-    """The address that a correspondent with no mechanism knows: that of ``anchor``, or of the first attachment."""
+    """The address that an opener with no mechanism knows: a host's own, a mobile node's of ``anchor``, or its first."""
+    if session.mn in scenario.correspondents:
+        return str(plan.host(session.mn).address.ip)
     anchor = session.anchor or scenario.moves_of(session.mn)[0].to
     return str(plan.mobile_node(session.mn).addresses[anchor])
 
 
-def correspondent_file(scenario: Scenario, plan: NetworkPlan, name: str, start_ns: int) -> CorrespondentFile:
-    """What correspondent ``name`` is to do, when the scenario starts at ``start_ns`` (ns since the epoch)."""
+def correspondent_file(
+    scenario: Scenario, plan: NetworkPlan, name: str, start_ns: int, desk: str | None = None
+) -> CorrespondentFile:
+    """What ``name`` is to open, when the scenario starts at ``start_ns`` (ns since the epoch).
+
+    With ``desk`` it is a mobile node, whose agent has the node's account: what is asked goes there.
+    """
     mine = [session for session in sessions_of(scenario) if session.cn == name]
     return CorrespondentFile(
         orders=tuple(_order(scenario, plan, session, start_ns) for session in mine),
@@ -112,7 +126,8 @@ def correspondent_file(scenario: Scenario, plan: NetworkPlan, name: str, start_n
         attempts=scenario.retry.attempts,
         resolver=_resolver(scenario, plan),
         cn_cache=scenario.ddns.cn_cache,
-        account=account_of(scenario, plan, name),
+        account=account_of(scenario, plan, name) if desk is None else None,
+        desk=desk if scenario.needs(SERVER) else None,
         discover=ZONE if scenario.discovery == "dns" else None,
         family=scenario.family,
     )
@@ -125,7 +140,7 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns
         start_ns=start_ns + round(session.at_s * 1e9),
         method=session.method,
         transport=session.transport,
-        target=node_id(session.mn),
+        target=node_id(scenario, session.mn),
         address=known_address(scenario, plan, session),
         count=session.count,
         interval_ns=round((session.interval_s or 0.0) * 1e9),

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
+from dmmlab.nodes.guid import LABEL
 from dmmlab.topologies.addressing import SCHEMES
 
 
 def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
-    for check in (_family, _size, _names, _links, _movement, _sessions):
+    for check in (_family, _size, _names, _identities, _links, _movement, _sessions):
         yield from check(scenario)
 
 
@@ -50,6 +51,18 @@ def _names(scenario: Scenario) -> Iterator[str]:
     for name in sessions:
         if times[name] > 1:
             yield f"sessions: two sessions have the name {name}"
+
+
+def _identities(scenario: Scenario) -> Iterator[str]:
+    for identity in scenario.identities:
+        if identity.node not in scenario.ends:
+            yield f"identities: {identity.node}: unknown node; known are {', '.join(scenario.ends)}"
+        if not LABEL.fullmatch(identity.label):
+            yield f"identities: {identity.node}: label {identity.label!r} is no DNS label; use a-z, 0-9 and hyphens"
+    labels = Counter(scenario.labels.get(name, name.lower()) for name in scenario.ends)
+    for label, times in labels.items():
+        if times > 1 and scenario.identities:
+            yield f"identities: label {label} is that of two nodes; each needs its own"
 
 
 def _links(scenario: Scenario) -> Iterator[str]:
@@ -102,26 +115,31 @@ def _movement(scenario: Scenario) -> Iterator[str]:
 
 
 def _sessions(scenario: Scenario) -> Iterator[str]:
-    correspondents, nodes, hosts = (
-        set(names) for names in (scenario.correspondents, scenario.mobile_nodes, scenario.hosts)
-    )
+    ends, hosts = scenario.ends, set(scenario.hosts)
     for session in scenario.sessions:
         where = f"sessions: {session.name}"
-        if session.from_ not in correspondents:
-            yield f"{where}: from {session.from_}: unknown correspondent; known are {_or_none(scenario.correspondents)}"
-        if session.to not in nodes:
-            yield f"{where}: to {session.to}: unknown mobile node; known are {', '.join(scenario.mobile_nodes)}"
+        for key, name in (("from", session.from_), ("to", session.to)):
+            if name not in ends:
+                yield f"{where}: {key} {name}: unknown correspondent or mobile node; known are {', '.join(ends)}"
+        if session.from_ == session.to:
+            yield f"{where}: from {session.from_} to {session.to}: a node has no session with itself; name two nodes"
         last_s = session.at + (session.repeat - 1) * (session.every or 0.0) + (session.duration or 0.0)
         if last_s > scenario.duration + 1e-9:
             yield f"{where}: lasts until {last_s:g}s, after the scenario's duration of {scenario.duration:g}s"
-        visited = {move.to for move in scenario.moves_of(session.to)}
-        if session.anchor is not None and session.anchor not in visited:
-            yield f"{where}: anchor {session.anchor}: {session.to} never attaches to it"
+        yield from _known_address(scenario, session, where)
         for method in session.method:
             for service in METHODS[method].needs:
                 if service not in hosts:
                     yield f"{where}: method {method} needs a node {service}; give it a link to CORE"
 
 
-def _or_none(names: tuple[str, ...]) -> str:
-    return ", ".join(names) or "none"
+def _known_address(scenario: Scenario, session: Session, where: str) -> Iterator[str]:
+    """A fixed host has one address, which is known; a mobile node has those of the routers that it attaches to."""
+    if session.to in scenario.correspondents:
+        if any(METHODS[method].asks for method in session.method):
+            idle = " or ".join(name for name, method in METHODS.items() if not method.asks)
+            yield f"{where}: to {session.to}: the address of a fixed host is known; use method: {idle}"
+        if session.anchor is not None:
+            yield f"{where}: anchor {session.anchor}: {session.to} is no mobile node and has one address only"
+    elif session.anchor is not None and session.anchor not in {move.to for move in scenario.moves_of(session.to)}:
+        yield f"{where}: anchor {session.anchor}: {session.to} never attaches to it"

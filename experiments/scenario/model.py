@@ -71,10 +71,30 @@ class Ddns(Section):
 
 
 class Registration(Section):
-    """The registration server: how long a registration holds, and over what the nodes speak to the server."""
+    """The registration server: how long a registration holds, and over what the nodes speak to the server.
+
+    ``update`` is whether a node that moved registers its new address at once, or ``after`` that long (draft 4.2.2: its
+    relayed sessions have another user plane meanwhile).
+    """
 
     lifetime: Duration = 300.0
     control: Transport = "udp"
+    update: Literal["at-once", "lazy"] = "at-once"
+    after: Duration = 5.0
+
+    @property
+    def delay_s(self) -> float:
+        """How long after it has a new address a node registers it, seconds."""
+        return self.after if self.update == "lazy" else 0.0
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if self.delay_s > self.lifetime / 2:
+            raise ValueError(
+                f"after: {self.after:g}s is more than half the lifetime of {self.lifetime:g}s: "
+                "the old registration could end before the new one"
+            )
+        return self
 
 
 class Retry(Section):
@@ -100,7 +120,8 @@ def _as_tuple(value: object) -> object:
 
 
 class Session(Section):
-    """Sessions that a correspondent opens: one, or ``repeat`` of them ``every`` so often, by each ``method``.
+    """Sessions that a correspondent or a mobile node opens: one, or ``repeat`` of them ``every`` so often, by each
+    ``method``.
 
     With ``interval`` and ``duration`` a session sends numbered probes; with ``size`` it is a bulk transfer over TCP;
     with neither it is one request and its answer.
@@ -160,6 +181,13 @@ class Addresses(Section):
     dad: Annotated[Dad, BeforeValidator(_as_switch)] = "off"
 
 
+class Identity(Section):
+    """The DNS label of a node's permanent ID, where that is not its name: what a ledger of GUIDs has (`identities`)."""
+
+    node: str
+    label: str
+
+
 class Scenario(Section):
     """A scenario: the keys of its file (docs/scenarios.md), times in seconds."""
 
@@ -172,6 +200,7 @@ class Scenario(Section):
     discovery: Literal["configuration", "dns"] = "configuration"  # how nodes learn where the servers are
     retry: Retry = Retry()
     addresses: Addresses = Addresses()
+    identities: tuple[Identity, ...] = ()
     movement: tuple[Movement, ...]
     sessions: tuple[Session, ...] = ()
     redirect: bool = True
@@ -202,6 +231,27 @@ class Scenario(Section):
     def correspondents(self) -> tuple[str, ...]:
         """The hosts that are none of the services."""
         return tuple(host for host in self.hosts if host not in SERVICES)
+
+    @cached_property
+    def ends(self) -> tuple[str, ...]:
+        """Whoever may open a session, or have one opened to: correspondents and mobile nodes."""
+        return (*self.correspondents, *self.mobile_nodes)
+
+    @cached_property
+    def openers(self) -> frozenset[str]:
+        """Those that open a session."""
+        return frozenset(session.from_ for session in self.sessions)
+
+    @cached_property
+    def peers(self) -> bool:
+        """Whether a mobile node has a session with another one."""
+        nodes = set(self.mobile_nodes)
+        return any({session.from_, session.to} <= nodes for session in self.sessions)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """By node, the labels that are given."""
+        return {identity.node: identity.label for identity in self.identities}
 
     def needs(self, service: str) -> bool:
         """Whether a method that any session is opened by needs ``service``."""

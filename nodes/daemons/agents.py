@@ -53,16 +53,17 @@ class MobileNode(Agent):
 
 @dataclass(frozen=True)
 class Service(Agent):
-    """What correspondents come for; it shares the log of events with the mobile node that it runs on."""
+    """What sessions are opened for; it shares the log of events with the ``role`` that it runs on."""
 
     ready_event: ClassVar[str] = "service_ready"
-
+    role: str = "mobile node"
     family: Family = "ipv4"
 
     @property
     def argv(self) -> list[str]:
         """Its options."""
-        return ["--name", self.host, "--events", str(self.events), "--family", self.family]
+        argv = ["--name", self.host, "--role", self.role, "--events", str(self.events)]
+        return [*argv, "--family", self.family]
 
     def run(self) -> None:
         """The service."""
@@ -71,9 +72,9 @@ class Service(Agent):
 
 @dataclass(frozen=True)
 class Correspondent(Agent):
-    """Opens the sessions of ``config`` from ``address``; its configuration lies in ``folder``."""
+    """Opens the sessions of ``config`` from ``address`` (None: a mobile node's newest); ``folder`` takes ``config``."""
 
-    address: str
+    address: str | None
     folder: Path
     config: CorrespondentFile
 
@@ -84,8 +85,8 @@ class Correspondent(Agent):
     @property
     def argv(self) -> list[str]:
         """Its options."""
-        argv = ["--name", self.name, "--address", self.address, "--config", str(self._file)]
-        return [*argv, "--events", str(self.events)]
+        argv = ["--name", self.host, "--config", str(self._file), "--events", str(self.events)]
+        return [*argv, "--address", self.address] if self.address is not None else argv
 
     @property
     def may_end(self) -> bool:

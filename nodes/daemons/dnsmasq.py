@@ -66,7 +66,8 @@ class Dnsmasq(_Dnsmasq):
 @dataclass(frozen=True)
 class RouterAdvertiser(_Dnsmasq):
     """Answers router solicitations on ``interface`` (RFC 4861): it is a default router, and addresses are formed from
-    ``prefix`` (RFC 4862), preferred and valid for ``lifetime_s`` seconds.
+    ``prefix`` (RFC 4862), preferred and valid for ``lifetime_s`` seconds. The prefix is not said to be on the link: a
+    node sends to its neighbours by the router, too, for one of them may have moved (RFC 5942 section 4).
     """
 
     lifetime_s: int
@@ -79,5 +80,5 @@ class RouterAdvertiser(_Dnsmasq):
         return [
             *self._common,
             "--enable-ra",
-            f"--dhcp-range={network.network_address},ra-only,{network.prefixlen},{lifetime_s}",
+            f"--dhcp-range={network.network_address},ra-only,off-link,{network.prefixlen},{lifetime_s}",
         ]

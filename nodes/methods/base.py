@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from dmmlab.nodes.orders import Order
-from dmmlab.nodes.registration.client import RegistrationClient
+from dmmlab.nodes.registration.desk import Asking
 from dmmlab.topologies.addressing import Family
 
 
@@ -38,7 +38,7 @@ class Means:
 
     resolver: str | None = None
     cn_cache: str = "off"
-    client: RegistrationClient | None = None
+    client: Asking | None = None
     family: Family = "ipv4"
 
 

@@ -197,6 +197,8 @@ async def _main(arguments: argparse.Namespace) -> None:
     presence = Presence(MobileNodeFile.read(arguments.config), log) if arguments.config is not None else None
     kind = _kind(arguments.family)
     node = kind(arguments.interface, arguments.folder, arguments.keep, presence, log)
+    if presence is not None:
+        await presence.open_desk()
     task = asyncio.create_task(node.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):

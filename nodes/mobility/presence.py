@@ -14,8 +14,9 @@ from dmmlab.machine.events import EventLog
 from dmmlab.nodes.ddns.update import UpdateClient
 from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, ECHO_PORT, SERVICES, Account, MobileNodeFile, ZoneKey
 from dmmlab.nodes.registration.accounts import client_for
-from dmmlab.nodes.registration.client import Agreement, RegistrationClient
-from dmmlab.nodes.registration.client_core import IncomingRequest
+from dmmlab.nodes.registration.client import LINGER_S, Agreement, RegistrationClient
+from dmmlab.nodes.registration.client_core import IncomingRequest, Outcome
+from dmmlab.nodes.registration.desk import Desk
 from dmmlab.nodes.registration.terminal import LegTerminal
 from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
 
@@ -30,6 +31,11 @@ class Presence:
         self._zone = ZoneUpdater(config.zone, log) if config.zone is not None else None
         self._updating: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open_desk(self) -> None:
+        """Takes what the node's programs ask of the registration server, where the configuration says so."""
+        if self._config.desk is not None:
+            await Desk(lambda: self._registrar.client if self._registrar is not None else None).start(self._config.desk)
 
     def announce(self, address: str, deprecated: Sequence[str]) -> None:
         """``address`` is the one for new sessions from now on; ``deprecated`` ones are kept, newest first."""
@@ -76,37 +82,45 @@ class ZoneUpdater:
 class Registrar:
     """The registration solution (draft 4.2): registers, and answers what correspondents ask through the server."""
 
-    def __init__(self, lifetime_s: float, log: EventLog) -> None:
-        self._lifetime_s, self._log = lifetime_s, log
-        self._client: RegistrationClient
+    def __init__(self, lifetime_s: float, log: EventLog, after_s: float = 0.0) -> None:
+        self._lifetime_s, self._log, self._after_s = lifetime_s, log, after_s
+        self.client: RegistrationClient
         self._terminals: dict[str, LegTerminal] = {}  # by service: where the server's TCP legs end
         self._addresses: tuple[str, ...] = ()
+        self._updates = 0
         self._relayed: set[int] = set()  # sessions over UDP that have a leg of ours
 
     @classmethod
     async def at(cls, account: Account, config: MobileNodeFile, log: EventLog) -> Registrar:
         """A registrar that can be asked."""
-        made = cls(account.lifetime_s, log)
-        made._client = await client_for(
+        made = cls(account.lifetime_s, log, account.update_after_s)
+        made.client = await client_for(
             account, config.discover, config.resolver, log, made._answer, made._relayed.discard
         )
         for service, port in SERVICES.items():
             loopback = "::1" if config.family == "ipv6" else "127.0.0.1"
-            made._terminals[service] = LegTerminal(made._client, (loopback, port), config.family)
+            made._terminals[service] = LegTerminal(made.client, (loopback, port), config.family)
             await made._terminals[service].start()
         return made
 
     async def update(self, address: str, deprecated: Sequence[str]) -> None:
         """Answers with the new address from now on, moves the user planes of relayed sessions, then registers."""
         moved = bool(self._addresses) and self._addresses[0] != address
+        self._updates += 1
+        update = self._updates
         self._addresses = (address, *deprecated)
-        self._client.offer(self._addresses, ECHO_PORT)
-        await self._client.bind(address)
+        self.client.offer(self._addresses, ECHO_PORT)
+        await self.client.bind(address, linger_s=LINGER_S + self._after_s)
         # The new legs are asked for first, as the draft has it, but the registration does not wait for the answers:
         # a correspondent that asks the server meanwhile should get the new address.
-        legs = asyncio.create_task(self._move_legs(address)) if moved else None
-        await asyncio.sleep(0)
-        outcome = await self._client.register(
+        legs = asyncio.create_task(self._move_legs(address, self._ask_for_legs(address))) if moved else None
+        await asyncio.sleep(0)  # the turn in which they are asked for
+        if moved and self._after_s:
+            self.client.hold()
+            await asyncio.sleep(self._after_s)
+            if self._updates != update:
+                return  # it has moved on: that address is registered in its own time
+        outcome = await self.client.register(
             self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s, services=SERVICES
         )
         reason = outcome.reason.name.lower() if outcome.reason is not None else ""
@@ -116,13 +130,17 @@ class Registrar:
         if legs is not None:
             await legs
 
-    async def _move_legs(self, address: str) -> None:
-        """The second user plane of each relayed session, from the new address (draft 4.2.2)."""
-        opened = await asyncio.gather(
-            *(self._client.open_leg(session, address, ECHO_PORT) for session in sorted(self._relayed))
-        )
-        for session, outcome in zip(sorted(self._relayed), opened, strict=True):
-            if outcome.ok:
+    def _ask_for_legs(self, address: str) -> dict[int, asyncio.Task[Outcome]]:
+        """Asks for the second user plane of each relayed session over UDP, from the new address (draft 4.2.2)."""
+        return {
+            session: asyncio.create_task(self.client.open_leg(session, address, ECHO_PORT))
+            for session in sorted(self._relayed)
+        }
+
+    async def _move_legs(self, address: str, asked: dict[int, asyncio.Task[Outcome]]) -> None:
+        """Waits for the legs that were ``asked`` for, and moves the streams of sessions over TCP."""
+        for session, leg in asked.items():
+            if (await leg).ok:
                 self._log.emit("leg_opened", session_number=session, address=address, transport="udp")
             else:
                 self._relayed.discard(session)

@@ -76,14 +76,14 @@ class SlaacNode(MobileNode):
 
     async def _keep(self, lease: Lease) -> None:
         """Nobody else forms it while it is kept, so it need not be detected again on a link that it is not of."""
-        cache = {"ifa_preferred": 0, "ifa_valid": _FOREVER, "cstamp": 0, "tstamp": 0}
         await self._ip.addr(
             "replace",
             index=self._index,
             family=socket.AF_INET6,
             address=str(lease.address.ip),
             prefixlen=lease.address.network.prefixlen,
-            cacheinfo=cache,
+            preferred=0,
+            valid=_FOREVER,
             flags=_NODAD | _NOPREFIXROUTE,
         )
 

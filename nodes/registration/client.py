@@ -72,11 +72,11 @@ class RegistrationClient:
 
     # ---- where we are
 
-    async def bind(self, address: str | None = None, port: int = 0) -> int:
+    async def bind(self, address: str | None = None, port: int = 0, *, linger_s: float = LINGER_S) -> int:
         """Send from this address and port from now on, and return the port; raises OSError if it is not ours.
 
-        What is under way is repeated from there at once. Older sockets are still read for a while, since the server
-        may not know the new address yet.
+        What is under way is repeated from there at once. Older sockets are still read for ``linger_s``, since the
+        server may not know the new address yet.
         """
         family = socket.AF_INET6 if ":" in self._server[0] else socket.AF_INET
         local = address or ("::" if family == socket.AF_INET6 else "0.0.0.0")
@@ -86,7 +86,7 @@ class RegistrationClient:
         else:
             link = UdpLink(self._server, (local, port), self._received)
         if self._links:
-            self._loop.call_later(LINGER_S, self._links[-1].close)
+            self._loop.call_later(linger_s, self._links[-1].close)
         self._links = [*(one for one in self._links if not one.closed), link]
         self.core.rebound(time.monotonic_ns())
         self._work()
@@ -269,6 +269,10 @@ class RegistrationClient:
                 leg=decision.leg if request.mode is Mode.CENTRAL else None,
             ),
         )
+
+    def hold(self) -> None:
+        """Do not repeat the registration until the next ``register``, which has other addresses."""
+        self._stop_refresh()
 
     def _stop_refresh(self) -> None:
         if self._refresh is not None:

@@ -58,7 +58,8 @@ class FakeDatapath:
 def every_rule() -> list[Rule]:
     """All the rules that a few movements bring about, with a shared inter-MR port and with a change of radios."""
     found: set[Rule] = set()
-    for plan in (mesh(3), chain(3), make_plan([(1, 2), (2, 3)], 3, shared=[2])):
+    plans = (mesh(3), chain(3), make_plan([(1, 2), (2, 3)], 3, shared=[2]), make_plan([(1, 2), (2, 3)], 3, peers=True))
+    for plan in plans:
         net = FakeNetwork(plan)
         for here in (1, 2, 3):
             net.move(1, here)

@@ -5,7 +5,7 @@
 #
 # twice     two runs, one after the other, on different processors
 # busy      beside a load on every processor
-# masked    with processor features masked and no byte code to be found
+# masked    with processor features masked, no byte code to be found, and more memory
 # leak      with a deliberate leak, which must be found
 # user      another user, in a clone of his own at another depth, with his own environment and kernel (needs root; it takes
 #           10 minutes)

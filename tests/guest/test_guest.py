@@ -145,6 +145,15 @@ def test_an_option_that_may_be_absent_must_not_be_off() -> None:
     assert kernel.missing_options(wanted, "CONFIG_PROC_SYSCTL=y\n") == ["CONFIG_TUN=y"]
 
 
+def test_an_option_that_is_switched_off_must_be_off() -> None:
+    wanted = "# CONFIG_ETHTOOL_NETLINK is not set\nCONFIG_TUN=y\n"
+    assert kernel.missing_options(wanted, "CONFIG_TUN=y\n") == []
+    assert kernel.missing_options(wanted, "CONFIG_TUN=y\nCONFIG_ETHTOOL_NETLINK=y\n") == [
+        "# CONFIG_ETHTOOL_NETLINK is not set"
+    ]
+    assert cache.config_hash(wanted) != cache.config_hash("CONFIG_TUN=y\n")
+
+
 def test_shipped_configuration_has_what_the_lab_stands_on() -> None:
     text = cache.config_text()
     for option in (
@@ -266,7 +275,8 @@ def test_a_source_that_the_patch_does_not_fit_is_refused_with_the_place(tmp_path
 
 def test_the_patch_names_its_licence_and_touches_no_more_than_it_says() -> None:
     assert cache.patch_file().read_text().startswith("SPDX-License-Identifier: GPL-2.0\n")
-    assert all(name.startswith(("arch/um/", "arch/x86/um/", "kernel/time/")) for name in _patched_files())
+    clock, memory = ("arch/um/", "arch/x86/um/", "kernel/time/"), ("drivers/char/random.c", "mm/")
+    assert all(name.startswith((*clock, *memory)) for name in _patched_files())
 
 
 # --- a processor for each guest ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The same bytes twice, and with other processor features and no byte code; `make exact` goes further.
+"""The same bytes twice, and with other processor features, more memory and no byte code; `make exact` goes further.
 
 The scenarios are those of ``tests/exact/``. A leak that is put in on purpose must be found, or all this says nothing.
 """
@@ -45,7 +45,7 @@ def test_two_runs_are_the_same_to_the_byte(first: tuple[str, RunDirectory], tmp_
     assert again.imprint() == reference.imprint()
 
 
-def test_another_processor_and_no_byte_code_change_nothing(first: tuple[str, RunDirectory], tmp_path: Path) -> None:
+def test_another_machine_changes_nothing(first: tuple[str, RunDirectory], tmp_path: Path) -> None:
     source, reference = first
     masked = exact.carry_out(source, tmp_path, exact.MASKED)
     assert compare.differing(masked, reference) == []

@@ -116,3 +116,30 @@ def test_an_old_address_is_dropped_when_its_time_is_over(run: Run) -> None:
     assert (released["address"], released["time_s"]) == (IP1, 15.0)
     last = max(float(row["sent_s"]) for row in read_csv(done.probes) if row["received_s"])
     assert 14.9 <= last < 15.1
+
+
+def test_mobile_nodes_open_sessions_from_their_newest_addresses(run: Run) -> None:
+    """RFC 6724 section 5: rule 3 (deprecated ones last) goes before rule 8 (the one most like the destination)."""
+    links = [link for link in load("two-mr").model_dump(mode="json", by_alias=True)["links"]]
+    movement = [
+        {"at": "0s", "node": "MN1", "to": "MR1"},
+        {"at": "1s", "node": "MN2", "to": "MR1"},
+        {"at": "10s", "node": "MN1", "to": "MR2", "gap": "50ms"},
+        {"at": "20s", "node": "MN2", "to": "MR2", "gap": "50ms"},
+    ]
+    ends = [
+        ("A", "3s", "MN1", "MN2"),
+        ("B", "13s", "MN1", "MN2"),
+        ("C", "15s", "MN2", "MN1"),
+        ("D", "23s", "MN2", "MN1"),
+    ]
+    sessions = [
+        {"name": name, "at": at, "from": opener, "to": to, "method": METHODS, "transport": ["udp", "tcp"]}
+        for name, at, opener, to in ends
+    ]
+    links.append({"between": ["radio", "MN2"], "delay": "3ms"})
+    rows = read_csv(run(family="ipv6", links=links, movement=movement, sessions=sessions).sessions)
+    assert len(rows) == 40
+    for row in rows:
+        assert row["outcome"] == "ok", row
+        assert abs(float(row["setup_ms"]) - float(row["expected_setup_ms"])) < NANOSECOND_MS, row

@@ -43,6 +43,20 @@ def test_what_is_ready_is_named_with_what_was_asked_for(selector: clock.Nanoseco
         selector.close()
 
 
+def test_what_is_ready_is_seen_by_a_loop_that_is_never_idle(selector: clock.NanosecondSelector) -> None:
+    read, write = os.pipe()
+    try:
+        selector.register(read, selectors.EVENT_READ, "reader")
+        os.write(write, b".")
+        looks = [bool(selector.select(0)) for _ in range(40)]
+        assert 2 <= looks.count(True) < 10
+        assert selector.select(None), "and at once by one that waits"
+    finally:
+        os.close(read)
+        os.close(write)
+        selector.close()
+
+
 def test_streams_processes_and_signals_work_on_it() -> None:
     seen: list[object] = []
 

@@ -15,7 +15,7 @@ from dmmlab.controllers.core import Core
 from dmmlab.controllers.flows import OFPP_LOCAL
 from dmmlab.controllers.messages import Record, ReportRules, SendFrame, UpdateRules
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
-from dmmlab.controllers.rules import Goto, Key, Normal, Output, OutputInPort, Rule, SetField, ToController
+from dmmlab.controllers.rules import Copy, Goto, Key, Normal, Output, OutputInPort, Rule, SetField, ToController
 from dmmlab.machine import catalogue
 
 Frame = dict[str, int | str]
@@ -55,17 +55,18 @@ def make_plan(
     shared: Iterable[int] = (),
     delay_s: float = 0.004,
     family: str = "ipv4",
+    peers: bool = False,
 ) -> Plan:
     """MR1 to MRn with these inter-MR links; switches in ``shared`` have one port for all their peers."""
     switches = []
     for i in range(1, n + 1):
-        peers = sorted({b if a == i else a for a, b in links if i in (a, b)})
-        ports = tuple(InterMrPort(f"s{i}-hub" if i in shared else f"s{i}-to{p}", p, delay_s) for p in peers)
+        neighbours = sorted({b if a == i else a for a, b in links if i in (a, b)})
+        ports = tuple(InterMrPort(f"s{i}-hub" if i in shared else f"s{i}-to{p}", p, delay_s) for p in neighbours)
         addresses: dict[str, str | None] = {"router_ip": router_ip(i), "prefix": f"10.{i}.0.0/24"}
         if family == "ipv6":
             addresses = {"router_ip6": router_ip6(i), "prefix6": f"fd00:{i}::/64"}
         switches.append(SwitchPlan(i, f"s{i}", f"MR{i}", router_mac(i), f"s{i}-eth1", inter_mr=ports, **addresses))
-    return Plan(tuple(switches), family)
+    return Plan(tuple(switches), family, peers)
 
 
 def mesh(n: int) -> Plan:
@@ -113,6 +114,8 @@ class FakeSwitch:
                         out.append(("controller", in_port, dict(frame)))
                     case SetField(name, value):
                         frame[name] = value
+                    case Copy(source, target):
+                        frame[target] = frame[source]
                     case Goto(following):
                         table = following
         return out
@@ -337,7 +340,14 @@ def ip_frame(src_mac: str, dst_mac: str, src: str, dst: str, proto: int) -> Fram
 
 
 def arp_frame(src_mac: str, dst_mac: str, sender: str, target: str) -> Frame:
-    return {"eth_src": src_mac, "eth_dst": dst_mac, "eth_type": 0x0806, "arp_spa": sender, "arp_tpa": target}
+    asks: Frame = {
+        "arp_op": 1,
+        "arp_spa": sender,
+        "arp_sha": src_mac,
+        "arp_tpa": target,
+        "arp_tha": "00:00:00:00:00:00",
+    }
+    return {"eth_src": src_mac, "eth_dst": dst_mac, "eth_type": 0x0806, **asks}
 
 
 def dhcp_frame(

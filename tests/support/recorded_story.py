@@ -24,7 +24,7 @@ from dmmlab.nodes.orders import PROBE_BYTES
 from dmmlab.nodes.probe import MAGIC
 from dmmlab.nodes.registration.wire import Message, MessageType, Mode, Transport
 
-MN, CN = node_id("MN1"), node_id("CN3")
+MN, CN = node_id(scenario(), "MN1"), node_id(scenario(), "CN3")
 NAMES = {"P1": "fixed", "P2": "fixed", **{f"Px.{method}": method for method in ("ddns", "p2p", "central", "combined")}}
 
 

@@ -22,7 +22,7 @@ from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.nodes.registration import wire
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Transport
 
-MN, CN = node_id("MN1"), node_id("CN3")
+MN, CN = node_id(scenario(), "MN1"), node_id(scenario(), "CN3")
 BOTH = {
     "sessions": [
         {"name": "D", "at": "3s", "from": "CN3", "to": "MN1", "method": "ddns", "transport": ["udp", "tcp"],

@@ -15,17 +15,32 @@ def dmmlab(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
+def test_a_ledger_that_cannot_be_used_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "guids").write_text("nothing of the kind\n" * 300)
+    said = dmmlab("run", "two-mr", "--ledger", "guids", cwd=tmp_path)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("dmmlab: guids: the ledger cannot be used") and said.stderr.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("extends: two-mr\nspeed: 3\n", "speed: unknown key"),
         ("extends: two-mr\nduration: -3s\n", "must not be negative"),
         ("extends: two-mr\nmovement: [{at: 0s, node: MN1, to: MR5}]\n", "unknown mobile router MR5"),
-        ("extends: two-mr\nsessions: [{name: A, at: 1s, from: CN1, to: MN4}]\n", "unknown mobile node"),
+        (
+            "extends: two-mr\nsessions: [{name: A, at: 1s, from: CN1, to: MN4}]\n",
+            "unknown correspondent or mobile node",
+        ),
         (
             "extends: two-mr\nmovement: [{at: 0s, node: MN1, to: MR1}, {at: 5s, node: MN1, to: MR2, gap: 2s}, "
             "{at: 6s, node: MN1, to: MR1}]\n",
             "overlap",
+        ),
+        (
+            "extends: two-mr\nsessions: [{name: A, at: 1s, from: MN1, to: MN1}]\n",
+            "A: from MN1 to MN1: a node has no session with itself; name two nodes",
         ),
         ("just words", "not a scenario"),
         ("{", "not YAML"),

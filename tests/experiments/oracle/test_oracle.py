@@ -73,6 +73,69 @@ def test_servers_learn_of_an_address_after_dhcp_arp_and_one_way() -> None:
     assert [at_s for at_s, _ in known] == pytest.approx([taken_s, 10.05 + taken_s])
 
 
+@pytest.mark.parametrize(
+    ("method", "lookup_ms", "connect_ms", "anchor"),
+    [("p2p", 50, 42, "MR1"), ("central", 98, 94, "MR2"), ("combined", 98, 34, "MR2")],
+)
+def test_before_a_lazy_update_a_node_is_known_and_asked_by_its_old_address(
+    method: str, lookup_ms: float, connect_ms: float, anchor: str
+) -> None:
+    """The server's question goes by the redirect, 26 ms; the node answers from its new address, 22 ms."""
+    lazy = {"update": "lazy", "after": "6s"}
+    expected = expect(AFTER, method, registration=lazy)
+    assert expected is not None
+    assert (expected.lookup_s * 1e3, expected.connect_s * 1e3) == pytest.approx((lookup_ms, connect_ms))
+    assert expected.anchor == anchor
+    later = expect("17s", method, registration=lazy)
+    assert later == expect("17s", method)
+    assert known_at_s(load("two-mr", {"registration": lazy}), "MN1", "SERVER")[1][0] == pytest.approx(
+        10.05 + 0.008 + 6 + 0.022
+    )
+
+
+def peers(at: str, cn: str, mn: str, **keys: Any) -> Expectation | None:
+    """MN1 goes from MR1 to MR2 at 10 s, MN2 (radio 3 ms) from MR2 to MR1 at 20 s."""
+    links = [*load("two-mr").model_dump(mode="json", by_alias=True)["links"]]
+    links.append({"between": ["radio", "MN2"], "delay": "3ms"})
+    moves = [("0s", "MN1", "MR1"), ("0s", "MN2", "MR2"), ("10s", "MN1", "MR2"), ("20s", "MN2", "MR1")]
+    movement = [{"at": at_s, "node": node, "to": router} for at_s, node, router in moves]
+    sessions = [{"name": "X", "at": at, "from": cn, "to": mn, **keys}]
+    scenario = load("two-mr", {"links": links, "movement": movement, "sessions": sessions})
+    return Oracle(scenario).of(sessions_of(scenario)[0])
+
+
+@pytest.mark.parametrize(
+    ("at", "cn", "mn", "connect_ms"),
+    [
+        ("5s", "MN1", "CN1", 34),
+        ("5s", "MN1", "MN2", 2 * (2 + 5 + 5 + 3)),
+        ("15s", "MN1", "MN2", 2 * (2 + 3)),  # on one link
+        ("15s", "MN2", "MN1", 2 * (3 + 5 + 5 + 4 + 2) + 2 * (3 + 2)),  # to MR1's address; the answer asks for a MAC
+        ("25s", "MN1", "MN2", 2 * (2 + 4 + 3)),  # MN2 was on this link
+        ("25s", "MN2", "MN1", 2 * (3 + 4 + 2)),
+        ("10.055s", "MN1", "CN1", 2 * (2 + 4 + 5 + 10)),  # before its new address comes at 10.058 s
+    ],
+)
+def test_the_closed_form_of_mobile_openers(at: str, cn: str, mn: str, connect_ms: float) -> None:
+    expected = peers(at, cn, mn)
+    assert expected is not None
+    assert expected.setup_s * 1e3 == pytest.approx(connect_ms)
+
+
+@pytest.mark.parametrize("at", ["9.99s", "10.02s", "10.052s", "10.059s", "19.99s"])
+def test_while_an_opener_cannot_send_or_an_end_leaves_there_is_no_closed_form(at: str) -> None:
+    assert peers(at, "MN1", "MN2") is None
+
+
+def test_a_mobile_opener_asks_from_where_it_is() -> None:
+    """MN1 is 22 ms from the server, MN2 23; the resolver 8 ms from MN1."""
+    for method, lookup_ms in (("p2p", 44), ("combined", 44 + 46), ("ddns", 2 * (8 + 16))):
+        expected = peers("5s", "MN1", "MN2", method=method)
+        assert expected is not None
+        assert expected.lookup_s * 1e3 == pytest.approx(lookup_ms)
+    assert peers("0.02s", "MN1", "MN2", method="p2p") is None
+
+
 def test_a_resolver_answers_from_its_cache_until_the_second_in_which_the_ttl_ends() -> None:
     """Cached at 3.043 s with a TTL of 5 s: used until second 8 is over; what is cached outlives the move's news."""
     scenario = scenario_with("3s", "ddns", session={"repeat": 7, "every": "1s"})

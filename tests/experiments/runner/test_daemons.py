@@ -77,7 +77,7 @@ def test_a_lease_is_never_shorter_than_dnsmasq_grants(tmp_path: Path) -> None:
 def test_in_ipv6_routers_advertise_and_everybody_is_told_the_family(tmp_path: Path) -> None:
     made = daemons(tmp_path, family="ipv6")
     first, _ = made.address_servers()
-    assert {"--enable-ra", "--dhcp-range=2001:db8:1:1::,ra-only,64,3600"} <= set(first.argv)
+    assert {"--enable-ra", "--dhcp-range=2001:db8:1:1::,ra-only,off-link,64,3600"} <= set(first.argv)
     assert not [word for word in first.argv if word.startswith("--dhcp-host")]
     agent, service = made.mobile_nodes()
     assert all(each.argv[each.argv.index("--family") + 1] == "ipv6" for each in (agent, service))
