@@ -33,7 +33,7 @@ _BINDING = "mn address anchor lease_s"
 _CHANGE = "mn address anchor serving path cause"
 _DISCOVERED = _kind("server_discovered", "status address port", "its registration server was looked up in the DNS")
 
-_SERVES = _kind("service_ready", "udp tcp", "its service listens, on these ports")
+_SERVES = _kind("service_ready", "udp tcp", "its services listen, on these ports", sometimes="more")
 
 CATALOGUE: dict[str, tuple[Kind, ...]] = {
     "runner": (

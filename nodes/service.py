@@ -59,16 +59,18 @@ async def take_bulk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, arguments.role)
     loop = asyncio.get_running_loop()
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    datagrams.setblocking(False)
-    datagrams.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-    datagrams.bind(("", ECHO_PORT))
-    loop.add_reader(datagrams, echo_datagram, datagrams)
-    await asyncio.start_server(echo_stream, "", ECHO_PORT, family=socket.AF_INET)
+    for port in (ECHO_PORT, *arguments.more):
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.setblocking(False)
+        datagrams.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        datagrams.bind(("", port))
+        loop.add_reader(datagrams, echo_datagram, datagrams)
+        await asyncio.start_server(echo_stream, "", port, family=socket.AF_INET)
     await asyncio.start_server(take_bulk, "", BULK_PORT, family=socket.AF_INET)
+    more = {"more": arguments.more} if arguments.more else {}
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    log.emit("service_ready", udp=ECHO_PORT, tcp=[ECHO_PORT, BULK_PORT])
+    log.emit("service_ready", udp=ECHO_PORT, tcp=[ECHO_PORT, BULK_PORT], **more)
     await stopped.wait()
 
 
@@ -79,6 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--role", default="mobile node", help="what the host is, in the words of the catalogue of events"
     )
+    parser.add_argument("--more", type=int, nargs="*", default=[], help="further ports that echo, over UDP and TCP")
     parser.add_argument("--events", type=Path, required=True)
     clock.run(_main(parser.parse_args(argv)))
 

@@ -235,7 +235,8 @@ class DnsRule:
 
 def _questions(scenario: Scenario, session: SessionSpec) -> list[tuple[str, str]]:
     target = node_id(scenario, session.mn).lower().rstrip(".")
-    return [("SRV", f"{_DNS_SERVICE}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
+    service = _DNS_SERVICE if session.service == "echo" else f"_{session.service}"
+    return [("SRV", f"{service}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
 
 
 class UpdateRule:

@@ -138,8 +138,13 @@ class Daemons:
             keep_s = self.scenario.addresses.keep
             place = self._place(node.name)
             made.append(MobileNode(node.interface, self.folder, keep_s, config, events=events, **place))
-            made.append(Service(events=events, **self._place(f"{node.name}-service", node.name)))
+            made.append(Service(more=self._more, events=events, **self._place(f"{node.name}-service", node.name)))
         return made
+
+    @property
+    def _more(self) -> tuple[int, ...]:
+        """The ports of the services that the scenario adds."""
+        return tuple(self.scenario.more_services.values())
 
     def _desk(self, node: str) -> str | None:
         """Where mobile node ``node`` takes what is asked of the registration server, if it opens sessions."""
@@ -152,7 +157,9 @@ class Daemons:
         scenario = self.scenario
         opened = {session.to for session in scenario.sessions}
         made: list[Daemon] = [
-            Service("correspondent", events=self.run.events_of(name), **self._place(f"{name}-service", name))
+            Service(
+                "correspondent", self._more, events=self.run.events_of(name), **self._place(f"{name}-service", name)
+            )
             for name in scenario.correspondents
             if name in opened
         ]

@@ -12,7 +12,7 @@ from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
-from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
+from dmmlab.nodes.orders import SERVICES, Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
@@ -63,6 +63,17 @@ def tsig_secret(scenario: Scenario, node: str) -> str:
     return base64.b64encode(secret(scenario, f"tsig/{node}")).decode()
 
 
+def services_of(scenario: Scenario) -> dict[str, int]:
+    """The ports of all services that a node has."""
+    return {**SERVICES, **scenario.more_services}
+
+
+def _named_services(scenario: Scenario) -> dict[str, int]:
+    """Those that somebody looks up in the DNS, beside the one that is always there."""
+    asked = {s.service for s in sessions_of(scenario) if DDNS in METHODS[s.method].needs} - {"echo"}
+    return {name: port for name, port in services_of(scenario).items() if name in asked}
+
+
 def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | None:
     if not scenario.needs(DDNS):
         return None
@@ -73,6 +84,7 @@ def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | Non
         secret=tsig_secret(scenario, node),
         ttl_s=round(scenario.ddns.ttl),
         keep_old=scenario.ddns.old_address == "keep",
+        services=_named_services(scenario),
     )
 
 
@@ -88,7 +100,9 @@ def mobile_node_file(
     if account is None and zone is None:
         return None
     discover = ZONE if scenario.discovery == "dns" else None
-    return MobileNodeFile(account, zone, discover, _resolver(scenario, plan), desk if account is not None else None)
+    return MobileNodeFile(
+        account, zone, discover, _resolver(scenario, plan), scenario.more_services, desk if account else None
+    )
 
 
 def known_address(scenario: Scenario, plan: NetworkPlan, session: SessionSpec) -> str:
@@ -143,4 +157,6 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns
         size=session.size,
         seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
         select=session.select,
+        port=services_of(scenario)[session.service],
+        service=session.service,
     )

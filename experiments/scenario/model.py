@@ -136,6 +136,7 @@ class Session(Section):
     interval: Duration | None = None
     duration: Duration | None = None
     size: Size | None = None
+    service: str | None = None  # which of a node's services; the port is the one that the method gives
     repeat: int = Field(default=1, ge=1, le=100_000)
     every: Duration | None = None
 
@@ -169,6 +170,13 @@ class Addresses(Section):
     lease: Duration = 3600.0
 
 
+class Service(Section):
+    """A service that every node has beside ``echo`` and ``bulk``: it echoes, too, on a port of its own."""
+
+    name: str
+    port: int = Field(ge=1024, le=65535)
+
+
 class Identity(Section):
     """The DNS label of a node's permanent ID, where that is not its name: what a ledger of GUIDs has (`identities`)."""
 
@@ -189,6 +197,7 @@ class Scenario(Section):
     retry: Retry = Retry()
     addresses: Addresses = Addresses()
     identities: tuple[Identity, ...] = ()
+    services: tuple[Service, ...] = ()
     movement: tuple[Movement, ...]
     sessions: tuple[Session, ...] = ()
     redirect: bool = True
@@ -235,6 +244,11 @@ class Scenario(Section):
         """Whether a mobile node has a session with another one."""
         nodes = set(self.mobile_nodes)
         return any({session.from_, session.to} <= nodes for session in self.sessions)
+
+    @cached_property
+    def more_services(self) -> dict[str, int]:
+        """Ports of the services that nodes have beside the usual ones, by name."""
+        return {service.name: service.port for service in self.services}
 
     @cached_property
     def labels(self) -> dict[str, str]:

@@ -55,11 +55,13 @@ class Service(Agent):
 
     ready_event: ClassVar[str] = "service_ready"
     role: str = "mobile node"
+    more: tuple[int, ...] = ()
 
     @property
     def argv(self) -> list[str]:
         """Its options."""
-        return ["--name", self.host, "--role", self.role, "--events", str(self.events)]
+        argv = ["--name", self.host, "--role", self.role, "--events", str(self.events)]
+        return [*argv, "--more", *map(str, self.more)] if self.more else argv
 
     def run(self) -> None:
         """The service."""

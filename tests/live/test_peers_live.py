@@ -197,3 +197,29 @@ def test_a_lazy_update_leaves_when_it_is_due_and_relayed_sessions_do_not_wait_fo
         after = [probe.rtt_ms for probe in recording.probes[name] if 10.5 < probe.sent_s < 14]
         assert len(after) == 70
         assert None not in after
+
+
+def test_each_service_is_at_the_port_that_the_method_gives(run: Run) -> None:
+    """Also over the move, in central mode; and what has a size goes to the port that the DNS has for it."""
+    chat = {**EVERY, "service": "chat"}
+    sessions = [
+        session("C", "3s", "CN3", "MN1", **chat),
+        session("D", "15s", "CN3", "MN1", **chat),
+        session("B", "5s", "CN3", "MN1", method=METHODS, transport="tcp", size="1kB"),
+        session("L", "6s", "CN3", "MN1", method=["central"], service="chat", interval="100ms", duration="8s"),
+    ]
+    recording = Recording(run(sessions=sessions, services=[{"name": "chat", "port": 7001}]))
+    check_against_the_oracle(recording)
+    server = str(recording.plan.host("SERVER").address.ip)
+    ports = {
+        name.split(".")[0]: {found[0]["port"]}
+        for name, found in recording.lookups.items()
+        if found[0]["addresses"] != [server]
+    }
+    assert ports == {"C": {7001}, "D": {7001}, "B": {5002}}
+    served = {
+        frame.destination_port for frame in recording.frames("MN1") if frame.destination_port in (5001, 5002, 7001)
+    }
+    assert served == {5002, 7001}
+    assert all(probe.rtt_ms is not None for probe in recording.probes["L"] if probe.sent_s > 10.5)
+    assert all(event["intact"] for event in recording.events if event["event"] == "bulk_checked")
