@@ -239,6 +239,11 @@ class Scenario(Section):
         """Those that open a session."""
         return frozenset(session.from_ for session in self.sessions)
 
+    @property
+    def mobile_openers(self) -> int:
+        """How many mobile nodes open sessions."""
+        return len(self.openers.intersection(self.mobile_nodes))
+
     @cached_property
     def peers(self) -> bool:
         """Whether a mobile node has a session with another one."""
