@@ -61,6 +61,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
             sometimes="ok",
         ),
         _DISCOVERED,
+        _kind("ddns_discovered", "status address port", "its DDNS server was looked up in the DNS"),
         _kind("announcement_failed", "reason", "what should have told a server of an address broke"),
     ),
     "correspondent": (
@@ -72,6 +73,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
             "sessions",
             "it waits for the times of so many sessions; on a mobile node, beside the node's own agent",
         ),
+        _kind("node_discovered", "status node id", "a node's ID was found by what it is called (DNS-SD)"),
         _kind("session_started", "session method transport", "the time of a session has come"),
         _kind("lookup_started", "session attempt", "it looks the mobile node up, for the n-th time (from 0)"),
         _kind(

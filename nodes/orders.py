@@ -68,6 +68,7 @@ class Order:
     select: str
     port: int = 0  # of the service, to whom nothing is asked
     service: str = "echo"
+    called: str = ""  # what the node goes by among people, by which its ID is found
 
     @property
     def local_port(self) -> int:
@@ -99,6 +100,7 @@ class CorrespondentFile:
     cn_cache: str  # off, ttl or forever
     account: Account | None
     discover: str | None
+    browse: str | None = None  # the zone in which to look for the nodes' IDs
     desk: str | None = None  # where a mobile node's own agent takes what is to be asked of the registration server
 
     def write(self, path: Path) -> None:
@@ -125,6 +127,7 @@ class MobileNodeFile:
     discover: str | None
     resolver: str | None
     services: dict[str, int] = field(default_factory=dict)  # beside the usual ones
+    browse: str | None = None  # the zone in which to look for its DDNS server
     desk: str | None = None  # where its agent takes what its programs ask of the registration server
 
     def write(self, path: Path) -> None:

@@ -27,6 +27,7 @@ from dmmlab.nodes.daemons.dnsmasq import Dnsmasq
 from dmmlab.nodes.daemons.named import Named
 from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.nodes.daemons.unbound import Unbound
+from dmmlab.nodes.orders import DNS_PORT
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
@@ -98,6 +99,10 @@ class Daemons:
         if scenario.needs(SERVER):
             hosts.append(("server", str(plan.host(SERVER).address.ip)))
             services = [(f"_dmm-registration._{kind}", wire.PORT, "server") for kind in ("udp", "tcp")]
+        instances: dict[str, str] = {}
+        if scenario.discovery == "dns-sd":
+            services.append(("_dns-update._udp", DNS_PORT, "ns"))
+            instances = {node: node_id(scenario, node) for node in scenario.mobile_nodes}
         named = Named(
             directory=self.folder / "named",
             zone=ZONE,
@@ -107,6 +112,7 @@ class Daemons:
             negative_ttl_s=ttl_s,
             hosts=hosts,
             services=services,
+            instances=instances,
             **self._place(DDNS),
         )
         resolver = str(plan.host(RESOLVER).address.ip)

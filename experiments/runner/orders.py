@@ -92,6 +92,10 @@ def _resolver(scenario: Scenario, plan: NetworkPlan) -> str | None:
     return str(plan.host(RESOLVER).address.ip) if scenario.needs(RESOLVER) else None
 
 
+def _browse(scenario: Scenario) -> str | None:
+    return ZONE if scenario.discovery == "dns-sd" else None
+
+
 def mobile_node_file(
     scenario: Scenario, plan: NetworkPlan, node: str, desk: str | None = None
 ) -> MobileNodeFile | None:
@@ -99,10 +103,9 @@ def mobile_node_file(
     account, zone = account_of(scenario, plan, node), _zone_key(scenario, plan, node)
     if account is None and zone is None:
         return None
-    discover = ZONE if scenario.discovery == "dns" else None
-    return MobileNodeFile(
-        account, zone, discover, _resolver(scenario, plan), scenario.more_services, desk if account else None
-    )
+    discover, resolver = ZONE if scenario.discovery != "configuration" else None, _resolver(scenario, plan)
+    own_desk = desk if account is not None else None
+    return MobileNodeFile(account, zone, discover, resolver, scenario.more_services, _browse(scenario), own_desk)
 
 
 def known_address(scenario: Scenario, plan: NetworkPlan, session: SessionSpec) -> str:
@@ -139,7 +142,8 @@ def correspondent_file(
         cn_cache=scenario.ddns.cn_cache,
         account=account_of(scenario, plan, name) if desk is None else None,
         desk=desk if scenario.needs(SERVER) else None,
-        discover=ZONE if scenario.discovery == "dns" else None,
+        discover=ZONE if scenario.discovery != "configuration" else None,
+        browse=_browse(scenario),
     )
 
 
@@ -159,4 +163,5 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns
         select=session.select,
         port=services_of(scenario)[session.service],
         service=session.service,
+        called=session.mn,
     )

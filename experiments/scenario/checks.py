@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import DDNS, RESOLVER
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
 from dmmlab.nodes.guid import LABEL
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT, MOST_SESSIONS, SERVICES
@@ -20,7 +21,7 @@ def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
     if scenario.family == "ipv6":
         yield "family: ipv6 is not available yet; use ipv4"
-    for check in (_size, _names, _identities, _services, _links, _movement, _sessions):
+    for check in (_size, _names, _identities, _services, _discovery, _links, _movement, _sessions):
         yield from check(scenario)
 
 
@@ -64,6 +65,12 @@ def _identities(scenario: Scenario) -> Iterator[str]:
     for label, times in labels.items():
         if times > 1 and scenario.identities:
             yield f"identities: label {label} is that of two nodes; each needs its own"
+
+
+def _discovery(scenario: Scenario) -> Iterator[str]:
+    if scenario.discovery == "dns-sd" and not (scenario.needs(DDNS) and scenario.needs(RESOLVER)):
+        able = " or ".join(name for name, method in METHODS.items() if DDNS in method.needs)
+        yield f"discovery: dns-sd asks {RESOLVER} for what {DDNS} has; open a session by method {able}, too"
 
 
 def _services(scenario: Scenario) -> Iterator[str]:

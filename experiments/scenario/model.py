@@ -193,7 +193,8 @@ class Scenario(Section):
     links: tuple[Link, ...]
     ddns: Ddns = Ddns()
     registration: Registration = Registration()
-    discovery: Literal["configuration", "dns"] = "configuration"  # how nodes learn where the servers are
+    # How nodes learn where the registration server is; with dns-sd also the DDNS server, and each other's IDs.
+    discovery: Literal["configuration", "dns", "dns-sd"] = "configuration"
     retry: Retry = Retry()
     addresses: Addresses = Addresses()
     identities: tuple[Identity, ...] = ()

@@ -34,7 +34,8 @@ class Updated:
 class UpdateClient:
     """The updates of one MN; ``secret`` is the base64 TSIG key that bears the MN's FQDN as its name.
 
-    ``source`` is the address to send from (None: the kernel's choice) and may be set anew after a move.
+    ``source`` is the address to send from (None: the kernel's choice) and may be set anew after a move,
+    as may ``server``.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class UpdateClient:
         waits: Waits = Waits(),  # noqa: B008 - frozen
     ) -> None:
         self.source = source
-        self._server, self._zone, self._waits = server, zone, waits
+        self.server, self._zone, self._waits = server, zone, waits
         self._name = dns.name.from_text(name)
         self._key = dns.tsig.Key(dns.name.from_text(key_name or name), base64.b64decode(secret), ALGORITHM)
 
@@ -112,7 +113,7 @@ class UpdateClient:
             return answer if answer.had_tsig or answer.rcode() != dns.rcode.NOERROR else None
 
         try:
-            done = await exchange(wire, self._server, parse, self.source, self._waits)
+            done = await exchange(wire, self.server, parse, self.source, self._waits)
         except dns.tsig.PeerError as error:  # BADKEY, BADSIG, BADTIME (RFC 8945, 5.2)
             return Updated("refused", type(error).__name__.removeprefix("Peer").lower())
         if done.answer is None:

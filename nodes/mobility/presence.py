@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from dmmlab.machine.events import EventLog
+from dmmlab.nodes.ddns.lookup import LookupClient
 from dmmlab.nodes.ddns.update import UpdateClient
 from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, ECHO_PORT, SERVICES, Account, MobileNodeFile, ZoneKey
 from dmmlab.nodes.registration.accounts import client_for
@@ -20,6 +21,8 @@ from dmmlab.nodes.registration.desk import Desk
 from dmmlab.nodes.registration.terminal import LegTerminal
 from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
 
+UPDATES = "dns-update"  # in the SRV owner name under which a zone's server for updates is found: _dns-update._udp.ZONE
+
 
 class Presence:
     """Keeps the servers informed. `announce` returns at once; what comes of it are events."""
@@ -28,7 +31,7 @@ class Presence:
         self._config, self._log = config, log
         self._registrar: Registrar | None = None
         self._making = asyncio.Lock()
-        self._zone = ZoneUpdater(config.zone, log) if config.zone is not None else None
+        self._zone = ZoneUpdater(config.zone, log, config) if config.zone is not None else None
         self._updating: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -67,12 +70,19 @@ class Presence:
 class ZoneUpdater:
     """The DDNS solution (draft 4.1): address and port under the mobile node's name, in one update."""
 
-    def __init__(self, key: ZoneKey, log: EventLog) -> None:
+    def __init__(self, key: ZoneKey, log: EventLog, config: MobileNodeFile) -> None:
         self._key, self._log = key, log
+        self._browse, self._resolver = config.browse, config.resolver
         self._client = UpdateClient((key.server, DNS_PORT), key.zone, key.name, key.secret)
 
     async def update(self, address: str, deprecated: Sequence[str]) -> None:
         """Tells of ``address`` as the one for new sessions; ``deprecated`` are kept, newest first."""
+        if self._browse is not None and self._resolver is not None:
+            found = await LookupClient((self._resolver, DNS_PORT)).discover(UPDATES, self._browse)
+            self._log.emit("ddns_discovered", status=found.status, address=found.addresses[:1], port=found.port)
+            if found.ok:  # else the configured one
+                self._client.server = (found.addresses[0], found.port)
+                self._browse = None
         self._client.source = address
         keep = deprecated if self._key.keep_old else ()
         done = await self._client.update(

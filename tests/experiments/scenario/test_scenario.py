@@ -91,6 +91,10 @@ def test_sessions_multiply_by_method_transport_and_repetition() -> None:
             ["services: chat: ports 20000 to 29999 are those of sessions"],
         ),
         ({"services": [{"name": "echo", "port": 7000}]}, ["services: echo: there is one already"]),
+        (
+            {"discovery": "dns-sd", "sessions": [session(method="p2p")]},
+            ["dns-sd asks RESOLVER", "ddns, too"],
+        ),
         ({"identities": [{"node": "MN7", "label": "x"}]}, ["identities: MN7: unknown node", "MN1"]),
         ({"identities": [{"node": "MN1", "label": "A.b"}]}, ["identities: MN1: label 'A.b' is no DNS label"]),
         ({"identities": [{"node": "MN1", "label": "cn1"}]}, ["label cn1 is that of two nodes"]),
