@@ -33,7 +33,7 @@ _BINDING = "mn address anchor lease_s"
 _CHANGE = "mn address anchor serving path cause"
 _DISCOVERED = _kind("server_discovered", "status address port", "its registration server was looked up in the DNS")
 
-_SERVES = _kind("service_ready", "udp tcp", "its service listens, on these ports")
+_SERVES = _kind("service_ready", "udp tcp", "its services listen, on these ports", sometimes="more")
 
 CATALOGUE: dict[str, tuple[Kind, ...]] = {
     "runner": (
@@ -66,6 +66,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
             sometimes="ok",
         ),
         _DISCOVERED,
+        _kind("ddns_discovered", "status address port", "its DDNS server was looked up in the DNS"),
         _kind("announcement_failed", "reason", "what should have told a server of an address broke"),
     ),
     "correspondent": (
@@ -77,6 +78,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
             "sessions",
             "it waits for the times of so many sessions; on a mobile node, beside the node's own agent",
         ),
+        _kind("node_discovered", "status node id", "a node's ID was found by what it is called (DNS-SD)"),
         _kind("session_started", "session method transport", "the time of a session has come"),
         _kind("lookup_started", "session attempt", "it looks the mobile node up, for the n-th time (from 0)"),
         _kind(

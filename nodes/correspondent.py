@@ -25,9 +25,10 @@ from pathlib import Path
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.datagrams import Contest, datagrams_to, newest_address, socket_for
+from dmmlab.nodes.ddns.lookup import LookupClient
 from dmmlab.nodes.methods import base as methods
 from dmmlab.nodes.methods.base import Found, Means, Method
-from dmmlab.nodes.orders import PROBE_BYTES, SERVICES, CorrespondentFile, Order
+from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, PROBE_BYTES, SERVICES, CorrespondentFile, Order
 from dmmlab.nodes.policies.base import Policy
 from dmmlab.nodes.probe import Probe
 from dmmlab.nodes.registration.accounts import client_for
@@ -35,20 +36,48 @@ from dmmlab.nodes.registration.desk import DeskClient
 
 _CHUNK = 1 << 16
 _ANSWER_S = 5.0  # how long answers are waited for after the last probe
+_AHEAD_NS = 10**9  # how long before a session its node's ID is asked for
+
+
+class Directory:
+    """What nodes' IDs are, by what they are called: found by DNS-SD (RFC 6763), each once."""
+
+    def __init__(self, zone: str, resolver: str, log: EventLog) -> None:
+        self._zone, self._log, self._client = zone, log, LookupClient((resolver, DNS_PORT))
+        self._found: dict[str, asyncio.Task[str]] = {}
+
+    async def id_of(self, called: str) -> str:
+        """The ID; empty where it is not found."""
+        if called not in self._found:
+            self._found[called] = asyncio.create_task(self._find(called))
+        return await self._found[called]
+
+    async def _find(self, called: str) -> str:
+        found = await self._client.find(called, DNS_SERVICE, self._zone)
+        self._log.emit("node_discovered", status=found.status, node=called, id=found.node)
+        return found.node
 
 
 class Session:
     """One order being carried out."""
 
     def __init__(
-        self, order: Order, method: Method, policy: Policy, config: CorrespondentFile, local: str | None, log: EventLog
+        self,
+        order: Order,
+        method: Method,
+        policy: Policy,
+        config: CorrespondentFile,
+        local: str | None,
+        log: EventLog,
+        directory: Directory | None = None,
     ) -> None:
+        self._directory = directory
         self._order, self._method, self._policy = order, method, policy
         self._config, self._local, self._log = config, local, log
 
     async def run(self) -> None:
         """From the order's start to the session's end; what goes wrong with it is an event, not an error."""
-        order = self._order
+        order = await self._identified()
         await clock.sleep_until(order.start_ns)
         self._note("session_started", method=order.method, transport=order.transport)
         for attempt in range(self._config.attempts):
@@ -67,6 +96,14 @@ class Session:
                 await self._method.end(found)
             self._method.distrust(order)
         self._note("session_failed")
+
+    async def _identified(self) -> Order:
+        """The order, with its node's ID where that is to be found out: in time, and once for each node."""
+        if self._directory is not None and self._method.asks:
+            await clock.sleep_until(self._order.start_ns - _AHEAD_NS)
+            found = await self._directory.id_of(self._order.called)
+            self._order = replace(self._order, target=found or self._order.target)
+        return self._order
 
     async def _lookup(self, attempt: int) -> Found:
         self._note("lookup_started", attempt=attempt)
@@ -192,9 +229,10 @@ async def _main(arguments: argparse.Namespace) -> None:
     means = Means(config.resolver, config.cn_cache, client or desk, config.family)
     ways = {name: methods.load(side.side)(means, **side.parameters) for name, side in config.methods.items()}
     policies = {name: methods.load(side.side)() for name, side in config.policies.items()}
+    directory = Directory(config.browse, config.resolver, log) if config.browse and config.resolver else None
     sessions = asyncio.gather(
         *(
-            Session(order, ways[order.method], policies[order.select], config, arguments.address, log).run()
+            Session(order, ways[order.method], policies[order.select], config, arguments.address, log, directory).run()
             for order in config.orders
         )
     )

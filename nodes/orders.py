@@ -44,6 +44,7 @@ class ZoneKey:
     secret: str
     ttl_s: int
     keep_old: bool
+    services: dict[str, int] = field(default_factory=dict)  # ports of others than `echo`, for SRV records of their own
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Order:
 
     ``target`` is the mobile node's ID (an FQDN), ``address`` the one address that method `fixed` knows. ``count``
     probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``. ``select``
-    names the policy by which one of several addresses is chosen.
+    names the policy by which one of several addresses is chosen, ``service`` which of the node's services it is with.
     """
 
     number: int
@@ -67,16 +68,14 @@ class Order:
     size: int | None
     seed: int
     select: str
+    port: int = 0  # of the service, to whom nothing is asked
+    service: str = "echo"
+    called: str = ""  # what the node goes by among people, by which its ID is found
 
     @property
     def local_port(self) -> int:
         """The opener's port, by which captures tell sessions apart."""
         return FIRST_LOCAL_PORT + self.number
-
-    @property
-    def service(self) -> str:
-        """Which of the node's services it is with."""
-        return "echo" if self.size is None else "bulk"
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,7 @@ class CorrespondentFile:
     cn_cache: str  # off, ttl or forever
     account: Account | None
     discover: str | None
+    browse: str | None = None  # the zone in which to look for the nodes' IDs
     desk: str | None = None  # where a mobile node's own agent takes what is to be asked of the registration server
     family: Family = "ipv4"
 
@@ -129,6 +129,8 @@ class MobileNodeFile:
     zone: ZoneKey | None
     discover: str | None
     resolver: str | None
+    services: dict[str, int] = field(default_factory=dict)  # beside the usual ones
+    browse: str | None = None  # the zone in which to look for its DDNS server
     desk: str | None = None  # where its agent takes what its programs ask of the registration server
     family: Family = "ipv4"
 

@@ -59,8 +59,8 @@ async def take_bulk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         await writer.drain()
 
 
-def listening_datagrams(family: Family) -> socket.socket:
-    """A socket on every address of this host, now and later, that tells at which one a datagram came."""
+def listening_datagrams(family: Family, port: int) -> socket.socket:
+    """A socket on ``port`` of every address of this host, now and later, that tells at which one a datagram came."""
     six = family == "ipv6"
     made = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
     made.setblocking(False)
@@ -68,21 +68,23 @@ def listening_datagrams(family: Family) -> socket.socket:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
         made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-    made.bind(("", ECHO_PORT))
+    made.bind(("", port))
     return made
 
 
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, arguments.role)
     loop = asyncio.get_running_loop()
-    datagrams = listening_datagrams(arguments.family)
-    loop.add_reader(datagrams, echo_datagram, datagrams)
     family = socket.AF_INET6 if arguments.family == "ipv6" else socket.AF_INET
-    await asyncio.start_server(echo_stream, "", ECHO_PORT, family=family)
+    for port in (ECHO_PORT, *arguments.more):
+        datagrams = listening_datagrams(arguments.family, port)
+        loop.add_reader(datagrams, echo_datagram, datagrams)
+        await asyncio.start_server(echo_stream, "", port, family=family)
     await asyncio.start_server(take_bulk, "", BULK_PORT, family=family)
+    more = {"more": arguments.more} if arguments.more else {}
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    log.emit("service_ready", udp=ECHO_PORT, tcp=[ECHO_PORT, BULK_PORT])
+    log.emit("service_ready", udp=ECHO_PORT, tcp=[ECHO_PORT, BULK_PORT], **more)
     await stopped.wait()
 
 
@@ -93,6 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--role", default="mobile node", help="what the host is, in the words of the catalogue of events"
     )
+    parser.add_argument("--more", type=int, nargs="*", default=[], help="further ports that echo, over UDP and TCP")
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="of the addresses that it serves on")
     clock.run(_main(parser.parse_args(argv)))

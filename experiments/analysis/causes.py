@@ -24,6 +24,7 @@ from dmmlab.nodes.registration.wire import MessageType
 from dmmlab.topologies.plan import NetworkPlan
 
 START_UP, KEEPALIVE, REFRESH, UNKNOWN = "start-up", "keepalive", "refresh", "unknown"
+DISCOVERY = "discovery"  # of a node's ID, by DNS-SD
 _DNS_SERVICE = "_dmm"
 _FORWARDED = (MessageType.INCOMING_REQUEST, MessageType.INCOMING_ANSWER, MessageType.DECLINED)
 _ASKED = {kind for kind in MessageType if kind % 2 and kind <= MessageType.KEEPALIVE} | {MessageType.LEG_HELLO}
@@ -213,6 +214,7 @@ class DnsRule:
             else:
                 repeated = None
         cause = repeated.session if repeated is not None else self._moves.by(message.source, message.time_ns)
+        cause = DISCOVERY if detail.kind in ("PTR", "TXT") else cause
         self._causes[detail.client, detail.transaction] = cause
 
     def _follow_resolver(self, heard: Iterable[Message]) -> None:
@@ -235,7 +237,8 @@ class DnsRule:
 
 def _questions(scenario: Scenario, session: SessionSpec) -> list[tuple[str, str]]:
     target = node_id(scenario, session.mn).lower().rstrip(".")
-    return [("SRV", f"{_DNS_SERVICE}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
+    service = _DNS_SERVICE if session.service == "echo" else f"_{session.service}"
+    return [("SRV", f"{service}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
 
 
 class UpdateRule:

@@ -117,7 +117,7 @@ def _first_arrival(recording: Recording, node: str, since_ns: int, until_ns: int
     """When the first packet for its services, or its own sessions, reached ``node``, ns since the epoch; empty if none
     did.
     """
-    wanted = {ECHO_PORT, BULK_PORT}
+    wanted = {ECHO_PORT, BULK_PORT, *recording.scenario.more_services.values()}
     wanted |= {FIRST_LOCAL_PORT + session.number for session in recording.specs if session.cn == node}
     stamps = (
         frame.time_ns

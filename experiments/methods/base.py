@@ -53,6 +53,10 @@ class Opened(Protocol):
         """``udp`` or ``tcp``."""
 
     @property
+    def service(self) -> str:
+        """Which of the node's services it is with."""
+
+    @property
     def anchor(self) -> str | None:
         """Where nothing is asked, the router whose address is known; None: the first one's."""
 

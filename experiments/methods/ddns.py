@@ -20,7 +20,7 @@ from dmmlab.experiments.methods.base import (
 
 def closed_form(world: World, session: Opened) -> Lookup | None:
     """Address and port are asked for in parallel: the later answer ends the lookup."""
-    key = ("ddns", session.cn, session.mn, session.transport)
+    key = ("ddns", session.cn, session.mn, session.service, session.transport)
     until_s, kept = world.remembered.get(key, (float("-inf"), ""))
     if world.cn_cache != "off" and session.at_s < until_s:
         return Lookup(0.0, kept)
@@ -29,7 +29,7 @@ def closed_form(world: World, session: Opened) -> Lookup | None:
         return None
     arrives_s = session.at_s + way_s
     address = world.resolver.answer_s(session.mn, "A", arrives_s)
-    port = world.resolver.answer_s(session.mn, session.transport, arrives_s)
+    port = world.resolver.answer_s(session.mn, f"{session.service}/{session.transport}", arrives_s)
     if address is None or port is None:
         return None
     answered_s = max(max(address.came_s, port.came_s) + way_s, session.at_s + 2 * way_s)

@@ -27,6 +27,7 @@ from dmmlab.nodes.daemons.dnsmasq import Dnsmasq, RouterAdvertiser
 from dmmlab.nodes.daemons.named import Named
 from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.nodes.daemons.unbound import Unbound
+from dmmlab.nodes.orders import DNS_PORT
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
@@ -108,6 +109,10 @@ class Daemons:
         if scenario.needs(SERVER):
             hosts.append(("server", str(plan.host(SERVER).address.ip)))
             services = [(f"_dmm-registration._{kind}", wire.PORT, "server") for kind in ("udp", "tcp")]
+        instances: dict[str, str] = {}
+        if scenario.discovery == "dns-sd":
+            services.append(("_dns-update._udp", DNS_PORT, "ns"))
+            instances = {node: node_id(scenario, node) for node in scenario.mobile_nodes}
         named = Named(
             directory=self.folder / "named",
             zone=ZONE,
@@ -117,6 +122,7 @@ class Daemons:
             negative_ttl_s=ttl_s,
             hosts=hosts,
             services=services,
+            instances=instances,
             **self._place(DDNS),
         )
         resolver = str(plan.host(RESOLVER).address.ip)
@@ -149,8 +155,14 @@ class Daemons:
             place = self._place(node.name)
             family = self.plan.family
             made.append(MobileNode(node.interface, self.folder, keep_s, config, family, events=events, **place))
-            made.append(Service(family=family, events=events, **self._place(f"{node.name}-service", node.name)))
+            service = self._place(f"{node.name}-service", node.name)
+            made.append(Service(family=family, more=self._more, events=events, **service))
         return made
+
+    @property
+    def _more(self) -> tuple[int, ...]:
+        """The ports of the services that the scenario adds."""
+        return tuple(self.scenario.more_services.values())
 
     def _desk(self, node: str) -> str | None:
         """Where mobile node ``node`` takes what is asked of the registration server, if it opens sessions."""
@@ -166,6 +178,7 @@ class Daemons:
             Service(
                 "correspondent",
                 self.plan.family,
+                self._more,
                 events=self.run.events_of(name),
                 **self._place(f"{name}-service", name),
             )

@@ -14,15 +14,15 @@ BASE_MB, MOBILE_NODE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 48, 20, 4
 LEAST_MB = 1024  # what a guest is given at least: a machine lends it only what it uses
 
 
-def needed_mb(plan: NetworkPlan) -> int:
-    """What a guest with this network will use, MB."""
-    nodes = len(plan.mobile_nodes) * MOBILE_NODE_MB + len(plan.hosts) * HOST_MB
+def needed_mb(plan: NetworkPlan, openers: int = 0) -> int:
+    """What a guest with this network will use, MB, when so many mobile nodes open sessions themselves."""
+    nodes = len(plan.mobile_nodes) * MOBILE_NODE_MB + (len(plan.hosts) + openers) * HOST_MB
     return BASE_MB + nodes + len(plan.mobile_routers) * MOBILE_ROUTER_MB
 
 
-def given_mb(plan: NetworkPlan) -> int:
-    """What a guest with this network is given, MB."""
-    return max(LEAST_MB, needed_mb(plan))
+def given_mb(plan: NetworkPlan, openers: int = 0) -> int:
+    """What a guest with this network is given, MB; ``openers`` as in `needed_mb`."""
+    return max(LEAST_MB, needed_mb(plan, openers))
 
 
 def at_a_time(needs_mb: Sequence[int], jobs: int | None, processors: int, available_mb: int | None) -> int:

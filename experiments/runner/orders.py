@@ -12,7 +12,7 @@ from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
-from dmmlab.nodes.orders import Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
+from dmmlab.nodes.orders import SERVICES, Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
@@ -64,6 +64,17 @@ def tsig_secret(scenario: Scenario, node: str) -> str:
     return base64.b64encode(secret(scenario, f"tsig/{node}")).decode()
 
 
+def services_of(scenario: Scenario) -> dict[str, int]:
+    """The ports of all services that a node has."""
+    return {**SERVICES, **scenario.more_services}
+
+
+def _named_services(scenario: Scenario) -> dict[str, int]:
+    """Those that somebody looks up in the DNS, beside the one that is always there."""
+    asked = {s.service for s in sessions_of(scenario) if DDNS in METHODS[s.method].needs} - {"echo"}
+    return {name: port for name, port in services_of(scenario).items() if name in asked}
+
+
 def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | None:
     if not scenario.needs(DDNS):
         return None
@@ -74,11 +85,16 @@ def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | Non
         secret=tsig_secret(scenario, node),
         ttl_s=round(scenario.ddns.ttl),
         keep_old=scenario.ddns.old_address == "keep",
+        services=_named_services(scenario),
     )
 
 
 def _resolver(scenario: Scenario, plan: NetworkPlan) -> str | None:
     return str(plan.host(RESOLVER).address.ip) if scenario.needs(RESOLVER) else None
+
+
+def _browse(scenario: Scenario) -> str | None:
+    return ZONE if scenario.discovery == "dns-sd" else None
 
 
 def mobile_node_file(
@@ -88,9 +104,16 @@ def mobile_node_file(
     account, zone = account_of(scenario, plan, node), _zone_key(scenario, plan, node)
     if account is None and zone is None:
         return None
-    discover = ZONE if scenario.discovery == "dns" else None
+    discover, resolver = ZONE if scenario.discovery != "configuration" else None, _resolver(scenario, plan)
     return MobileNodeFile(
-        account, zone, discover, _resolver(scenario, plan), desk if account is not None else None, scenario.family
+        account,
+        zone,
+        discover,
+        resolver,
+        scenario.more_services,
+        _browse(scenario),
+        desk if account is not None else None,
+        scenario.family,
     )
 
 
@@ -128,7 +151,8 @@ def correspondent_file(
         cn_cache=scenario.ddns.cn_cache,
         account=account_of(scenario, plan, name) if desk is None else None,
         desk=desk if scenario.needs(SERVER) else None,
-        discover=ZONE if scenario.discovery == "dns" else None,
+        discover=ZONE if scenario.discovery != "configuration" else None,
+        browse=_browse(scenario),
         family=scenario.family,
     )
 
@@ -147,4 +171,7 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns
         size=session.size,
         seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
         select=session.select,
+        port=services_of(scenario)[session.service],
+        service=session.service,
+        called=session.mn,
     )

@@ -114,7 +114,13 @@ def run_scenario(
         sources.compile_all()
         with _in_memory(run) as work:
             status, errors = (
-                _in_guest(work, clock, progress, processor, memory_mb or memory.given_mb(network_plan(scenario)))
+                _in_guest(
+                    work,
+                    clock,
+                    progress,
+                    processor,
+                    memory_mb or memory.given_mb(network_plan(scenario), scenario.mobile_openers),
+                )
                 if runtime == "guest"
                 else _natively(work, progress)
             )

@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods.base import DDNS, RESOLVER
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
 from dmmlab.nodes.guid import LABEL
+from dmmlab.nodes.orders import FIRST_LOCAL_PORT, MOST_SESSIONS, SERVICES
+from dmmlab.nodes.registration import wire
 from dmmlab.topologies.addressing import SCHEMES
+
+_LONGEST_SERVICE = 15  # letters (RFC 6335 section 5.1)
 
 
 def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
-    for check in (_family, _size, _names, _identities, _links, _movement, _sessions):
+    for check in (_family, _size, _names, _identities, _services, _discovery, _links, _movement, _sessions):
         yield from check(scenario)
 
 
@@ -63,6 +68,30 @@ def _identities(scenario: Scenario) -> Iterator[str]:
     for label, times in labels.items():
         if times > 1 and scenario.identities:
             yield f"identities: label {label} is that of two nodes; each needs its own"
+
+
+def _discovery(scenario: Scenario) -> Iterator[str]:
+    if scenario.discovery == "dns-sd" and not (scenario.needs(DDNS) and scenario.needs(RESOLVER)):
+        able = " or ".join(name for name, method in METHODS.items() if DDNS in method.needs)
+        yield f"discovery: dns-sd asks {RESOLVER} for what {DDNS} has; open a session by method {able}, too"
+
+
+def _services(scenario: Scenario) -> Iterator[str]:
+    taken = {wire.PORT: "the registration server", **{port: name for name, port in SERVICES.items()}}
+    names = set(SERVICES)
+    for service in scenario.services:
+        where = f"services: {service.name}"
+        if not LABEL.fullmatch(service.name) or len(service.name) > _LONGEST_SERVICE:
+            yield f"{where}: use a-z, 0-9 and hyphens, {_LONGEST_SERVICE} at most (RFC 6335)"
+        if service.name in names:
+            yield f"{where}: there is one already"
+        if service.port in taken:
+            yield f"{where}: port {service.port} is that of {taken[service.port]}; use another"
+        if FIRST_LOCAL_PORT <= service.port < FIRST_LOCAL_PORT + MOST_SESSIONS:
+            last = FIRST_LOCAL_PORT + MOST_SESSIONS - 1
+            yield f"{where}: ports {FIRST_LOCAL_PORT} to {last} are those of sessions; use another"
+        names.add(service.name)
+        taken[service.port] = service.name
 
 
 def _links(scenario: Scenario) -> Iterator[str]:
@@ -127,10 +156,22 @@ def _sessions(scenario: Scenario) -> Iterator[str]:
         if last_s > scenario.duration + 1e-9:
             yield f"{where}: lasts until {last_s:g}s, after the scenario's duration of {scenario.duration:g}s"
         yield from _known_address(scenario, session, where)
+        yield from _service(scenario, session, where)
         for method in session.method:
             for service in METHODS[method].needs:
                 if service not in hosts:
                     yield f"{where}: method {method} needs a node {service}; give it a link to CORE"
+
+
+def _service(scenario: Scenario, session: Session, where: str) -> Iterator[str]:
+    """``bulk`` takes in what has a size, the others echo."""
+    known = [*(name for name in SERVICES if name != "bulk"), *scenario.more_services]
+    if session.service == "bulk" and session.size is None:
+        yield f"{where}: service bulk takes in what has a size; give one"
+    elif session.service not in (None, "bulk", *known):
+        yield f"{where}: unknown service {session.service!r}; known are {', '.join(known)}"
+    elif session.service not in (None, "bulk") and session.size is not None:
+        yield f"{where}: service {session.service} echoes; a transfer with a size is for bulk"
 
 
 def _known_address(scenario: Scenario, session: Session, where: str) -> Iterator[str]:

@@ -138,6 +138,7 @@ class Session(Section):
     interval: Duration | None = None
     duration: Duration | None = None
     size: Size | None = None
+    service: str | None = None  # which of a node's services; the port is the one that the method gives
     repeat: int = Field(default=1, ge=1, le=100_000)
     every: Duration | None = None
 
@@ -181,6 +182,13 @@ class Addresses(Section):
     dad: Annotated[Dad, BeforeValidator(_as_switch)] = "off"
 
 
+class Service(Section):
+    """A service that every node has beside ``echo`` and ``bulk``: it echoes, too, on a port of its own."""
+
+    name: str
+    port: int = Field(ge=1024, le=65535)
+
+
 class Identity(Section):
     """The DNS label of a node's permanent ID, where that is not its name: what a ledger of GUIDs has (`identities`)."""
 
@@ -197,10 +205,12 @@ class Scenario(Section):
     links: tuple[Link, ...]
     ddns: Ddns = Ddns()
     registration: Registration = Registration()
-    discovery: Literal["configuration", "dns"] = "configuration"  # how nodes learn where the servers are
+    # How nodes learn where the registration server is; with dns-sd also the DDNS server, and each other's IDs.
+    discovery: Literal["configuration", "dns", "dns-sd"] = "configuration"
     retry: Retry = Retry()
     addresses: Addresses = Addresses()
     identities: tuple[Identity, ...] = ()
+    services: tuple[Service, ...] = ()
     movement: tuple[Movement, ...]
     sessions: tuple[Session, ...] = ()
     redirect: bool = True
@@ -242,11 +252,21 @@ class Scenario(Section):
         """Those that open a session."""
         return frozenset(session.from_ for session in self.sessions)
 
+    @property
+    def mobile_openers(self) -> int:
+        """How many mobile nodes open sessions."""
+        return len(self.openers.intersection(self.mobile_nodes))
+
     @cached_property
     def peers(self) -> bool:
         """Whether a mobile node has a session with another one."""
         nodes = set(self.mobile_nodes)
         return any({session.from_, session.to} <= nodes for session in self.sessions)
+
+    @cached_property
+    def more_services(self) -> dict[str, int]:
+        """Ports of the services that nodes have beside the usual ones, by name."""
+        return {service.name: service.port for service in self.services}
 
     @cached_property
     def labels(self) -> dict[str, str]:

@@ -48,6 +48,11 @@ class SessionSpec:
         return self.entry.size
 
     @property
+    def service(self) -> str:
+        """Which of the node's services it is with."""
+        return self.entry.service or ("echo" if self.entry.size is None else "bulk")
+
+    @property
     def interval_s(self) -> float | None:
         """Seconds between two probes; None for one request."""
         return self.entry.interval

@@ -58,12 +58,14 @@ class Service(Agent):
     ready_event: ClassVar[str] = "service_ready"
     role: str = "mobile node"
     family: Family = "ipv4"
+    more: tuple[int, ...] = ()
 
     @property
     def argv(self) -> list[str]:
         """Its options."""
         argv = ["--name", self.host, "--role", self.role, "--events", str(self.events)]
-        return [*argv, "--family", self.family]
+        argv += ["--family", self.family]
+        return [*argv, "--more", *map(str, self.more)] if self.more else argv
 
     def run(self) -> None:
         """The service."""

@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dns.flags
@@ -21,7 +21,8 @@ class Named(Daemon):
 
     ``keys`` maps an MN's FQDN (no dot at the end) to its base64 secret; ``hosts`` are fixed addresses as (label,
     address), among them ``ns``; ``services`` are fixed SRV records as (name, port, label), by which CNs discover
-    servers. ``address`` may be 0.0.0.0 or ::. TTLs are in seconds.
+    servers; ``instances`` are the nodes that can be found by what they are called, with their IDs (DNS-SD, RFC 6763).
+    ``address`` may be 0.0.0.0 or ::. TTLs are in seconds.
     """
 
     directory: Path
@@ -33,6 +34,7 @@ class Named(Daemon):
     negative_ttl_s: int = 5
     hosts: Sequence[tuple[str, str]] = ()
     services: Sequence[tuple[str, int, str]] = ()
+    instances: Mapping[str, str] = field(default_factory=dict)
     threads: int = 1
 
     @property
@@ -61,6 +63,7 @@ class Named(Daemon):
             "negative_ttl_s": self.negative_ttl_s,
             "hosts": hosts,
             "services": self.services,
+            "instances": dict(self.instances),
         }
         self._private("named.conf", render("named.conf.j2", **values))
         (self.directory / "zone.db").write_text(render("zone.db.j2", **values))

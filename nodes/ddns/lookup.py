@@ -37,6 +37,14 @@ class Found:
         return self.status == "ok"
 
 
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What a search for a node gave: a status as in `Found`, and the node's ID."""
+
+    status: str
+    node: str = ""
+
+
 @dataclass
 class CnCache:
     """What the CN remembers: as long as the TTL allows or, as the draft has it, for good (``honour_ttl`` False)."""
@@ -100,6 +108,21 @@ class LookupClient:
         best = min(targets, key=lambda record: (record.priority, -record.weight))
         found = _combine(asked, await self._ask(str(best.target), self._kind), self._kind)
         return replace(found, port=best.port) if found.ok else found
+
+    async def find(self, called: str, service: str, zone: str, transport: str = "udp") -> Identified:
+        """Return the ID of the node that goes by ``called``, by DNS-SD (RFC 6763): two round trips.
+
+        The service's instances are listed under its name; the instance's TXT record has ``id=…``.
+        """
+        asked = await self._ask(f"_{service}._{transport}.{zone}", "PTR")
+        instances = [record.target for record in _records(asked, "PTR")]
+        mine = next((one for one in instances if one.labels[0].decode().lower() == called.lower()), None)
+        if mine is None:
+            return Identified("nxdomain" if instances else _status(asked))
+        told = await self._ask(str(mine), "TXT")
+        texts = [text.decode() for record in _records(told, "TXT") for text in record.strings]
+        found = next((text.removeprefix("id=") for text in texts if text.startswith("id=")), None)
+        return Identified("ok", found) if found else Identified(_status(told))
 
     async def _ask_both(self, name: str, service_name: str) -> Found:
         pair = await asyncio.gather(self._ask(service_name, "SRV"), self._ask(name, self._kind))

@@ -1,7 +1,7 @@
 """An MN's dynamic updates (RFC 2136, draft 4.1): address and port in one atomic, TSIG-signed message."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dns.exception
@@ -34,7 +34,8 @@ class Updated:
 class UpdateClient:
     """The updates of one MN; ``secret`` is the base64 TSIG key that bears the MN's FQDN as its name.
 
-    ``source`` is the address to send from (None: the kernel's choice) and may be set anew after a move.
+    ``source`` is the address to send from (None: the kernel's choice) and may be set anew after a move,
+    as may ``server``.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class UpdateClient:
         waits: Waits = Waits(),  # noqa: B008 - frozen
     ) -> None:
         self.source = source
-        self._server, self._zone, self._waits = server, zone, waits
+        self.server, self._zone, self._waits = server, zone, waits
         self._name = dns.name.from_text(name)
         self._key = dns.tsig.Key(dns.name.from_text(key_name or name), base64.b64decode(secret), ALGORITHM)
 
@@ -62,30 +63,35 @@ class UpdateClient:
         service: str = "dmm",
         transports: Sequence[str] = ("udp", "tcp"),
         keep: Sequence[str] = (),
+        more: Mapping[str, int] | None = None,
     ) -> Updated:
-        """Replace the MN's addresses (A and AAAA) and its port (SRV) in one message.
+        """Replace the MN's addresses (A and AAAA) and its port (SRV) in one message; ``more`` are ports of further
+        services, by name.
 
         Every other address of the MN is removed with it, except those in ``keep``: the old ones, during an overlap.
         Repeating it is harmless, as it states the whole. Raises OSError when ``source`` is no address of ours.
         """
-        message = self._begin(service, transports)
+        services = {service: port, **(more or {})}
+        message = self._begin(services, transports)
         for address in dict.fromkeys((*addresses, *keep)):
             message.add(self._name, ttl_s, "AAAA" if ":" in address else "A", address)
-        for transport in transports:
-            message.add(self._srv(service, transport), ttl_s, "SRV", f"0 0 {port} {self._name}")
+        for name, number in services.items():
+            for transport in transports:
+                message.add(self._srv(name, transport), ttl_s, "SRV", f"0 0 {number} {self._name}")
         return await self._send(message)
 
     async def remove(self, *, service: str = "dmm", transports: Sequence[str] = ("udp", "tcp")) -> Updated:
         """Take the MN's addresses and port out of the zone."""
-        return await self._send(self._begin(service, transports))
+        return await self._send(self._begin((service,), transports))
 
-    def _begin(self, service: str, transports: Sequence[str]) -> dns.update.UpdateMessage:
+    def _begin(self, services: Iterable[str], transports: Sequence[str]) -> dns.update.UpdateMessage:
         message = dns.update.UpdateMessage(self._zone)
         message.use_tsig(self._key)
         for kind in ("A", "AAAA"):
             message.delete(self._name, kind)
-        for transport in transports:
-            message.delete(self._srv(service, transport), "SRV")
+        for service in services:
+            for transport in transports:
+                message.delete(self._srv(service, transport), "SRV")
         return message
 
     def _srv(self, service: str, transport: str) -> dns.name.Name:
@@ -107,7 +113,7 @@ class UpdateClient:
             return answer if answer.had_tsig or answer.rcode() != dns.rcode.NOERROR else None
 
         try:
-            done = await exchange(wire, self._server, parse, self.source, self._waits)
+            done = await exchange(wire, self.server, parse, self.source, self._waits)
         except dns.tsig.PeerError as error:  # BADKEY, BADSIG, BADTIME (RFC 8945, 5.2)
             return Updated("refused", type(error).__name__.removeprefix("Peer").lower())
         if done.answer is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmmlab.nodes.ddns.lookup import CnCache, LookupClient
 from dmmlab.nodes.methods.base import Found, Means
-from dmmlab.nodes.orders import BULK_PORT, DNS_PORT, DNS_SERVICE, Order
+from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, Order
 
 
 class Ddns:
@@ -20,11 +20,11 @@ class Ddns:
 
     async def lookup(self, order: Order, _local_address: str, /) -> Found:
         """Asks for service and address; `Found.port` is the one that the DNS has."""
-        found = await self._client.lookup(order.target, service=DNS_SERVICE, transport=order.transport)
+        service = DNS_SERVICE if order.service == "echo" else order.service
+        found = await self._client.lookup(order.target, service=service, transport=order.transport)
         if not found.ok:
             return Found("timeout" if found.status == "timeout" else "refused", reason=found.status)
-        port = BULK_PORT if order.service == "bulk" else found.port
-        return Found("ok", found.addresses, port, cached=found.cached)
+        return Found("ok", found.addresses, found.port, cached=found.cached)
 
     def distrust(self, order: Order) -> None:
         """Forgets what the correspondent itself remembers of the node."""

@@ -16,7 +16,7 @@ class Fixed:
 
     async def lookup(self, order: Order, _local_address: str, /) -> Found:
         """Gives the order's address at once."""
-        return Found("ok", (order.address,), SERVICES[order.service])
+        return Found("ok", (order.address,), order.port or SERVICES[order.service])
 
     def distrust(self, order: Order) -> None:
         """There is nothing else to try."""

@@ -7,10 +7,11 @@ do, the mobile node's addresses and sessions do not wait for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from dmmlab.machine.events import EventLog
+from dmmlab.nodes.ddns.lookup import LookupClient
 from dmmlab.nodes.ddns.update import UpdateClient
 from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, ECHO_PORT, SERVICES, Account, MobileNodeFile, ZoneKey
 from dmmlab.nodes.registration.accounts import client_for
@@ -20,6 +21,8 @@ from dmmlab.nodes.registration.desk import Desk
 from dmmlab.nodes.registration.terminal import LegTerminal
 from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
 
+UPDATES = "dns-update"  # in the SRV owner name under which a zone's server for updates is found: _dns-update._udp.ZONE
+
 
 class Presence:
     """Keeps the servers informed. `announce` returns at once; what comes of it are events."""
@@ -28,7 +31,7 @@ class Presence:
         self._config, self._log = config, log
         self._registrar: Registrar | None = None
         self._making = asyncio.Lock()
-        self._zone = ZoneUpdater(config.zone, log) if config.zone is not None else None
+        self._zone = ZoneUpdater(config.zone, log, config) if config.zone is not None else None
         self._updating: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -67,38 +70,48 @@ class Presence:
 class ZoneUpdater:
     """The DDNS solution (draft 4.1): address and port under the mobile node's name, in one update."""
 
-    def __init__(self, key: ZoneKey, log: EventLog) -> None:
+    def __init__(self, key: ZoneKey, log: EventLog, config: MobileNodeFile) -> None:
         self._key, self._log = key, log
+        self._browse, self._resolver = config.browse, config.resolver
         self._client = UpdateClient((key.server, DNS_PORT), key.zone, key.name, key.secret)
 
     async def update(self, address: str, deprecated: Sequence[str]) -> None:
         """Tells of ``address`` as the one for new sessions; ``deprecated`` are kept, newest first."""
+        if self._browse is not None and self._resolver is not None:
+            found = await LookupClient((self._resolver, DNS_PORT)).discover(UPDATES, self._browse)
+            self._log.emit("ddns_discovered", status=found.status, address=found.addresses[:1], port=found.port)
+            if found.ok:  # else the configured one
+                self._client.server = (found.addresses[0], found.port)
+                self._browse = None
         self._client.source = address
         keep = deprecated if self._key.keep_old else ()
-        done = await self._client.update([address], ECHO_PORT, self._key.ttl_s, service=DNS_SERVICE, keep=keep)
+        done = await self._client.update(
+            [address], ECHO_PORT, self._key.ttl_s, service=DNS_SERVICE, keep=keep, more=self._key.services
+        )
         self._log.emit("zone_updated", address=address, outcome=done.status, reason=done.reason, attempts=done.attempts)
 
 
 class Registrar:
     """The registration solution (draft 4.2): registers, and answers what correspondents ask through the server."""
 
-    def __init__(self, lifetime_s: float, log: EventLog, after_s: float = 0.0) -> None:
+    def __init__(
+        self, lifetime_s: float, log: EventLog, after_s: float = 0.0, more: Mapping[str, int] | None = None
+    ) -> None:
         self._lifetime_s, self._log, self._after_s = lifetime_s, log, after_s
+        self._services = {**SERVICES, **(more or {})}
         self.client: RegistrationClient
         self._terminals: dict[str, LegTerminal] = {}  # by service: where the server's TCP legs end
         self._addresses: tuple[str, ...] = ()
         self._updates = 0
-        self._relayed: set[int] = set()  # sessions over UDP that have a leg of ours
+        self._relayed: dict[int, int] = {}  # sessions over UDP that have a leg of ours, and its port
 
     @classmethod
     async def at(cls, account: Account, config: MobileNodeFile, log: EventLog) -> Registrar:
         """A registrar that can be asked."""
-        made = cls(account.lifetime_s, log, account.update_after_s)
-        made.client = await client_for(
-            account, config.discover, config.resolver, log, made._answer, made._relayed.discard
-        )
-        for service, port in SERVICES.items():
-            loopback = "::1" if config.family == "ipv6" else "127.0.0.1"
+        made = cls(account.lifetime_s, log, account.update_after_s, config.services)
+        made.client = await client_for(account, config.discover, config.resolver, log, made._answer, made._forget)
+        loopback = "::1" if config.family == "ipv6" else "127.0.0.1"
+        for service, port in made._services.items():
             made._terminals[service] = LegTerminal(made.client, (loopback, port), config.family)
             await made._terminals[service].start()
         return made
@@ -121,7 +134,7 @@ class Registrar:
             if self._updates != update:
                 return  # it has moved on: that address is registered in its own time
         outcome = await self.client.register(
-            self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s, services=SERVICES
+            self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s, services=self._services
         )
         reason = outcome.reason.name.lower() if outcome.reason is not None else ""
         self._log.emit(
@@ -133,8 +146,8 @@ class Registrar:
     def _ask_for_legs(self, address: str) -> dict[int, asyncio.Task[Outcome]]:
         """Asks for the second user plane of each relayed session over UDP, from the new address (draft 4.2.2)."""
         return {
-            session: asyncio.create_task(self.client.open_leg(session, address, ECHO_PORT))
-            for session in sorted(self._relayed)
+            session: asyncio.create_task(self.client.open_leg(session, address, port))
+            for session, port in sorted(self._relayed.items())
         }
 
     async def _move_legs(self, address: str, asked: dict[int, asyncio.Task[Outcome]]) -> None:
@@ -143,21 +156,24 @@ class Registrar:
             if (await leg).ok:
                 self._log.emit("leg_opened", session_number=session, address=address, transport="udp")
             else:
-                self._relayed.discard(session)
+                self._relayed.pop(session, None)
         for terminal in self._terminals.values():
             for session, ok in (await terminal.move(address)).items():
                 self._log.emit("leg_opened", session_number=session, address=address, transport="tcp", ok=ok)
 
+    def _forget(self, session: int) -> None:
+        self._relayed.pop(session, None)
+
     def _answer(self, request: IncomingRequest) -> Agreement | Reason:
         """Agrees with what is true now: the address that this node has, whatever the server believes."""
         service = request.service or "echo"
-        if service not in SERVICES:
+        if service not in self._services:
             return Reason.UNKNOWN_SERVICE
-        port = SERVICES[service]
+        port = self._services[service]
         if request.mode is not Mode.CENTRAL:
             return Agreement(self._addresses, port)
         if request.transport is Transport.TCP:
             return Agreement(self._addresses, self._terminals[service].port, Leg.RESUMABLE)
         if request.session is not None:
-            self._relayed.add(request.session)
+            self._relayed[request.session] = port
         return Agreement(self._addresses, port)

@@ -197,3 +197,47 @@ def test_a_lazy_update_leaves_when_it_is_due_and_relayed_sessions_do_not_wait_fo
         after = [probe.rtt_ms for probe in recording.probes[name] if 10.5 < probe.sent_s < 14]
         assert len(after) == 70
         assert None not in after
+
+
+def test_each_service_is_at_the_port_that_the_method_gives(run: Run) -> None:
+    """Also over the move, in central mode; and what has a size goes to the port that the DNS has for it."""
+    chat = {**EVERY, "service": "chat"}
+    sessions = [
+        session("C", "3s", "CN3", "MN1", **chat),
+        session("D", "15s", "CN3", "MN1", **chat),
+        session("B", "5s", "CN3", "MN1", method=METHODS, transport="tcp", size="1kB"),
+        session("L", "6s", "CN3", "MN1", method=["central"], service="chat", interval="100ms", duration="8s"),
+    ]
+    recording = Recording(run(sessions=sessions, services=[{"name": "chat", "port": 7001}]))
+    check_against_the_oracle(recording)
+    server = str(recording.plan.host("SERVER").address.ip)
+    ports = {
+        name.split(".")[0]: {found[0]["port"]}
+        for name, found in recording.lookups.items()
+        if found[0]["addresses"] != [server]
+    }
+    assert ports == {"C": {7001}, "D": {7001}, "B": {5002}}
+    served = {
+        frame.destination_port for frame in recording.frames("MN1") if frame.destination_port in (5001, 5002, 7001)
+    }
+    assert served == {5002, 7001}
+    assert all(probe.rtt_ms is not None for probe in recording.probes["L"] if probe.sent_s > 10.5)
+    assert all(event["intact"] for event in recording.events if event["event"] == "bulk_checked")
+
+
+def test_who_a_node_is_and_where_the_servers_are_can_be_found_in_the_dns(run: Run) -> None:
+    """By DNS-SD a correspondent, fixed or mobile, finds the ID by the name; a node finds its DDNS server by SRV."""
+    asking = {"method": ["ddns", "p2p", "combined"], "transport": ["udp", "tcp"]}
+    sessions = [session("A", "3s", "CN3", "MN1", **asking), session("B", "15s", "MN2", "MN1", **asking)]
+    recording = Recording(run(links=LINKS, movement=AT_ONCE, sessions=sessions, discovery="dns-sd"))
+    check_against_the_oracle(recording)
+    found = [event for event in recording.logged if event["event"] == "node_discovered"]
+    assert [(event["source"], event["node"], event["id"]) for event in found] == [
+        ("CN3", "MN1", "mn1.mn.dmm.test"),
+        ("MN2", "MN1", "mn1.mn.dmm.test"),
+    ]
+    ddns = [event for event in recording.logged if event["event"] == "ddns_discovered"]
+    address = str(recording.plan.host("DDNS").address.ip)
+    assert [(event["status"], event["address"], event["port"]) for event in ddns] == [("ok", [address], 53)] * 2
+    causes = {row.cause for row in recording.signalling}
+    assert "discovery" in causes and "unknown" not in causes

@@ -56,23 +56,42 @@ def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "
 
 
 def _anchor(scenario: Scenario, session: SessionSpec, known: Oracle) -> str:
-    return known.answer(session) or scenario.moves_of(session.mn)[0].to
+    return known.answer(session) or next((move.to for move in scenario.moves_of(session.mn)), "")
+
+
+def _address(scenario: Scenario, session: SessionSpec, anchor: str) -> str:
+    plan = network_plan(scenario)
+    return str(plan.mobile_node(session.mn).addresses[anchor] if anchor else plan.host(session.mn).address.ip)
+
+
+def _near(scenario: Scenario, session: SessionSpec) -> str:
+    """The router of the address that it is opened from; empty for a host."""
+    place = moves.place(scenario, session.cn, session.at_s)
+    return place.anchor if place else ""
+
+
+def _place(scenario: Scenario, name: str, anchor: str, at_s: float) -> delays.Place | None:
+    if name not in scenario.mobile_nodes:
+        return delays.Place(name)
+    at_router = moves.serving(scenario, name, at_s)
+    return delays.Place(name, anchor or at_router, at_router) if at_router else None
 
 
 def _way_s(scenario: Scenario, session: SessionSpec, anchor: str, at_s: float) -> float | None:
-    at_router = moves.serving(scenario, session.mn, at_s)
-    if at_router is None:
+    central = session.method == "central"
+    near = _place(scenario, session.cn, _near(scenario, session), at_s)
+    far = _place(scenario, session.mn, "" if central else anchor, at_s)
+    if near is None or far is None:
         return None
-    if session.method == "central":
-        leg = delays.host_to_mn_s(scenario, SERVER, session.mn, at_router, at_router)
-        return None if leg is None else leg + delays.hosts_s(scenario, session.cn, SERVER)
-    return delays.host_to_mn_s(scenario, session.cn, session.mn, anchor, at_router)
+    if not central:
+        return delays.path_s(scenario, near, far)
+    legs = [delays.path_s(scenario, end, delays.Place(SERVER)) for end in (near, far)]
+    return None if None in legs else sum(leg for leg in legs if leg is not None)
 
 
 def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> SessionRow:
     expected, anchor = known.of(session), _anchor(scenario, session, known)
     serving = moves.serving(scenario, session.mn, session.at_s) or ""
-    plan = network_plan(scenario)
     row = SessionRow(
         session=session.name,
         method=session.method,
@@ -80,9 +99,11 @@ def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: fl
         cn=session.cn,
         mn=session.mn,
         start_s=session.at_s,
-        address=str(plan.mobile_node(session.mn).addresses[anchor]),
+        address=_address(scenario, session, anchor),
         anchor=anchor,
         serving=serving,
+        mn_anchor=_near(scenario, session),
+        mn_serving=moves.serving(scenario, session.cn, session.at_s) or "",
         path="none",
         outcome="timeout",
     )
@@ -111,7 +132,9 @@ def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: flo
         sent_s = session.at_s + number * (session.interval_s or 0.0)
         way = _way_s(scenario, session, anchor, sent_s)
         redirecting = any(
-            move.at - 0.01 < sent_s < move.at + move.gap + 0.004 for move in scenario.moves_of(session.mn)[1:]
+            move.at - 0.01 < sent_s < move.at + move.gap + 0.004
+            for end in (session.cn, session.mn)
+            for move in scenario.moves_of(end)[1:]
         )
         repeated = way is None or redirecting
         if session.transport == "tcp" and scenario.redirect and repeated:
@@ -176,7 +199,7 @@ def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
             yield {"time_s": move.at, "source": node, **lease}
             yield {"time_s": move.at + 0.06, **mod, "installed": 6, "removed": 2, "cause": "mn_attached"}
     for session in sessions_of(scenario):
-        address = str(plan.mobile_node(session.mn).addresses[_anchor(scenario, session, known)])
+        address = _address(scenario, session, _anchor(scenario, session, known))
         expected = known.of(session)
         cached = session.method == "ddns" and expected is not None and expected.lookup_s == 0
         yield {

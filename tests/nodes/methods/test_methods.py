@@ -168,7 +168,7 @@ def test_central_gets_the_relay_and_closes_its_session(of: World) -> None:
 
 
 def test_the_request_names_the_service_and_the_port_that_the_session_will_use(of: World) -> None:
-    ask(of, "p2p", replace(ORDER, number=7, transport="tcp", size=10))
+    ask(of, "p2p", replace(ORDER, number=7, transport="tcp", size=10, service="bulk"))
     (request,) = [
         message for data in of.network.sent_to(SERVER) if (message := decode(data)).type is MessageType.SERVICE_REQUEST
     ]
