@@ -20,6 +20,7 @@ from dmmlab.nodes.registration.client_core import IncomingRequest, Outcome
 from dmmlab.nodes.registration.desk import Desk
 from dmmlab.nodes.registration.terminal import LegTerminal
 from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
+from dmmlab.topologies.addressing import family_of
 
 UPDATES = "dns-update"  # in the SRV owner name under which a zone's server for updates is found: _dns-update._udp.ZONE
 
@@ -78,7 +79,8 @@ class ZoneUpdater:
     async def update(self, address: str, deprecated: Sequence[str]) -> None:
         """Tells of ``address`` as the one for new sessions; ``deprecated`` are kept, newest first."""
         if self._browse is not None and self._resolver is not None:
-            found = await LookupClient((self._resolver, DNS_PORT)).discover(UPDATES, self._browse)
+            client = LookupClient((self._resolver, DNS_PORT), family=family_of(self._key.server))
+            found = await client.discover(UPDATES, self._browse)
             self._log.emit("ddns_discovered", status=found.status, address=found.addresses[:1], port=found.port)
             if found.ok:  # else the configured one
                 self._client.server = (found.addresses[0], found.port)
