@@ -3,8 +3,8 @@
 The controller of two-mr's plan runs natively as a process of its own; two fake switches (`inside/fake_switch.py`) on
 loopback TCP tell it of `NODES` mobile nodes that attach and then move back and forth. A move is as a real one: a
 port goes, a port comes, four frames of DHCP are copied (discover, offer, request, acknowledge); the controller answers
-with the rules of sighting, lease and redirect, confirmed by barriers. ``packet_in_us``: processor time of a move divided
-by its four packet-ins, flow-mods and barriers and port states included. ``silent_packet_in_us``: for a copied
+with the rules of sighting, lease and redirect, confirmed by barriers. ``packet_in_us``: processor time of a move
+divided by its four packet-ins, flow-mods and barriers and port states included. ``silent_packet_in_us``: for a copied
 frame that is no news.
 """
 
