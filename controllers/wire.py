@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from dmmlab.controllers.rules import (
     Action,
+    Copy,
     Goto,
     Match,
     Normal,
@@ -31,6 +32,8 @@ _NO_BUFFER = _ANY = 0xFFFFFFFF
 _PLAIN = 0xFFE5  # OFPCML_MAX: what an output that is not to the controller has for its length
 _IN_PORT, _NORMAL, _CONTROLLER = 0xFFFFFFF8, 0xFFFFFFFA, 0xFFFFFFFD
 _OUTPUT = struct.Struct("!HHIH6x")  # 7.2.5
+_MOVE = struct.Struct("!HHIHHHHII")  # Nicira's reg_move, whole fields (Open vSwitch, ovs-actions(7))
+_EXPERIMENTER, _NICIRA, _REG_MOVE = 0xFFFF, 0x2320, 6
 _APPLY, _GOTO = struct.Struct("!HH4x"), struct.Struct("!HHB3x")  # 7.2.4
 
 
@@ -129,7 +132,11 @@ def _oxm(name: str, value: Value) -> tuple[int, bytes]:
         raise _Unknown(name)
     number, spell = _FIELDS[name]
     written = spell(value)
-    return number, struct.pack("!HBB", 0x8000, number << 1, len(written)) + written
+    return number, _oxm_header(name, len(written)).to_bytes(4, "big") + written
+
+
+def _oxm_header(name: str, length: int) -> int:
+    return 0x8000 << 16 | _FIELDS[name][0] << 9 | length
 
 
 def _match(match: Match) -> bytes:
@@ -158,6 +165,9 @@ def _action(action: Action) -> bytes:
         case SetField(name, value):
             field = _oxm(name, value)[1]
             return _padded(struct.pack("!HH", 25, (4 + len(field) + 7) // 8 * 8) + field)
+        case Copy(source, target, bits) if source in _FIELDS and target in _FIELDS:
+            ways = _oxm_header(source, bits // 8), _oxm_header(target, bits // 8)
+            return _MOVE.pack(_EXPERIMENTER, _MOVE.size, _NICIRA, _REG_MOVE, bits, 0, 0, *ways)
         case _:
             raise _Unknown(action)
 
