@@ -1,8 +1,8 @@
 """``python -m benchmarks [SUBJECT…]``: measures, shows each figure beside the last one, and says what got worse.
 
 A subject is a module of this folder with ``measure() -> dict`` (figures by name, nested as you like; `history.flat`).
-It may have ``ON_REQUEST = True`` (measured only if named) and ``NOISY`` (parts of names of figures that are shown, but
-never called worse). Exit status 1 if something got worse or could not be measured.
+It may have ``ON_REQUEST = True`` (measured only if named), ``SIZES`` (what ``measure`` is given, one after the other)
+and ``NOISY`` (parts of names of figures that are shown, but never called worse). Exit status 1 if something got worse or could not be measured.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def conditions() -> dict[str, object]:
 def measure(name: str, module: ModuleType, own: Path) -> list[str]:
     """Measures one subject, prints and notes it; what is to be said of it, a sentence each."""
     try:
-        figures = history.flat(module.measure())
+        figures = history.measured(module)
     except (RuntimeError, OSError) as error:
         return [f"{name} was not measured: {error}"]
     entry: history.Entry = {"subject": name, **conditions(), "figures": figures}
@@ -72,9 +72,11 @@ def measure(name: str, module: ModuleType, own: Path) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The subjects that are asked for, or all that are not on request."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("subjects", nargs="*", choices=[[], *names()], metavar="SUBJECT", help=", ".join(names()))
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(names()))
     parser.add_argument("--history", type=Path, default=OWN, help="where entries are added [results/benchmarks.jsonl]")
     options = parser.parse_args(argv)
+    if unknown := set(options.subjects) - set(names()):
+        parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(names())}")
     modules = {name: subject(name) for name in options.subjects or names()}
     if not options.subjects:
         modules = {name: module for name, module in modules.items() if not getattr(module, "ON_REQUEST", False)}

@@ -92,7 +92,10 @@ def measured(python: str = sys.executable) -> tuple[float, float]:
         folder, log = Path(made), Path(made, "events")
         words = ["--name", "MN1", "--interface", "eth0", "--folder", made, "--events", str(log)]
         program = [str(Path(python).absolute()), "-m", "dmmlab.nodes.mobility.agent", *words]
-        agent: subprocess.Popen[Any] = subprocess.Popen(inside(spaces[NODE], *program), cwd=folder)
+        with Path(made, "output").open("w") as output:
+            agent: subprocess.Popen[Any] = subprocess.Popen(
+                inside(spaces[NODE], *program), cwd=folder, stdout=output, stderr=output
+            )
         try:
             wait_for(log, "ready", 1)
             for turn, (here, there) in zip(range(WARM_UP + MOVES), itertools.cycle((ROUTERS, ROUTERS[::-1]))):

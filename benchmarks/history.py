@@ -52,6 +52,13 @@ class Change(NamedTuple):
         return f"{subject} {self.name} got worse: {self.before:g}{unit} -> {self.now:g}{unit}{by}"
 
 
+def measured(subject: Any) -> dict[str, float]:
+    """The figures of a subject: of its ``measure()``, or of ``measure(*size)`` for each of its ``SIZES``."""
+    if not hasattr(subject, "SIZES"):
+        return flat(subject.measure())
+    return flat({"/".join(map(str, size)): subject.measure(*size) for size in subject.SIZES})
+
+
 def flat(figures: Mapping[str, Any], above: str = "") -> dict[str, float]:
     """Every number in ``figures``, nested as they may be, by its path with dots; what is no number is left out."""
     found: dict[str, float] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -72,6 +73,13 @@ def test_without_a_last_one_nothing_got_worse() -> None:
 def test_figures_may_be_nested_and_what_is_no_number_is_left_out() -> None:
     figures = {"plain": {"rtt_ms": 0.5, "how": "TCLink"}, "wall_s": 2}
     assert history.flat(figures) == {"plain.rtt_ms": 0.5, "wall_s": 2}
+
+
+def test_a_subject_of_several_sizes_is_measured_at_each() -> None:
+    one = SimpleNamespace(measure=lambda: {"wall_s": 2.0})
+    several = SimpleNamespace(SIZES=((20, 5), (200, 20)), measure=lambda nodes, routers: {"wall_s": nodes / routers})
+    assert history.measured(one) == {"wall_s": 2.0}
+    assert history.measured(several) == {"20/5.wall_s": 4.0, "200/20.wall_s": 10.0}
 
 
 def test_entries_come_back_as_they_were_written(tmp_path: Path) -> None:
