@@ -5,7 +5,8 @@
 #   make test                              every test, the live ones in the guest
 #   make exact [PARTS=all]                 the same bytes twice, beside load, masked, by others, on other machines
 #   make vm-test                           the Vagrant machine in QEMU: provisioned, a native run, judged (needs root)
-#   make lint types bench clean            what their names say
+#   make bench [SUBJECTS=...]              speed, beside what was measured last, and what got worse (benchmarks/README.md)
+#   make lint types clean                  what their names say
 
 RUNTIME ?= auto
 RESULTS ?= results
@@ -42,8 +43,8 @@ exact: setup kernel
 vm-test: setup
 	tests/vm/test.sh $(RESULTS)/vm
 
-bench: setup
-	$(PYTHON) benchmarks/registration_vs_bind.py
+bench: setup kernel
+	$(PYTHON) -m benchmarks $(SUBJECTS)
 
 setup:
 	@machine/provision.sh

@@ -11,7 +11,7 @@ from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import Framework
 from dmmlab.controllers.messages import Command, Event, Record, ReportRules, SendFrame, UpdateRules
 from dmmlab.controllers.openflow import Translator
-from dmmlab.machine.events import EventLog
+from dmmlab.machine.events import Entry, EventLog
 
 FAILED = 1
 
@@ -65,6 +65,7 @@ class Shim:
         self._barriers: dict[tuple[int, int], int] = {}
         self._reports: dict[int, list[tuple[Any, float]]] = {}
         self._deadline_ns: int | None = None
+        self._entries: list[Entry] = []  # for the timeline, which gets what one event led to in one write
 
     def guard(self, method: Callable[[Any], None], ev: Any) -> None:
         """Run a handler; whatever goes wrong in it ends the process, for a broken controller must not look alive."""
@@ -138,8 +139,12 @@ class Shim:
         self._receive(messages.DeadlinePassed())
 
     def _receive(self, event: Event) -> None:
-        for command in self._core.receive(event, time.monotonic_ns()):
-            self._carry_out(command)
+        try:
+            for command in self._core.receive(event, time.monotonic_ns()):
+                self._carry_out(command)
+        finally:
+            entries, self._entries = self._entries, []
+            self._timeline.write(entries)
         deadline_ns = self._core.deadline_ns()
         if deadline_ns is not None and (self._deadline_ns is None or deadline_ns < self._deadline_ns):
             self._deadline_ns = deadline_ns
@@ -148,7 +153,7 @@ class Shim:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Record(event, fields):
-                self._timeline.emit(event, **fields)
+                self._entries.append((event, time.time_ns(), fields))
             case ReportRules(dpid):
                 self._reports.pop(dpid, None)
                 datapath: Any = self._datapaths[dpid]

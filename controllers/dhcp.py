@@ -1,6 +1,6 @@
 """Just enough DHCP (RFC 2131, RFC 2132) to overhear which mobile node holds which address, and for how long."""
 
-import ipaddress
+import socket
 import struct
 from dataclasses import dataclass
 
@@ -48,8 +48,8 @@ def parse_frame(frame: bytes) -> DhcpMessage | None:
     return DhcpMessage(
         type=kind[0],
         mac=mac_text(body[28:34]),
-        client_address=str(ipaddress.IPv4Address(body[12:16])),
-        your_address=str(ipaddress.IPv4Address(body[16:20])),
+        client_address=socket.inet_ntoa(body[12:16]),
+        your_address=socket.inet_ntoa(body[16:20]),
         lease_s=struct.unpack("!I", lease)[0] if len(lease) == 4 else None,
         client_id=options.get(_CLIENT_ID),
     )

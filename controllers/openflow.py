@@ -1,10 +1,13 @@
 """Rules to OpenFlow 1.3 messages and back: the only place that calls the framework's parser.
 
-``wire`` is the framework's pair of modules (constants and parser), passed in, so that Ryu and os-ken share this code.
+It reads what comes; most of what goes is packed by `wire`.
+
+A connection brings the framework's pair of modules, constants and parser, so that Ryu and os-ken share this code.
 """
 
 from typing import Any
 
+from dmmlab.controllers import wire
 from dmmlab.controllers.rules import (
     OWN,
     OWN_MASK,
@@ -68,6 +71,10 @@ class Translator:
         )
 
     def _flow_mod(self, rule: Rule, command: int, flags: int) -> Any:
+        return wire.flow_mod(rule, command, flags) or self.spelled_by_framework(rule, command, flags)
+
+    def spelled_by_framework(self, rule: Rule, command: int, flags: int) -> Any:
+        """A flow-mod that may say anything that OpenFlow can say; the same bytes as `wire` where that can say it."""
         constants = self._constants
         return self._parser.OFPFlowMod(
             self._datapath,

@@ -1,8 +1,11 @@
 """What each switch should hold and what it does hold, and the least that turns one into the other."""
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from dmmlab.controllers.rules import Key, Rule
+
+_spelled = functools.lru_cache(maxsize=16384)(repr)  # rules are sent in the order of their keys as text
 
 
 class Rulebook:
@@ -65,7 +68,7 @@ class Rulebook:
         remove: list[Rule] = []
         waiting: set[Key] = set()
         self.changed = False
-        for key in sorted(self._dirty.get(dpid, ()), key=repr):
+        for key in sorted(self._dirty.get(dpid, ()), key=_spelled):
             want, have = desired.get(key), installed.get(key)
             if want is not None and want != have:
                 install.append(want)

@@ -27,7 +27,7 @@ class EventLog:
     def __init__(self, path: Path, source: str, role: str = "", *, compact: bool = False) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._source, self._role = source, role or source
-        self._separators = (",", ":") if compact else (", ", ": ")
+        self._encode = json.JSONEncoder(separators=(",", ":") if compact else (", ", ": ")).encode
         self._checks = os.environ.get(CHECK) == "1"
 
     def emit(self, event: str, **fields: object) -> None:
@@ -36,13 +36,14 @@ class EventLog:
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Writes all entries at once: a reader, another thread or a signal handler never sees or makes half a line."""
-        os.write(self._descriptor, "".join(self._line(*entry) for entry in entries).encode())
+        if lines := "".join(self._line(*entry) for entry in entries):
+            os.write(self._descriptor, lines.encode())
 
     def _line(self, event: str, time_ns: int, fields: Mapping[str, object]) -> str:
         if self._checks:
             catalogue.check(self._role, event, fields)
         head = {"time_ns": time_ns, "source": self._source, "event": event}  # no field passes for it
-        return json.dumps({**head, **fields, **head}, separators=self._separators) + "\n"
+        return self._encode({**head, **fields, **head}) + "\n"
 
     def close(self) -> None:
         """Closes the file."""

@@ -5,7 +5,9 @@ udhcpc asks once a second at most and then gives up, so that the mobile node's a
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +41,15 @@ def write_hook(folder: Path, lease_file: Path) -> Path:
     return hook
 
 
+@functools.cache
+def _program() -> str:
+    """Where udhcpc is: looked for once, and not in each folder of the PATH at each attachment."""
+    return shutil.which("udhcpc") or "udhcpc"
+
+
 def client_argv(interface: str, hook: Path) -> Sequence[str]:
     """udhcpc for one lease: five tries a second apart, then it exits with status 1."""
-    return ["udhcpc", "-f", "-q", "-n", "-t", "5", "-T", "1", "-i", interface, "-s", str(hook)]
+    return [_program(), "-f", "-q", "-n", "-t", "5", "-T", "1", "-i", interface, "-s", str(hook)]
 
 
 def read_lease(lease_file: Path) -> Lease:

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 from controllers_fake import FakeNetwork, chain, make_plan, mesh, mn_ip6, mn_mac, nd_frame, router_ip6
 
+from dmmlab.controllers import wire
 from dmmlab.controllers.app import Shim, counters
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import NAMES, FrameworkMissing, load
 from dmmlab.controllers.openflow import Translator
-from dmmlab.controllers.rules import Rule
+from dmmlab.controllers.rules import Rule, match
 from dmmlab.machine.events import EventLog
 
 INSTALLED = [name for name in NAMES if find_spec(name)]
@@ -108,6 +109,28 @@ def test_both_frameworks_write_the_same_bytes() -> None:
                 written.append(bytes(message.buf))
     half = len(written) // 2
     assert written[:half] == written[half:]
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+def test_rules_packed_here_are_the_bytes_that_the_framework_writes(framework: str) -> None:
+    translator = Translator(FakeDatapath(framework))
+    for rule in every_rule():
+        for command, flags in ((0, 0), (0, 1), (4, 0)):
+            packed, spelled = wire.flow_mod(rule, command, flags), translator.spelled_by_framework(rule, command, flags)
+            assert packed is not None, rule
+            for message in (packed, spelled):
+                message.set_xid(0x01020304)
+                message.serialize()
+            assert packed.buf == bytes(spelled.buf), rule
+
+
+def test_a_rule_that_cannot_be_packed_here_is_left_to_the_framework() -> None:
+    rule = Rule(0, 1, match(vlan_vid=0x1FFE), (), 0)
+    assert wire.flow_mod(rule, 0, 0) is None
+    message = Translator(FakeDatapath(INSTALLED[0])).install(rule)
+    message.set_xid(1)
+    message.serialize()
+    assert message.match["vlan_vid"] == 0x1FFE
 
 
 def test_a_masked_match_is_refused() -> None:
