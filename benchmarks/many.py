@@ -37,7 +37,8 @@ RESIDENCE_S = 5.0  # of a mobile node at a mobile router: the mean, and the leas
 LEAST_RESIDENCE_S = 0.5
 NODES_PER_CORRESPONDENT = 10
 SIZES = ((20, 5), (200, 20))
-SET_UP, PLAYED = ("Open vSwitch", "network", "controller, DHCP, captures", "agents"), ("scenario", "stopping", "records")
+SET_UP = ("Open vSwitch", "network", "controller, DHCP, captures", "agents")
+PLAYED = ("scenario", "stopping", "records")
 RESULT = Path(__file__).with_suffix(".txt")
 _LOOK_S = 0.5  # between two looks at the guest's memory
 
@@ -195,7 +196,7 @@ def main() -> int:
     parser.add_argument("--scenario", type=Path, help="write the scenario of the first size to this file, and end")
     parser.add_argument("--save", action="store_true", help=f"write the table to {RESULT.name}, too")
     options = parser.parse_args()
-    sizes = [tuple(map(int, size.split("/"))) for size in options.sizes]
+    sizes = [(int(nodes), int(routers)) for nodes, _, routers in (size.partition("/") for size in options.sizes)]
     if options.scenario:
         first = scenario(*sizes[0], options.seed).model_dump(mode="json", by_alias=True, exclude_none=True)
         options.scenario.write_text(yaml.safe_dump(first, sort_keys=False))

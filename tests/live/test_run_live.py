@@ -63,8 +63,8 @@ def test_every_event_is_in_the_catalogue(run: Run) -> None:
     for event in done.timeline():
         source, name = event["source"], event["event"]
         role = source if source in catalogue.CATALOGUE else "mobile node"
-        role = "correspondent" if source in scenario.correspondents or "session" in event else role
-        role = "correspondent" if name == "ready" and "sessions" in event else role
+        opens = role == "mobile node" and bool({"session", "sessions"} & event.keys())
+        role = "correspondent" if source in scenario.correspondents or opens else role
         catalogue.check(role, name, event.keys() - {"time_s", "source", "event"})
 
 
