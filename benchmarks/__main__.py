@@ -2,7 +2,8 @@
 
 A subject is a module of this folder with ``measure() -> dict`` (figures by name, nested as you like; `history.flat`).
 It may have ``ON_REQUEST = True`` (measured only if named), ``SIZES`` (what ``measure`` is given, one after the other)
-and ``NOISY`` (parts of names of figures that are shown, but never called worse). Exit status 1 if something got worse or could not be measured.
+and ``NOISY`` (parts of names of figures that are shown, but never called worse). Exit status 1 if something got worse
+or could not be measured.
 """
 
 from __future__ import annotations
