@@ -10,7 +10,7 @@ from dmmlab.topologies.plan import NetworkPlan
 # MB: the kernel, Open vSwitch, the controller and the servers; and what each node adds: what a Python process copies of
 # the one that it was forked from, 17 MB and more; a mobile node has two, agent and service. 20 nodes on 5 routers used
 # 1,080 MB, and a guest that lacks memory does not end but looks for it for ever: so it is given a quarter more.
-BASE_MB, MOBILE_NODE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 48, 20, 4
+BASE_MB, MOBILE_NODE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 28, 20, 4
 LEAST_MB = 1024  # what a guest is given at least: a machine lends it only what it uses
 
 

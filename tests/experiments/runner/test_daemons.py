@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.daemons import Daemons
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.network import network_plan
-from dmmlab.nodes.daemons.agents import Correspondent
+from dmmlab.nodes.daemons.agents import Correspondent, MobileNode
 from dmmlab.nodes.orders import CorrespondentFile
 
 
@@ -24,13 +27,32 @@ def test_each_part_of_the_run_has_its_name_its_host_and_its_log(tmp_path: Path) 
     assert [each.host for each in made.captures()] == [
         *("CN1", "CN2", "CN3", "RESOLVER", "DDNS", "SERVER", "MN1", "CONTROLLER")
     ]
-    assert [(each.name, each.host) for each in made.mobile_nodes()] == [("MN1", "MN1"), ("MN1-service", "MN1")]
+    assert [(each.name, each.host) for each in made.mobile_nodes()] == [("MN1", "MN1")]
     assert [each.log.name for each in made.name_servers()] == ["DDNS.log", "RESOLVER.log"]
 
 
 def test_only_the_control_channel_is_captured_whole(tmp_path: Path) -> None:
     whole = [each.host for each in daemons(tmp_path).captures() if "--snapshot-length=262144" in each.argv]
     assert whole == ["CONTROLLER"]
+
+
+def buffers(made: Daemons) -> dict[str, str]:
+    found = {each.host: next(word for word in each.argv if "--buffer-size" in word) for each in made.captures()}
+    return {host: word.partition("=")[2] for host, word in found.items()}
+
+
+def test_a_mobile_node_has_a_small_capture_buffer_unless_much_may_come_at_once(tmp_path: Path) -> None:
+    probes = {"at": "1s", "from": "CN1", "to": "MN1", "duration": "5s"}
+    few = [{"name": "A", **probes, "interval": "20ms"}]
+    assert buffers(daemons(tmp_path, sessions=few)) | {"MN1": "1024", "CN1": "4096", "CONTROLLER": "16384"} == buffers(
+        daemons(tmp_path, sessions=few)
+    )
+    many = [{"name": "A", **probes, "interval": "500us"}]
+    assert buffers(daemons(tmp_path, sessions=many))["MN1"] == "4096"
+    bulk = [{"name": "A", "at": "1s", "from": "CN1", "to": "MN1", "transport": "tcp", "size": "1MB"}]
+    assert buffers(daemons(tmp_path, sessions=bulk))["MN1"] == "4096"
+    at_one_instant = [{"name": "A", "at": "1s", "from": "CN1", "to": "MN1", "repeat": 100, "every": "1ns"}]
+    assert buffers(daemons(tmp_path, sessions=at_one_instant))["MN1"] == "4096"
 
 
 def test_a_correspondent_without_sessions_is_not_started(tmp_path: Path) -> None:
@@ -64,3 +86,19 @@ def test_a_lease_is_never_shorter_than_dnsmasq_grants(tmp_path: Path) -> None:
     server = daemons(tmp_path, addresses={"lease": "10s"}).dhcp_servers()[1]
     assert "--dhcp-range=10.1.2.0,static,255.255.255.0,120" in server.argv
     assert any(word.startswith("--dhcp-host=") and word.endswith(",10.1.2.100") for word in server.argv)
+
+
+def test_a_service_that_breaks_ends_its_mobile_node_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(_argv: list[str]) -> None:
+        raise OSError("the port is taken")
+
+    monkeypatch.setattr("dmmlab.nodes.service.main", breaks)
+    (node,) = daemons(tmp_path).mobile_nodes()
+    assert isinstance(node, MobileNode)
+    if (child := os.fork()) == 0:
+        node._serve()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert "the port is taken" in capfd.readouterr().err
