@@ -1,8 +1,9 @@
 """Many mobile nodes: what a run costs as its network grows, whole and for each move, each probe and each node.
 
 Mobile nodes walk at random on a ring of mobile routers: each stays for an exponentially distributed time and then moves
-to one of the two neighbours. A correspondent for every ten of them sends each a probe once a second, by method `fixed`,
-to the address that it had first, so that most probes arrive by a redirect. All that is random follows from a seed.
+to one of the two neighbours. A correspondent for every fifty of them sends each a probe once a second, by method
+`fixed`, to the address that it had first, so that most probes arrive by a redirect. All that is random follows from a
+seed.
 
 ``many.py NODES/ROUTERS...`` runs such a scenario of each size, in the virtual-time guest, one after the other, and
 prints a table; ``--scenario`` writes the first one to a file instead, for `dmmlab run`.
@@ -35,10 +36,12 @@ from dmmlab.experiments.scenario.model import Scenario
 DURATION_S = 30
 RESIDENCE_S = 5.0  # of a mobile node at a mobile router: the mean, and the least
 LEAST_RESIDENCE_S = 0.5
-NODES_PER_CORRESPONDENT = 10
+NODES_PER_CORRESPONDENT = 50
 SIZES = ((20, 5), (200, 20))
-SET_UP = ("Open vSwitch", "network", "controller, DHCP, captures", "agents")
-PLAYED = ("scenario", "stopping", "records")
+SET_UP, PLAYED = (
+    ("Open vSwitch", "network", "controller, DHCP, captures", "agents"),
+    ("scenario", "stopping", "records"),
+)
 RESULT = Path(__file__).with_suffix(".txt")
 _LOOK_S = 0.5  # between two looks at the guest's memory
 
@@ -196,7 +199,7 @@ def main() -> int:
     parser.add_argument("--scenario", type=Path, help="write the scenario of the first size to this file, and end")
     parser.add_argument("--save", action="store_true", help=f"write the table to {RESULT.name}, too")
     options = parser.parse_args()
-    sizes = [(int(nodes), int(routers)) for nodes, _, routers in (size.partition("/") for size in options.sizes)]
+    sizes = [(int(nodes), int(routers)) for nodes, routers in (size.split("/") for size in options.sizes)]
     if options.scenario:
         first = scenario(*sizes[0], options.seed).model_dump(mode="json", by_alias=True, exclude_none=True)
         options.scenario.write_text(yaml.safe_dump(first, sort_keys=False))

@@ -1,5 +1,8 @@
 """What sessions are opened for, on a mobile node or another host: echoes probes, and takes in bulk transfers.
 
+At a mobile node it is a thread in the process of the agent, with an event loop of its own: a process would cost the
+guest 12 MB more, and there may be hundreds of mobile nodes.
+
 It answers from the address at which it was asked, whichever of the node's addresses that was (for UDP, IP_PKTINFO or
 IPV6_PKTINFO of RFC 3542): a correspondent that came by an old address must hear from that address.
 """
@@ -12,6 +15,7 @@ import contextlib
 import hashlib
 import signal
 import socket
+import threading
 from pathlib import Path
 
 from dmmlab.machine.events import EventLog
@@ -83,13 +87,14 @@ async def _main(arguments: argparse.Namespace) -> None:
     await asyncio.start_server(take_bulk, "", BULK_PORT, family=family)
     more = {"more": arguments.more} if arguments.more else {}
     stopped = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    if threading.current_thread() is threading.main_thread():  # else the agent ends with the process
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
     log.emit("service_ready", udp=ECHO_PORT, tcp=[ECHO_PORT, BULK_PORT], **more)
     await stopped.wait()
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Serves until it is told to stop."""
+    """Serves until it is told to stop; beside an agent, for as long as the process is there."""
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.service", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument(

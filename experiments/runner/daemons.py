@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -19,6 +21,7 @@ from dmmlab.experiments.runner.orders import (
 )
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.machine.events import CLOCKWATCH
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
@@ -30,6 +33,9 @@ from dmmlab.nodes.daemons.unbound import Unbound
 from dmmlab.nodes.orders import DNS_PORT
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
+
+_SET_UP_FRAMES = 20  # of a session, at either end: connection, legs, what the server asks
+_MOST_FRAMES = tcpdump.SMALL_FRAMES + 1  # of a bulk transfer: more than a small buffer is for
 
 
 class _Place(TypedDict):
@@ -88,18 +94,32 @@ class Daemons:
 
     def captures(self) -> list[Daemon]:
         """One on each correspondent, server and mobile node, and at the controller."""
-        ends = [(host.name, host.interface) for host in self.plan.hosts]
-        ends += [(node.name, node.interface) for node in self.plan.mobile_nodes]
-        ends.append((CONTROLLER, self.plan.control.interface))
+        busy = self._busy_nodes()
+        ends = [(host.name, host.interface, tcpdump.LARGE_KIB) for host in self.plan.hosts]
+        ends += [
+            (node.name, node.interface, tcpdump.LARGE_KIB if node.name in busy else tcpdump.SMALL_KIB)
+            for node in self.plan.mobile_nodes
+        ]
+        ends.append((CONTROLLER, self.plan.control.interface, tcpdump.CONTROL_KIB))
         return [
             Tcpdump(
                 interface,
                 self.run.pcap(name),
                 tcpdump.WHOLE if name == CONTROLLER else tcpdump.HEADS,
+                buffer_kib,
                 **self._place(f"tcpdump-{name}", name),
             )
-            for name, interface in ends
+            for name, interface, buffer_kib in ends
         ]
+
+    def _busy_nodes(self) -> set[str]:
+        """Nodes of bulk transfers, or of so many probes at once that a small capture buffer might not hold them."""
+        frames: Counter[str] = Counter()
+        for session in sessions_of(self.scenario):
+            a_second = min(session.count, 1 / session.interval_s if session.interval_s else 1)
+            number = _SET_UP_FRAMES + 2 * math.ceil(a_second * tcpdump.LATENCY_S)
+            frames.update(dict.fromkeys((session.cn, session.mn), number if session.size is None else _MOST_FRAMES))
+        return {node for node, number in frames.items() if number > tcpdump.SMALL_FRAMES}
 
     def name_servers(self) -> list[Daemon]:
         """BIND with the mobile nodes' zone, and the correspondents' caching resolver (draft 4.1)."""
@@ -146,17 +166,15 @@ class Daemons:
         return ClockWatch(events=self.run.events_of(CLOCKWATCH), **self._place(CLOCKWATCH, host))
 
     def mobile_nodes(self) -> list[Daemon]:
-        """On each mobile node its agent and its service."""
+        """On each mobile node one process: its agent and its service."""
         made: list[Daemon] = []
         for node in self.plan.mobile_nodes:
             events = self.run.events_of(node.name)
             config = mobile_node_file(self.scenario, self.plan, node.name, self._desk(node.name))
             keep_s = self.scenario.addresses.keep
             place = self._place(node.name)
-            family = self.plan.family
-            made.append(MobileNode(node.interface, self.folder, keep_s, config, family, events=events, **place))
-            service = self._place(f"{node.name}-service", node.name)
-            made.append(Service(family=family, more=self._more, events=events, **service))
+            family, more = self.plan.family, self._more
+            made.append(MobileNode(node.interface, self.folder, keep_s, config, family, more, events=events, **place))
         return made
 
     @property

@@ -8,9 +8,10 @@ from dmmlab.machine.errors import Refusal
 from dmmlab.topologies.plan import NetworkPlan
 
 # MB: the kernel, Open vSwitch, the controller and the servers; and what each node adds: what a Python process copies of
-# the one that it was forked from, 17 MB and more; a mobile node has two, agent and service. 20 nodes on 5 routers used
-# 1,080 MB, and a guest that lacks memory does not end but looks for it for ever: so it is given a quarter more.
-BASE_MB, MOBILE_NODE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 48, 20, 4
+# the one that it was forked from, 17 MB and more, and a capture with its buffer. A guest with 60 nodes on 10 routers
+# used 28 MB a node in all (benchmarks/many.txt), and one that lacks memory does not end but looks for it for ever: so
+# it is given more.
+BASE_MB, MOBILE_NODE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 28, 20, 4
 LEAST_MB = 1024  # what a guest is given at least: a machine lends it only what it uses
 
 

@@ -1,8 +1,12 @@
-"""The agents of a run: mobile node, its service, correspondent, registration server."""
+"""The agents of a run: mobile node, correspondent, registration server."""
 
 from __future__ import annotations
 
 import json
+import os
+import random
+import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +22,28 @@ from dmmlab.topologies.addressing import Family
 
 @dataclass(frozen=True)
 class MobileNode(Agent):
-    """Its addresses on ``interface``; old ones are released ``keep_s`` after they were deprecated (None: never).
+    """The agent and the service of a mobile node.
+
+    Its addresses are on ``interface``; old ones are released ``keep_s`` after they were deprecated (None: never).
 
     ``folder`` takes its leases and its configuration; without ``config`` it tells nobody of its addresses.
     """
+
+    ready_event: ClassVar[str] = "service_ready"  # which comes after the agent's
 
     interface: str
     folder: Path
     keep_s: float | None
     config: MobileNodeFile | None
     family: Family = "ipv4"
+    more: tuple[int, ...] = ()
+
+    @property
+    def service(self) -> Service:
+        """What sessions are opened for, on ``more`` ports than the usual ones."""
+        name = f"{self.name}-service"
+        log = self.log.with_name(f"{name}.log")
+        return Service(family=self.family, more=self.more, events=self.events, name=name, host=self.host, log=log)
 
     @property
     def _file(self) -> Path:
@@ -42,13 +58,27 @@ class MobileNode(Agent):
         return [*argv, "--config", str(self._file)] if self.config is not None else argv
 
     def write(self) -> None:
-        """Writes whom it tells of its addresses."""
+        """Writes whom it tells of its addresses. The service's log is empty: what ends it is in the agent's."""
+        self.service.log.touch()
         if self.config is not None:
             self.config.write(self._file)
 
     def run(self) -> None:
-        """The agent."""
+        """Both."""
+        threading.Thread(target=self._serve, daemon=True).start()
+        # A fork draws a number (of `random`'s), a thread does not; what a seed gave when the service was a process of
+        # its own must stay what it was.
+        random.seed()
         mobile_node.main(self.argv)
+
+    def _serve(self) -> None:
+        """The service; what ends it ends the process."""
+        try:
+            self.service.run()
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
+            os._exit(1)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,11 @@ from dmmlab.nodes.daemons.daemon import Alive, Daemon, wait_for
 WHOLE, HEADS = 262_144, 4096
 
 LATENCY_S = 1.0  # how long the kernel collects packets before it wakes tcpdump
-_BUFFER_KIB = {WHOLE: 16_384, HEADS: 4096}  # what may come at one instant of virtual time, while tcpdump has no turn
+# What may come within `LATENCY_S`, or at one instant of virtual time, while tcpdump has no turn. The kernel takes all
+# of it at once, so a host whose sessions are known to be small has less.
+LARGE_KIB, SMALL_KIB = 4096, 1024
+CONTROL_KIB = 16_384
+SMALL_FRAMES = 2000  # so many go into half of a small buffer: a frame with a probe takes up to 256 bytes there
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Tcpdump(Daemon):
     interface: str
     capture: Path
     snap_bytes: int = HEADS
+    buffer_kib: int = LARGE_KIB
 
     @property
     def argv(self) -> list[str]:
@@ -36,7 +41,7 @@ class Tcpdump(Daemon):
             "tcpdump",
             f"--interface={self.interface}",
             "--time-stamp-precision=nano",
-            f"--buffer-size={_BUFFER_KIB[self.snap_bytes]}",
+            f"--buffer-size={self.buffer_kib}",
             f"--snapshot-length={self.snap_bytes}",
             "--relinquish-privileges=root",
             "-w",

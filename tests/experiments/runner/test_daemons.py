@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.machine import checks
 from dmmlab.machine.errors import Refusal
-from dmmlab.nodes.daemons.agents import Correspondent
+from dmmlab.nodes.daemons.agents import Correspondent, MobileNode
 from dmmlab.nodes.orders import CorrespondentFile
 
 
@@ -32,13 +33,32 @@ def test_each_part_of_the_run_has_its_name_its_host_and_its_log(tmp_path: Path) 
     assert [each.host for each in made.captures()] == [
         *("CN1", "CN2", "CN3", "RESOLVER", "DDNS", "SERVER", "MN1", "CONTROLLER")
     ]
-    assert [(each.name, each.host) for each in made.mobile_nodes()] == [("MN1", "MN1"), ("MN1-service", "MN1")]
+    assert [(each.name, each.host) for each in made.mobile_nodes()] == [("MN1", "MN1")]
     assert [each.log.name for each in made.name_servers()] == ["DDNS.log", "RESOLVER.log"]
 
 
 def test_only_the_control_channel_is_captured_whole(tmp_path: Path) -> None:
     whole = [each.host for each in daemons(tmp_path).captures() if "--snapshot-length=262144" in each.argv]
     assert whole == ["CONTROLLER"]
+
+
+def buffers(made: Daemons) -> dict[str, str]:
+    found = {each.host: next(word for word in each.argv if "--buffer-size" in word) for each in made.captures()}
+    return {host: word.partition("=")[2] for host, word in found.items()}
+
+
+def test_a_mobile_node_has_a_small_capture_buffer_unless_much_may_come_at_once(tmp_path: Path) -> None:
+    probes = {"at": "1s", "from": "CN1", "to": "MN1", "duration": "5s"}
+    few = [{"name": "A", **probes, "interval": "20ms"}]
+    assert buffers(daemons(tmp_path, sessions=few)) | {"MN1": "1024", "CN1": "4096", "CONTROLLER": "16384"} == buffers(
+        daemons(tmp_path, sessions=few)
+    )
+    many = [{"name": "A", **probes, "interval": "500us"}]
+    assert buffers(daemons(tmp_path, sessions=many))["MN1"] == "4096"
+    bulk = [{"name": "A", "at": "1s", "from": "CN1", "to": "MN1", "transport": "tcp", "size": "1MB"}]
+    assert buffers(daemons(tmp_path, sessions=bulk))["MN1"] == "4096"
+    at_one_instant = [{"name": "A", "at": "1s", "from": "CN1", "to": "MN1", "repeat": 100, "every": "1ns"}]
+    assert buffers(daemons(tmp_path, sessions=at_one_instant))["MN1"] == "4096"
 
 
 def test_a_correspondent_without_sessions_is_not_started(tmp_path: Path) -> None:
@@ -79,8 +99,9 @@ def test_in_ipv6_routers_advertise_and_everybody_is_told_the_family(tmp_path: Pa
     first, _ = made.address_servers()
     assert {"--enable-ra", "--dhcp-range=2001:db8:1:1::,ra-only,off-link,64,3600"} <= set(first.argv)
     assert not [word for word in first.argv if word.startswith("--dhcp-host")]
-    agent, service = made.mobile_nodes()
-    assert all(each.argv[each.argv.index("--family") + 1] == "ipv6" for each in (agent, service))
+    (node,) = made.mobile_nodes()
+    assert isinstance(node, MobileNode)
+    assert all(argv[argv.index("--family") + 1] == "ipv6" for argv in (node.argv, node.service.argv))
     controller = made.controller()
     controller.write()
     plan = json.loads(Path(controller.argv[controller.argv.index("--plan") + 1]).read_text())
@@ -100,3 +121,19 @@ def test_an_address_family_that_this_machine_lacks_is_refused(tmp_path: Path, mo
     with pytest.raises(Refusal, match=r"^two-mr-ipv6: family: ipv6 needs net\.ipv6.*: --runtime guest$"):
         refuse_families([load("two-mr"), scenario], "native")
     refuse_families([load("two-mr")], "native")
+
+
+def test_a_service_that_breaks_ends_its_mobile_node_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(_argv: list[str]) -> None:
+        raise OSError("the port is taken")
+
+    monkeypatch.setattr("dmmlab.nodes.service.main", breaks)
+    (node,) = daemons(tmp_path).mobile_nodes()
+    assert isinstance(node, MobileNode)
+    if (child := os.fork()) == 0:
+        node._serve()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert "the port is taken" in capfd.readouterr().err
