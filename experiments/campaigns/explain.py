@@ -144,7 +144,7 @@ def _along(run: Recording, session: RecordedSession, excess: dict[str, float]) -
     if method.cached and (expected := run.oracle.of(spec)) is not None:
         lookup = lookup[: _taken(run.scenario, lookup, expected.lookup_s)]
     trips = (*lookup, *connect * (1 if spec.transport == "udp" else 2))
-    parts = [_trip(a, b, spec.mn, excess) for a, b in trips]
+    parts = [_trip(a, b, run.scenario.mobile_nodes, excess) for a, b in trips]
     return None if None in parts else sum(part for part in parts if part is not None)
 
 
@@ -158,8 +158,11 @@ def _taken(scenario: Scenario, trips: Sequence[tuple[str, str]], lookup_s: float
     return len(trips)
 
 
-def _trip(host: str, other: str, node: str, excess: dict[str, float]) -> float | None:
-    if other == node:
-        return excess.get(f"{host}-{node}")
+def _trip(host: str, other: str, nodes: Sequence[str], excess: dict[str, float]) -> float | None:
+    """Whichever of the two opened the session, a path is measured from the host; between two nodes none is."""
+    if host in nodes:
+        host, other = other, host
+    if other in nodes:
+        return excess.get(f"{host}-{other}")
     ends = [excess.get(f"{end}-{CORE}") for end in (host, other)]
     return None if None in ends else sum(part for part in ends if part is not None)
