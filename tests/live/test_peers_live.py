@@ -47,8 +47,8 @@ def check_against_the_oracle(recording: Recording) -> None:
         assert row.lookup_ms == pytest.approx(expected.lookup_s * 1e3, abs=MICROSECOND_MS), row
 
 
-@pytest.fixture(scope="module")
-def swapped(run: Run) -> Recording:
+@pytest.fixture(scope="module", params=["ipv4", "ipv6"])
+def swapped(run: Run, request: pytest.FixtureRequest) -> Recording:
     """Two nodes, each the other's correspondent, change places at the same instant."""
     long = {**EVERY, "interval": "50ms", "duration": "16s"}
     sessions = [
@@ -57,7 +57,8 @@ def swapped(run: Run) -> Recording:
         session("C", "14s", "MN1", "MN2", **EVERY),
         session("D", "15s", "MN2", "MN1", **EVERY),
     ]
-    return Recording(run(links=LINKS, movement=AT_ONCE, sessions=sessions, duration="25s"))
+    where = {"family": request.param, "links": LINKS, "movement": AT_ONCE}
+    return Recording(run(**where, sessions=sessions, duration="25s"))
 
 
 def test_two_that_change_places_set_up_what_their_closed_forms_say(swapped: Recording) -> None:
