@@ -8,7 +8,6 @@ and one to take up again. No wire has a delay. Wall time is from the agent's eve
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import json
@@ -23,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import paired, tables
 
 ROUNDS, MOVES, WARM_UP, PATIENCE_S = 3, 30, 2, 10.0
 NODE, AIR, ROUTERS = "node", "air", ("r1", "r2")
@@ -134,14 +133,5 @@ def compare(pythons: Sequence[str]) -> str:
     return tables.aligned(lines)
 
 
-def main() -> int:
-    """Measure and print; with interpreters of other checkouts' environments, each in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pythons", nargs="*", metavar="PYTHON")
-    options = parser.parse_args()
-    sys.stdout.write(compare(options.pythons) if options.pythons else tables.listing(measure()))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(paired.main(__doc__, measure, compare))

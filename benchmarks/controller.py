@@ -10,7 +10,6 @@ frame that is no news.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import socket
@@ -22,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import tables
+from benchmarks import paired, tables
 from benchmarks.inside.fake_switch import ADDED, DELETED, FakeSwitch
 from dmmlab.experiments.runner.orders import redirect_plan
 from dmmlab.experiments.scenario.load import load
@@ -161,14 +160,5 @@ def compare(pythons: Sequence[str]) -> str:
     return tables.aligned(lines)
 
 
-def main() -> int:
-    """Measure and print; with interpreters of other checkouts' environments, each in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pythons", nargs="*", metavar="PYTHON")
-    options = parser.parse_args()
-    sys.stdout.write(compare(options.pythons) if options.pythons else tables.listing(measure()))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(paired.main(__doc__, measure, compare))

@@ -69,7 +69,8 @@ def load(name: str | None = None) -> Framework:
 def _make_way_for_ryu() -> None:
     """Ryu wants a name that eventlet dropped in 0.30.3, and imports a web server that nothing here uses."""
     os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # a tenth of a second of imports for a resolver
-    sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]  # as if it were not installed: as slow, as idle
+    # As if it were not installed: eventlet imports it where it is, as slowly as a resolver, and nothing here uses it.
+    sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wsgi = importlib.import_module("eventlet.wsgi")

@@ -62,13 +62,13 @@ class Desk:
             return _NOT_YET
         if "session" in asked:
             return await client.close_session(asked["session"])
-        host, port = asked["user_plane"]
+        plane = asked["user_plane"]
         return await client.request(
             asked["target"],
             Mode(asked["mode"]),
             Transport(asked["transport"]),
             service=asked["service"],
-            user_plane=(host, port),
+            user_plane=tuple(plane) if plane is not None else None,
         )
 
 
@@ -88,9 +88,7 @@ class DeskClient:
         user_plane: tuple[str, int] | None = None,
     ) -> Outcome:
         """As the client's."""
-        return await self._ask(
-            target=target, mode=mode, transport=transport, service=service, user_plane=user_plane or ("0.0.0.0", 0)
-        )
+        return await self._ask(target=target, mode=mode, transport=transport, service=service, user_plane=user_plane)
 
     async def close_session(self, session: int) -> Outcome:
         """As the client's."""
