@@ -106,7 +106,7 @@ def _measure(nodes: int, routers: int, seed: int, out: Path | None) -> dict[str,
         answered = sum(row.rtt_ms is not None for row in sent)
         handovers = recording.handovers if run.handovers.is_file() else []
     spent_s = progress.spent_s
-    moves, played_s = len(wanted.movement), sum(spent_s.get(phase, 0.0) for phase in PLAYED)
+    moves, played_s = len(wanted.moves), sum(spent_s.get(phase, 0.0) for phase in PLAYED)
     return {
         "nodes": nodes,
         "routers": routers,

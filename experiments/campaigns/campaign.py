@@ -42,9 +42,7 @@ class Planned:
     def cost_s(self) -> float:
         """A guess at its wall time, for the time left: what starting takes, and what sessions and probes add."""
         scenario, sessions = self.scenario, sessions_of(self.scenario)
-        played = (
-            0.0015 * sum(session.count for session in sessions) + 0.013 * len(sessions) + 0.3 * len(scenario.movement)
-        )
+        played = 0.0015 * sum(session.count for session in sessions) + 0.013 * len(sessions) + 0.3 * len(scenario.moves)
         return 6.0 + 0.8 * len(scenario.mobile_nodes) + played
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from dmmlab.experiments.cli.console import table
@@ -33,14 +34,34 @@ def show(scenario: Scenario) -> None:
         for link in scenario.links
     ]
     table("Links, each direction", ("between", "delay", "besides"), links)
+    if scenario.mobility:
+        of_entries = ("nodes", "how", "from", "until", "movements")
+        table("Mobility (each movement stands in the timeline)", of_entries, [*_itineraries(scenario)])
     oracle = Oracle(scenario)
     heads = ("at", "who", "what", "method", "transport", "expected set-up")
     table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])
 
 
+def _itineraries(scenario: Scenario) -> Iterator[tuple[str, ...]]:
+    """A line for each entry of ``mobility``."""
+    for entry in scenario.mobility:
+        drawn = [move for move in scenario.moves[len(scenario.movement) :] if move.node in entry.moved]
+        if entry.residence is None:
+            yield (_some(entry.moved), "trace", "", "", str(len(drawn)))
+            continue
+        ends_s = scenario.duration if entry.until is None else entry.until
+        number = sum(entry.from_ <= move.at <= ends_s for move in drawn)
+        how = f"{entry.model}, {entry.residence.words}"
+        yield (_some(entry.moved), how, f"{entry.from_:g} s", f"{ends_s:g} s", str(number))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]} … {names[-1]} ({len(names)})"
+
+
 def _row(event: AnyEvent, oracle: Oracle) -> tuple[str, ...]:
     """An event of the timeline as a person reads it; of a session's start, also its closed form."""
-    at = f"{event.at_s:g} s"
+    at = f"{event.at_s:.10g} s"
     match event:
         case Detach(_, node, to):
             return (at, node, f"loses its radio link, on its way to {to}", "", "", "")

@@ -165,7 +165,7 @@ def digest(scenario: Scenario) -> str:
 
     What it leaves at its default counts for nothing, so that a key which a later version adds changes no digest.
     """
-    content = scenario.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"name"})
+    content = scenario.resolved().model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"name"})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

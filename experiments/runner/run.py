@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 from dmmlab.experiments.runner import memory
@@ -82,10 +82,17 @@ def prepare(
             if kernel
             else environment.describe(),
             "identities": identities(scenario),
-            "scenario": scenario.model_dump(mode="json", by_alias=True),
+            "scenario": scenario.resolved().model_dump(mode="json", by_alias=True),
+            **_origin(scenario),
         }
     )
     return run
+
+
+def _origin(scenario: Scenario) -> dict[str, Any]:
+    """What the movements of the record were drawn from, if they were."""
+    entries = [entry.model_dump(mode="json", by_alias=True, exclude_unset=True) for entry in scenario.mobility]
+    return {"mobility": entries} if entries else {}
 
 
 def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:

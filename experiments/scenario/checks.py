@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER
+from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
 from dmmlab.nodes.guid import LABEL
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT, MOST_SESSIONS, SERVICES
@@ -19,7 +20,7 @@ _LONGEST_SERVICE = 15  # letters (RFC 6335 section 5.1)
 
 def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
-    for check in (_family, _size, _names, _identities, _services, _discovery, _links, _movement, _sessions):
+    for check in (_family, _size, _names, _identities, _services, _discovery, _links, _mobility, _movement, _sessions):
         yield from check(scenario)
 
 
@@ -119,9 +120,49 @@ def _links(scenario: Scenario) -> Iterator[str]:
         yield "links: no mobile node; add {between: [radio, MN1], delay: 2ms}"
 
 
+def _mobility(scenario: Scenario) -> Iterator[str]:
+    """Before anything is drawn: nodes and routers that exist, ways for who needs them, and nobody in two places."""
+    busy: dict[str, tuple[float, str]] = {}  # by node, until when it is moved, and by what
+    for number, entry in sorted(enumerate(scenario.mobility, 1), key=lambda found: found[1].from_):
+        where = f"mobility: entry {number}" + (f" ({entry.model})" if entry.model else "")
+        yield from _mobility_names(scenario, entry, where)
+        if entry.from_ >= scenario.duration:
+            yield f"{where}: begins at {entry.from_:g}s, not before the scenario's end at {scenario.duration:g}s"
+        for node in entry.moved:
+            until_s, other = busy.get(node, (0.0, ""))
+            if other and (entry.from_ < until_s or entry.trace is not None):
+                yield f"{where}: {node} is moved by {other} until {until_s:g}s; let this one begin then, with from"
+            busy[node] = (scenario.duration if entry.until is None else entry.until, f"entry {number}")
+        for move in scenario.movement:
+            if move.node in entry.moved and (move.at > entry.from_ or entry.trace is not None):
+                yield (
+                    f"{where}: the movement of {move.node} at {move.at:g}s is written as well; "
+                    "written are movements before from alone"
+                )
+
+
+def _mobility_names(scenario: Scenario, entry: Mobility, where: str) -> Iterator[str]:
+    nodes, routers, places = set(scenario.mobile_nodes), set(scenario.mobile_routers), scenario.ground.map_of(entry)
+    for node in entry.moved:
+        if node not in nodes:
+            yield f"{where}: unknown mobile node {node}; known are {', '.join(scenario.mobile_nodes)}"
+    for router in (*entry.routers, *(row.mr for row in entry.trace or ())):
+        if router not in routers:
+            yield f"{where}: unknown mobile router {router}; known are {', '.join(scenario.mobile_routers)}"
+    if entry.model and len(places.routers) < 2:
+        yield f"{where}: needs two mobile routers to move between"
+    for router in places.routers if entry.model == "random-walk" else ():
+        if not places.neighbours[router]:
+            yield f"{where}: no inter-MR link leads away from {router}; add one, or leave it out of routers"
+    starts = {move.node: move.to for move in sorted(scenario.movement, key=lambda move: move.at)}
+    for node in entry.moved if entry.routers else ():
+        if starts.get(node, entry.routers[0]) not in entry.routers:
+            yield f"{where}: {node} is at {starts[node]} when it begins, which is none of its routers"
+
+
 def _movement(scenario: Scenario) -> Iterator[str]:
     nodes, routers = set(scenario.mobile_nodes), set(scenario.mobile_routers)
-    for move in scenario.movement:
+    for move in scenario.moves:
         where = f"movement: at {move.at:g}s, node {move.node}"
         if move.node not in nodes:
             yield f"{where}: unknown mobile node; known are {', '.join(scenario.mobile_nodes)}"

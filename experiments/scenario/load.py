@@ -9,7 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from dmmlab.experiments.scenario import catalogue, checks
-from dmmlab.experiments.scenario.model import Scenario, Section
+from dmmlab.experiments.scenario.mobility import files
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.section import Section
 from dmmlab.machine.errors import Refusal
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it: ten times as fast
@@ -33,7 +35,7 @@ def load(source: str | Path, overrides: dict[str, Any] | None = None) -> Scenari
 def parse(data: dict[str, Any], source: str) -> Scenario:
     """A scenario from the mapping of a file; ``source`` names the file in an error."""
     try:
-        scenario = Scenario.model_validate(data)
+        scenario = Scenario.model_validate(_whole(data, source))
     except ValidationError as error:
         raise ScenarioError(f"{source}: {_sentence(error, data)}") from None
     for problem in checks.problems(scenario):
@@ -51,6 +53,7 @@ def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ScenarioError(f"{source}: not YAML: {where}: {getattr(error, 'problem', error)}") from None
     if not isinstance(data, dict):
         raise ScenarioError(f"{source}: not a scenario: expected keys such as name, links, movement, sessions")
+    data = _whole(data, source)
     base = data.pop("extends", None)
     if base is None:
         return data
@@ -59,6 +62,16 @@ def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if target in (*seen, source, str(Path(source).resolve())):
         raise ScenarioError(f"{source}: extends: {base} extends itself")
     return {**_read(target, (*seen, source)), **data}
+
+
+def _whole(data: dict[str, Any], source: str) -> dict[str, Any]:
+    """``data`` with what the files beside ``source`` hold that it names."""
+    if "mobility" not in data:
+        return data
+    try:
+        return {**data, "mobility": files.read(data["mobility"], Path(source).parent)}
+    except files.FileProblem as error:
+        raise ScenarioError(f"{source}: mobility: {error}") from None
 
 
 def _text_of(source: str) -> str:
@@ -115,6 +128,8 @@ def _model_in(annotation: Any) -> type[Section]:
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     model: type[Section] = Scenario
-    if len(location) > 1 and str(location[0]) in Scenario.model_fields:
-        model = _model_in(Scenario.model_fields[str(location[0])].annotation)
+    for key in location[:-1]:
+        names = {field.alias or name: field for name, field in model.model_fields.items()}
+        if str(key) in names:
+            model = _model_in(names[str(key)].annotation)
     return [field.alias or name for name, field in model.model_fields.items()]

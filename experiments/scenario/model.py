@@ -12,11 +12,14 @@ from collections.abc import Collection
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.policies import DEFAULT, POLICIES
+from dmmlab.experiments.scenario.mobility.expansion import Ground, Leg, itineraries
+from dmmlab.experiments.scenario.mobility.section import Mobility
+from dmmlab.experiments.scenario.section import Section
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
 
 Transport = Literal["udp", "tcp"]
@@ -38,12 +41,6 @@ def _known(kind: str, names: Collection[str]) -> AfterValidator:
 
 MethodName = Annotated[str, _known("method", METHODS)]
 PolicyName = Annotated[str, _known("policy", POLICIES)]
-
-
-class Section(BaseModel):
-    """A part of the file: its keys are fields, others are errors, and nothing changes it afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Link(Section):
@@ -211,7 +208,8 @@ class Scenario(Section):
     addresses: Addresses = Addresses()
     identities: tuple[Identity, ...] = ()
     services: tuple[Service, ...] = ()
-    movement: tuple[Movement, ...]
+    movement: tuple[Movement, ...] = ()
+    mobility: tuple[Mobility, ...] = ()
     sessions: tuple[Session, ...] = ()
     redirect: bool = True
     duration: Duration
@@ -282,9 +280,33 @@ class Scenario(Section):
         return self._moves.get(node, ())
 
     @cached_property
+    def moves(self) -> tuple[Movement, ...]:
+        """All movements: those that are written, and then what ``mobility`` comes to, by time."""
+        if not self.mobility:
+            return self.movement
+        written = [Leg(move.at, move.node, move.to, move.gap) for move in self.movement]
+        drawn = (
+            Movement.model_construct(at=leg.at_s, node=leg.node, to=leg.to, gap=leg.gap_s)
+            for leg in itineraries(self.mobility, written, self.ground, self.seed)
+        )
+        return (*self.movement, *drawn)
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What ``mobility`` is drawn on."""
+        neighbours = {
+            name: [self.other_end(link, name) for link in links] for name, links in self.inter_mr_links.items()
+        }
+        return Ground(self.mobile_routers, neighbours, self.duration, Movement.model_fields["gap"].default)
+
+    def resolved(self) -> Self:
+        """The same with all movements written: what a run's record has, and what its seed no longer changes."""
+        return self.model_copy(update={"movement": self.moves, "mobility": ()}) if self.mobility else self
+
+    @cached_property
     def _moves(self) -> dict[str, tuple[Movement, ...]]:
         moves: dict[str, list[Movement]] = defaultdict(list)
-        for move in self.movement:
+        for move in self.moves:
             moves[move.node].append(move)
         return {node: tuple(sorted(found, key=lambda move: move.at)) for node, found in moves.items()}
 

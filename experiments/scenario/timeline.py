@@ -69,7 +69,7 @@ def timeline(scenario: Scenario) -> tuple[AnyEvent, ...]:
 
 def _movement(scenario: Scenario) -> Iterator[Attach | Detach]:
     attached = {scenario.moves_of(node)[0] for node in scenario.mobile_nodes}
-    for move in scenario.movement:
+    for move in scenario.moves:
         if move in attached:
             yield Attach(move.at, move.node, move.to, None)
         else:
