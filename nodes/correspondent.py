@@ -109,7 +109,7 @@ class Session:
         self._note("lookup_started", attempt=attempt)
         found = await self._method.lookup(self._order, self._local or newest_address(self._order.address))
         if found.outcome == "ok":
-            ranked = await self._policy.rank(found.addresses, found.port, self._config.retry_s)
+            ranked = await self._policy.rank(self._order.target, found.addresses, found.port, self._config.retry_s)
             found = replace(found, addresses=ranked)
         self._note(
             "lookup_ended",
@@ -128,7 +128,8 @@ class Session:
             return await self._bulk(addresses[0], port, self._order.size)
         if self._order.transport == "tcp":
             return await self._stream(addresses[0], port)
-        return await self._datagrams(addresses if self._policy.at_once else addresses[:1], port)
+        head_start_s = self._policy.head_start_s
+        return await self._datagrams(addresses[:1] if head_start_s is None else addresses, port, head_start_s or 0.0)
 
     def _note(self, event: str, **fields: object) -> None:
         self._log.emit(event, session=self._order.session, **fields)
@@ -144,16 +145,20 @@ class Session:
             yield probe
 
     # -- UDP ----------------------------------------------------------------------------------------------------
-    async def _datagrams(self, addresses: Sequence[str], port: int) -> bool:
-        """A session with whichever of ``addresses`` answers the first probe first; all of them get that one."""
+    async def _datagrams(self, addresses: Sequence[str], port: int, head_start_s: float) -> bool:
+        """A session with whichever of ``addresses`` answers first; each has its turn ``head_start_s`` after another."""
         loop = asyncio.get_running_loop()
         race = Contest(last=self._order.count - 1)
         with contextlib.ExitStack() as stack:
-            for address in addresses:
+            for turn, address in enumerate(addresses):
                 there = stack.enter_context(datagrams_to(address, port, self._order.local_port))
                 loop.add_reader(there, race.take_answer, there, address)
                 stack.callback(loop.remove_reader, there)
-                race.runners.append(there)
+                if head_start_s and turn:
+                    joins = asyncio.create_task(self._join(race, there, turn * head_start_s))
+                    stack.callback(joins.cancel)
+                else:
+                    race.runners.append(there)
             sending = asyncio.create_task(self._send_datagrams(race))
             stack.callback(sending.cancel)
             try:
@@ -166,6 +171,15 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(race.finished.wait(), _ANSWER_S)
         return race.decided.is_set()
+
+    async def _join(self, race: Contest, there: socket.socket, after_s: float) -> None:
+        """Opens the session on one more address, unless it is decided by then."""
+        opened_ns = clock.now_ns()
+        await clock.sleep_until(opened_ns + round(after_s * 1e9))
+        if not race.decided.is_set():
+            race.runners.append(there)
+            with contextlib.suppress(OSError):
+                there.send(bytes(Probe(session=self._order.number, sequence=0, due_ns=opened_ns)))
 
     async def _send_datagrams(self, race: Contest) -> None:
         async for probe in self._probes():
@@ -228,7 +242,7 @@ async def _main(arguments: argparse.Namespace) -> None:
         log.emit("registered", outcome=outcome.status.value, attempts=outcome.attempts)
     means = Means(config.resolver, config.cn_cache, client or desk, config.family)
     ways = {name: methods.load(side.side)(means, **side.parameters) for name, side in config.methods.items()}
-    policies = {name: methods.load(side.side)() for name, side in config.policies.items()}
+    policies = {key: methods.load(side.side)(**side.parameters) for key, side in config.policies.items()}
     directory = Directory(config.browse, config.resolver, log) if config.browse and config.resolver else None
     sessions = asyncio.gather(
         *(

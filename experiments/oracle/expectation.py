@@ -15,7 +15,7 @@ from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.moves import known_at_s, place, redirected_s, serving, unsettled
 from dmmlab.experiments.oracle.neighbours import Neighbours, Waits
 from dmmlab.experiments.oracle.world import ScenarioWorld
-from dmmlab.experiments.policies import POLICIES
+from dmmlab.experiments.policies.base import Choice, Offer
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
@@ -43,8 +43,11 @@ class Oracle:
         self._neighbours = Neighbours(scenario)
         self._expected: dict[int, Expectation | None] = {}
         self._answers: dict[int, str] = {}
+        self._used: dict[tuple[str, str, str], set[str | None]] = {}  # whose address may have been chosen last
         for session in sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number)):
-            self._expected[session.number] = self._expect(session)
+            expected = self._expected[session.number] = self._expect(session)
+            if expected is None and session.selection.policy.remembers:  # then it may have chosen any
+                self._used[_memory(session)] = {None, *(move.to for move in scenario.moves_of(session.mn))}
 
     def of(self, session: SessionSpec) -> Expectation | None:
         """What ``session`` must take; None where there is no closed form, or where it cannot be set up at all."""
@@ -61,25 +64,28 @@ class Oracle:
             self._answers[session.number] = lookup.anchor
         near, at_router = place(scenario, session.cn, session.at_s), serving(scenario, session.mn, session.at_s)
         settled = not any(unsettled(scenario, end, session.at_s) for end in (session.cn, session.mn))
+        settled &= at_router is not None or session.mn not in scenario.mobile_nodes
         if lookup is None or near is None or not settled or not self._may_ask(method, session):
             return None
-        if at_router is None and session.mn in scenario.mobile_nodes:
+        choice = self._choose(session, lookup, near, at_router or "")
+        if choice is None:
             return None
-        lookup = POLICIES[session.select].closed_form(lookup, self._ways_s(session, near, at_router or ""))
+        lookup = Lookup(lookup.lookup_s + choice.measuring_s, choice.anchor)
         far = Place(session.mn, at_router or "" if method.relayed else lookup.anchor, at_router or "")
         one_way_s = self._carried_s(method, session, lookup, near, far)
         if one_way_s is None:
             return None
-        sent_s = session.at_s + lookup.lookup_s
+        sent_s = session.at_s + lookup.lookup_s + choice.turn_s
         waits: Waits | None = Waits(0.0, 0.0)
         if not method.relayed:
             waits = self._neighbours.waits(session, near, far, sent_s, one_way_s)
         if waits is None:
             return None
-        connect_s = 2 * one_way_s * (1 if session.transport == "udp" else 2) + waits.answering_s
+        trips = 1 if session.transport == "udp" else 2
+        connect_s = choice.turn_s + 2 * one_way_s * trips + waits.answering_s
         if near.anchor != near.serving and not self._stays(method, session, 2 * one_way_s):
             return None
-        over_s = sent_s + waits.asking_s + connect_s
+        over_s = sent_s + waits.asking_s + connect_s - choice.turn_s
         ends = (session.cn, session.mn)
         if any(session.at_s < move.at <= over_s for end in ends for move in scenario.moves_of(end)):
             return None
@@ -98,17 +104,34 @@ class Oracle:
             session.transport == "udp" or place(self._scenario, session.cn, answered_s) is not None
         )
 
-    def _ways_s(self, session: SessionSpec, near: Place, at_router: str) -> dict[str, float]:
-        """One-way delays by each address that the node has by then, by its router.
+    def _choose(self, session: SessionSpec, lookup: Lookup, near: Place, at_router: str) -> Choice | None:
+        """What the session's policy makes of the lookup; None where that depends on what no closed form knows."""
+        selection = session.selection
+        if not selection.policy.compares:
+            return Choice(lookup.anchor)
+        ways_s = self._ways_s(session, lookup, near, at_router)
+        asked_s = session.at_s + lookup.lookup_s
+        if len(ways_s) > 1 and asked_s < redirected_s(self._scenario, session.mn, session.at_s):
+            return None
+        last = {router if router in ways_s else None for router in self._used.get(_memory(session), {None})}
+        offers = (Offer(ways_s, self._scenario.retry.after, router, selection.parameters) for router in last)
+        choices = {selection.policy.closed_form(offer) for offer in offers}
+        self._used[_memory(session)] = {choice.anchor for choice in choices}
+        return choices.pop() if len(choices) == 1 else None
 
-        The node keeps every address that it ever had and names them all to the server.
+    def _ways_s(self, session: SessionSpec, lookup: Lookup, near: Place, at_router: str) -> dict[str, float | None]:
+        """One-way delays by each address that the lookup gives, by its router, the newest first.
+
+        The node keeps every address that it ever had and names them all to the server; ``lookup`` says which was the
+        newest when it did.
         """
-        ways_s = {}
-        for move in self._scenario.moves_of(session.mn):
-            way_s = path_s(self._scenario, near, Place(session.mn, move.to, at_router))
-            if move.at <= session.at_s and way_s is not None:
-                ways_s[move.to] = way_s
-        return ways_s
+        routers = [move.to for move in self._scenario.moves_of(session.mn) if move.at <= session.at_s]
+        while routers and routers[-1] != lookup.anchor:
+            routers.pop()
+        return {
+            router: path_s(self._scenario, near, Place(session.mn, router, at_router))
+            for router in dict.fromkeys(reversed(routers))
+        }
 
     def _carried_s(self, method: Method, session: SessionSpec, lookup: Lookup, near: Place, far: Place) -> float | None:
         """One way of the user plane; None without one, or while the redirect that it needs is not in force yet."""
@@ -120,3 +143,8 @@ class Oracle:
         ends = {CN: near, MN: far}
         hops_s = [path_s(scenario, *(ends.get(end, Place(end)) for end in trip)) for trip in method.carries]
         return None if None in hops_s else sum(hop_s for hop_s in hops_s if hop_s is not None)
+
+
+def _memory(session: SessionSpec) -> tuple[str, str, str]:
+    """Under what a policy remembers: who opens, to whom, and the policy with its parameters."""
+    return session.cn, session.mn, session.selection.key

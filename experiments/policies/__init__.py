@@ -8,8 +8,13 @@ from dmmlab.experiments.policies.base import Policy
 
 _MODULES = (
     "latest",
+    "anchor",
+    "cached",
     "lowest_rtt",
+    "hysteresis",
+    "scored",
     "race",
+    "staggered",
 )
 POLICIES: dict[str, Policy] = {
     policy.name: policy for policy in (import_module(f"{__name__}.{module}").POLICY for module in _MODULES)

@@ -3,11 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
-from dmmlab.experiments.methods.base import Lookup
 
-ClosedForm = Callable[[Lookup, Mapping[str, float]], Lookup]
+class Offer(NamedTuple):
+    """What a policy may know when it chooses: the addresses, by the mobile router that each is from, newest first.
+
+    ``ways_s`` are their one-way delays; None where nobody answers, which takes ``wait_s`` to find out. ``last`` is the
+    router of the address that this correspondent chose by this policy the last time; None the first time, or if the
+    node has it no more.
+    """
+
+    ways_s: Mapping[str, float | None]
+    wait_s: float
+    last: str | None
+    parameters: Mapping[str, float]
+
+    def best(self) -> str:
+        """The one with the lowest round trip; of equal ones the newest."""
+        return min(self.ways_s, key=self.round_trip_s)
+
+    def round_trip_s(self, router: str) -> float:
+        """Of a probe and its answer; infinite where nobody answers."""
+        way_s = self.ways_s[router]
+        return float("inf") if way_s is None else 2 * way_s
+
+    def measuring_s(self) -> float:
+        """How long it takes to probe all at once and wait for every answer."""
+        return max(min(self.round_trip_s(router), self.wait_s) for router in self.ways_s)
+
+
+class Choice(NamedTuple):
+    """The router whose address the session ends up on; how much longer the lookup took for it, and how long after
+    the session's opening this address had its turn, in seconds.
+    """
+
+    anchor: str
+    measuring_s: float = 0.0
+    turn_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a policy can be told: a ``duration`` (``default`` in seconds) or a ``share`` (of 1)."""
+
+    unit: Literal["duration", "share"]
+    default: float
+    words: str
 
 
 @dataclass(frozen=True)
@@ -15,12 +58,14 @@ class Policy:
     """A way to choose an address.
 
     ``name`` is its key in scenarios (``select``), ``words`` what is said of it. ``side`` is its class on the node
-    (``module:Class``, a `dmmlab.nodes.policies.base.Policy`). ``closed_form`` takes what the lookup gave and the
-    one-way delay (s) by the address of each router that the node was at, and gives the lookup with the choice made.
+    (``module:Class``, a `dmmlab.nodes.policies.base.Policy`), made with ``parameters``. ``closed_form`` says what it
+    must come to. ``remembers`` means that it keeps what it chose for a node.
     """
 
     name: str
     words: str
     side: str
-    closed_form: ClosedForm
+    closed_form: Callable[[Offer], Choice]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     compares: bool = True  # several addresses, and so needs a lookup that gives all
+    remembers: bool = False

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from dmmlab.experiments.methods.base import Lookup
-from dmmlab.experiments.policies.base import Policy
+from dmmlab.experiments.policies.base import Choice, Offer, Policy
 
 
-def closed_form(lookup: Lookup, _ways_s: Mapping[str, float]) -> Lookup:
+def closed_form(offer: Offer) -> Choice:
     """Nothing is added: the first address of an answer is the newest."""
-    return lookup
+    return Choice(next(iter(offer.ways_s)))
 
 
 POLICY = Policy(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from dmmlab.experiments.methods.base import Lookup
-from dmmlab.experiments.policies.base import Policy
+from dmmlab.experiments.policies.base import Choice, Offer, Policy
 
 
-def closed_form(lookup: Lookup, ways_s: Mapping[str, float]) -> Lookup:
+def closed_form(offer: Offer) -> Choice:
     """All addresses are probed at once: the longest round trip is waited for, then the best is taken."""
-    return Lookup(lookup.lookup_s + 2 * max(ways_s.values()), min(ways_s, key=lambda anchor: ways_s[anchor]))
+    return Choice(offer.best(), measuring_s=offer.measuring_s())
 
 
 POLICY = Policy(

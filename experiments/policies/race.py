@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from dmmlab.experiments.methods.base import Lookup
-from dmmlab.experiments.policies.base import Policy
+from dmmlab.experiments.policies.base import Choice, Offer, Policy
 
 
-def closed_form(lookup: Lookup, ways_s: Mapping[str, float]) -> Lookup:
+def closed_form(offer: Offer) -> Choice:
     """Nothing is added: the best of all addresses answers first."""
-    return Lookup(lookup.lookup_s, min(ways_s, key=lambda anchor: ways_s[anchor]))
+    return Choice(offer.best())
 
 
 POLICY = Policy(

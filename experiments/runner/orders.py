@@ -8,7 +8,6 @@ import hashlib
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
-from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
@@ -141,9 +140,8 @@ def correspondent_file(
             if any(session.method == name for session in mine)
         },
         policies={
-            name: Side(policy.side)
-            for name, policy in POLICIES.items()
-            if any(session.entry.select == name for session in mine)
+            chosen.key: Side(chosen.policy.side, {name: f"{value:.12g}" for name, value in chosen.parameters.items()})
+            for chosen in (session.selection for session in mine)
         },
         retry_s=scenario.retry.after,
         attempts=scenario.retry.attempts,
@@ -170,7 +168,7 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns
         interval_ns=round((session.interval_s or 0.0) * 1e9),
         size=session.size,
         seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
-        select=session.select,
+        select=session.selection.key,
         port=services_of(scenario)[session.service],
         service=session.service,
         called=session.mn,

@@ -16,10 +16,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
-from dmmlab.experiments.policies import DEFAULT, POLICIES
+from dmmlab.experiments.policies import DEFAULT
 from dmmlab.experiments.scenario.mobility.expansion import Ground, Leg, itineraries
 from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.section import Section
+from dmmlab.experiments.scenario.selection import Select, selection
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
 
 Transport = Literal["udp", "tcp"]
@@ -40,7 +41,6 @@ def _known(kind: str, names: Collection[str]) -> AfterValidator:
 
 
 MethodName = Annotated[str, _known("method", METHODS)]
-PolicyName = Annotated[str, _known("policy", POLICIES)]
 
 
 class Link(Section):
@@ -131,7 +131,7 @@ class Session(Section):
     method: Annotated[tuple[MethodName, ...], BeforeValidator(_as_tuple)] = (next(iter(METHODS)),)
     transport: Annotated[tuple[Transport, ...], BeforeValidator(_as_tuple)] = ("udp",)
     anchor: str | None = None  # where nothing is asked: the MR whose address the correspondent knows (the first one)
-    select: PolicyName = DEFAULT  # which of several addresses that a lookup gave
+    select: Select = DEFAULT  # which of several addresses that a lookup gave
     interval: Duration | None = None
     duration: Duration | None = None
     size: Size | None = None
@@ -154,11 +154,12 @@ class Session(Section):
         if self.anchor is not None and any(METHODS[name].asks for name in self.method):
             idle = " or ".join(name for name, method in METHODS.items() if not method.asks)
             raise ValueError(f"anchor goes with method: {idle} only")
-        if POLICIES[self.select].compares and (
+        policy = selection(self.select).policy
+        if policy.compares and (
             set(self.transport) != {"udp"} or not all(METHODS[name].gives_all for name in self.method)
         ):
             able = " or ".join(name for name, method in METHODS.items() if method.gives_all)
-            raise ValueError(f"select: {self.select} needs transport: udp, and method {able}, which give all")
+            raise ValueError(f"select: {policy.name} needs transport: udp, and method {able}, which give all")
         return self
 
 

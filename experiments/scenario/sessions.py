@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dmmlab.experiments.scenario.model import Scenario, Session, Transport
+from dmmlab.experiments.scenario.selection import Selection, selection
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,12 @@ class SessionSpec:
     @property
     def select(self) -> str:
         """The name of its selection policy."""
-        return self.entry.select
+        return self.selection.policy.name
+
+    @property
+    def selection(self) -> Selection:
+        """Its selection policy, with the parameters."""
+        return selection(self.entry.select)
 
     @property
     def size(self) -> int | None:

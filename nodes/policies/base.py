@@ -7,9 +7,9 @@ from typing import Protocol
 
 
 class Policy(Protocol):
-    """A way to choose."""
+    """A way to choose. One object does so for all of a correspondent's sessions by this policy."""
 
-    at_once: bool  # open on all addresses, and go on with the one that answers first
+    head_start_s: float | None  # opened on each address so much later than on the one before; None: on the first only
 
-    async def rank(self, addresses: Sequence[str], port: int, wait_s: float, /) -> tuple[str, ...]:
-        """``addresses`` as they are to be tried; the lookup lasts until this returns, ``wait_s`` more at the most."""
+    async def rank(self, node: str, addresses: Sequence[str], port: int, wait_s: float, /) -> tuple[str, ...]:
+        """``addresses`` of ``node`` as they are to be tried; the lookup lasts until it returns, ``wait_s`` at most."""

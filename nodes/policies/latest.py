@@ -8,8 +8,8 @@ from collections.abc import Sequence
 class Latest:
     """Leaves the order as it is."""
 
-    at_once = False
+    head_start_s: float | None = None
 
-    async def rank(self, addresses: Sequence[str], _port: int, _wait_s: float, /) -> tuple[str, ...]:
+    async def rank(self, _node: str, addresses: Sequence[str], _port: int, _wait_s: float, /) -> tuple[str, ...]:
         """As they come: the newest first."""
         return tuple(addresses)

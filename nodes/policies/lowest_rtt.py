@@ -12,12 +12,18 @@ from dmmlab.nodes.probe import Probe
 class LowestRtt:
     """Measures first."""
 
-    at_once = False
+    head_start_s: float | None = None
 
-    async def rank(self, addresses: Sequence[str], port: int, wait_s: float, /) -> tuple[str, ...]:
+    async def rank(self, node: str, addresses: Sequence[str], port: int, wait_s: float, /) -> tuple[str, ...]:
         """``addresses`` by their round trips, measured now with one probe each; what does not answer comes last."""
         trips_s = await asyncio.gather(*(_round_trip_s(address, port, wait_s) for address in addresses))
-        return tuple(address for _, address in sorted(zip(trips_s, addresses, strict=True), key=lambda pair: pair[0]))
+        found = dict(zip(addresses, trips_s, strict=True))
+        first = self._first(node, found)
+        return tuple(sorted(found, key=lambda address: (address != first, found[address])))
+
+    def _first(self, _node: str, found: dict[str, float]) -> str:
+        """Which one to use, of round trips in seconds; infinite where nothing came back."""
+        return min(found, key=lambda address: found[address])
 
 
 async def _round_trip_s(address: str, port: int, wait_s: float) -> float:

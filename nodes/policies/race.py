@@ -1,5 +1,6 @@
-"""A race: the session is opened on all addresses at once and goes on with the one that answers first, as RFC 8305 does
-for address families (without its head start: the addresses lead to one node, and a packet more is cheap).
+"""A race: the session is opened on all addresses at once and goes on with the one that answers first.
+
+`dmmlab.nodes.policies.staggered` does so with head starts, as RFC 8305 has it for address families.
 """
 
 from __future__ import annotations
@@ -10,4 +11,4 @@ from dmmlab.nodes.policies.latest import Latest
 class Race(Latest):
     """All addresses, as they come."""
 
-    at_once = True
+    head_start_s = 0.0

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from agents_fake import EPOCH_NS, FakeStream, Log, World, world
 
-from dmmlab.experiments.policies import POLICIES
+from dmmlab.experiments.scenario.selection import Select, selection
 from dmmlab.nodes.correspondent import Session
 from dmmlab.nodes.methods.base import Found, load
 from dmmlab.nodes.orders import CorrespondentFile, Order
+from dmmlab.nodes.policies.base import Policy
 from dmmlab.nodes.policies.lowest_rtt import LowestRtt
 from dmmlab.nodes.probe import Probe
 
@@ -71,12 +72,20 @@ class Scripted:
         self.ended.append(found)
 
 
+def made(select: Select) -> Policy:
+    """The node's side of what a scenario's ``select`` says."""
+    chosen = selection(select)
+    policy: Policy = load(chosen.policy.side)(**{name: str(value) for name, value in chosen.parameters.items()})
+    return policy
+
+
 class Scene:
     """A correspondent, and a mobile node that echoes at each of its addresses, 10 ms away unless said otherwise."""
 
     def __init__(self, of: World, folder: Path) -> None:
         self.of, self.log = of, Log(folder / "events", "correspondent")
         self.method = Scripted(at(OLD))
+        self.policy: Policy | None = None
         for address in (OLD, NEW, THIRD):
             of.network.serve(address, ECHO, lambda data, source: data)
 
@@ -98,8 +107,7 @@ class Scene:
         self.of.run(session.run())
 
     def session(self, order: Order) -> Session:
-        policy = load(POLICIES[order.select].side)()
-        return Session(order, self.method, policy, CONFIG, CN, self.log.log)
+        return Session(order, self.method, self.policy or made(order.select), CONFIG, CN, self.log.log)
 
     @property
     def probes(self) -> list[tuple[float, str, int]]:
@@ -227,8 +235,58 @@ def test_the_lowest_round_trip_is_measured_before_the_session_opens(scene: Scene
 
 def test_what_does_not_answer_a_measurement_comes_last_in_the_order_given(scene: Scene) -> None:
     scene.of.network.silent, scene.of.network.unroutable = {OLD}, {NEW}
-    assert scene.of.run(LowestRtt().rank([OLD, NEW, THIRD], ECHO, 0.5)) == (THIRD, OLD, NEW)
+    assert scene.of.run(LowestRtt().rank("mn1", [OLD, NEW, THIRD], ECHO, 0.5)) == (THIRD, OLD, NEW)
     assert scene.of.clock.s == 0.5
+
+
+def test_with_head_starts_each_address_has_its_turn_until_one_has_answered(scene: Scene) -> None:
+    scene.of.network.delay_s = {OLD: 0.2, NEW: 0.03, THIRD: 0.01}
+    scene.method, scene.policy = Scripted(at(OLD, NEW, THIRD)), made({"staggered": {"delay": "40ms"}})
+    scene.play()
+    assert [(at_s, to) for at_s, to, sequence in scene.probes if sequence == 0] == [
+        (2.05, OLD), (2.09, NEW), (2.13, THIRD),
+    ]  # fmt: skip
+    (chosen,) = scene.log.of("address_chosen")
+    assert chosen["address"] == NEW
+    assert scene.log.times("address_chosen") == pytest.approx([2.15])
+
+
+def test_without_need_there_is_no_second_turn(scene: Scene) -> None:
+    scene.method = Scripted(at(OLD, NEW))
+    scene.play(replace(ORDER, select="staggered"))
+    assert {to for _, to, _ in scene.probes} == {OLD}
+
+
+def test_the_oldest_address_is_the_last_of_an_answer(scene: Scene) -> None:
+    scene.method = Scripted(at(NEW, THIRD, OLD))
+    scene.play(replace(ORDER, select="anchor"))
+    assert {to for _, to, _ in scene.probes} == {OLD}
+
+
+@pytest.mark.parametrize(
+    ("select", "trips_ms", "first"),
+    [
+        ("cached", {OLD: 90, NEW: 20}, OLD),
+        ("lowest-rtt", {OLD: 24, NEW: 20}, NEW),
+        ("hysteresis", {OLD: 25, NEW: 20}, OLD),
+        ("hysteresis", {OLD: 26, NEW: 20}, NEW),
+        ({"hysteresis": {"better_by": "1ms"}}, {OLD: 22, NEW: 20}, NEW),
+        ("scored", {OLD: 20.2, NEW: 20}, OLD),
+        ("scored", {OLD: 20.4, NEW: 20}, NEW),
+        ({"scored": {"better_by": "20%"}}, {OLD: 24, NEW: 20}, OLD),
+        ("hysteresis", {NEW: 20, THIRD: 21}, NEW),
+    ],
+)
+def test_what_was_used_before_is_left_for_a_gain_that_is_worth_it(
+    scene: Scene, select: Select, trips_ms: dict[str, float], first: str
+) -> None:
+    policy = made(select)
+    scene.of.network.delay_s = {OLD: 0.001}
+    assert scene.of.run(policy.rank("mn1", [OLD], ECHO, 1.0)) == (OLD,)
+    scene.of.network.delay_s = {address: trip_ms / 2e3 for address, trip_ms in trips_ms.items()}
+    newest_first = list(reversed(trips_ms))
+    assert scene.of.run(policy.rank("mn1", newest_first, ECHO, 1.0))[0] == first
+    assert scene.of.run(policy.rank("mn2", newest_first, ECHO, 1.0))[0] == NEW, "each node has its own"
 
 
 def test_a_stream_has_ended_when_the_last_answer_is_there(scene: Scene) -> None:

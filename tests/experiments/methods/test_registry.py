@@ -40,7 +40,9 @@ def test_the_document_has_its_closed_form_and_its_place_in_the_draft(method: Met
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: str(policy.name))
 def test_a_policy_is_whole_and_documented(policy: Policy) -> None:
-    assert isinstance(load(policy.side)().at_once, bool)
+    made = load(policy.side)(**{name: str(parameter.default) for name, parameter in policy.parameters.items()})
+    assert made.head_start_s is None or made.head_start_s >= 0
+    assert all(f"`{name}`" in SCENARIOS_DOC for name in policy.parameters)
     assert f"`{policy.name}`" in SCENARIOS_DOC
 
 

@@ -15,6 +15,7 @@ from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.oracle.moves import configured_s, known_at_s, serving
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.selection import Select
 from dmmlab.experiments.scenario.sessions import sessions_of
 
 BEFORE, AFTER = "3s", "15s"
@@ -161,10 +162,20 @@ def test_the_correspondents_own_cache(mode: str, lookups: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("select", "lookup_ms", "connect_ms", "anchor"),
-    [("latest", 50, 54, "MR2"), ("race", 50, 42, "MR1"), ("lowest-rtt", 50 + 54, 42, "MR1")],
+    [
+        ("latest", 50, 54, "MR2"),
+        ("race", 50, 42, "MR1"),
+        ("lowest-rtt", 50 + 54, 42, "MR1"),
+        ("anchor", 50, 42, "MR1"),
+        ("cached", 50, 54, "MR2"),
+        ("hysteresis", 50 + 54, 42, "MR1"),
+        ("scored", 50 + 54, 42, "MR1"),
+        ("staggered", 50, 54, "MR2"),
+        ({"staggered": {"delay": "5ms"}}, 50, 5 + 42, "MR1"),
+    ],
 )
 def test_several_addresses_when_the_new_router_is_far(
-    select: str, lookup_ms: float, connect_ms: float, anchor: str
+    select: Select, lookup_ms: float, connect_ms: float, anchor: str
 ) -> None:
     """MR2 is 15 ms from the core: 27 ms to the node by its newest address, 21 by the older one and the redirect."""
     links = load("two-mr").model_dump(mode="json", by_alias=True)["links"]
@@ -175,6 +186,38 @@ def test_several_addresses_when_the_new_router_is_far(
     assert expected is not None
     assert (round(expected.lookup_s * 1e3, 6), round(expected.connect_s * 1e3, 6)) == (lookup_ms, connect_ms)
     assert expected.anchor == anchor
+
+
+BEFORE_AND_AFTER = {"repeat": 2, "every": "12s"}
+
+
+@pytest.mark.parametrize(
+    ("select", "anchors"),
+    [
+        ("lowest-rtt", ["MR1", "MR2"]),
+        ("cached", ["MR1", "MR1"]),
+        ("hysteresis", ["MR1", "MR2"]),
+        ({"hysteresis": {"better_by": "8ms"}}, ["MR1", "MR1"]),
+        ({"scored": {"better_by": "19%"}}, ["MR1", "MR2"]),
+        ({"scored": {"better_by": "20%"}}, ["MR1", "MR1"]),
+    ],
+)
+def test_what_was_used_before_stays_unless_the_gain_is_worth_it(select: Select, anchors: list[str]) -> None:
+    """After the move 34 ms by the new address, 42 by the old one."""
+    scenario = scenario_with("3s", "p2p", session={"select": select, **BEFORE_AND_AFTER})
+    found = [Oracle(scenario).of(session) for session in sessions_of(scenario)]
+    assert [one.anchor for one in found if one is not None] == anchors
+
+
+def test_what_a_policy_remembers_of_a_session_without_closed_form_is_unknown_until_it_does_not_matter() -> None:
+    """At 10.02 s there is no link: the session may have been on either address in the end."""
+    moved = [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "10s", "node": "MN1", "to": "MR2"}]
+    session = {"select": "cached", "repeat": 2, "every": "5s"}
+    lost = scenario_with("10.02s", "p2p", session=session, movement=moved)
+    assert [Oracle(lost).of(one) for one in sessions_of(lost)] == [None, None]
+    clear = scenario_with("10.02s", "p2p", session={**session, "select": "hysteresis"}, movement=moved)
+    found = [Oracle(clear).of(one) for one in sessions_of(clear)]
+    assert found[0] is None and found[1] is not None and found[1].anchor == "MR2"
 
 
 def test_position_and_the_shortest_way_between_mobile_routers() -> None:
