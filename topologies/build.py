@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -242,21 +243,29 @@ class Network:
 
     def _configure_core(self) -> None:
         core = self.netlink(CORE)
-        interfaces = [host.core_interface for host in self.plan.hosts]
-        interfaces += [router.router_interface for router in self.plan.mobile_routers]
-        core.namespace.set(sysctls.router(self.plan.family, interfaces))
+        ends = [(host.name, host.core_interface, host.wire) for host in self.plan.hosts]
+        ends += [(router.name, router.router_interface, router.core_wire) for router in self.plan.mobile_routers]
+        core.namespace.set(sysctls.router(self.plan.family, [interface for _, interface, _ in ends]))
         core.up("lo")
         for host in self.plan.hosts:
             core.up(host.core_interface)
             core.address(host.core_interface, host.gateway)
             core.neighbour(host.core_interface, host.address.ip, host.mac)
-            core.shape(host.core_interface, host.wire, self._seed)
         for router in self.plan.mobile_routers:
             core.up(router.router_interface)
             core.address(router.router_interface, router.router_address)
             core.neighbour(router.router_interface, router.core_address.ip, router.core_mac)
-            core.shape(router.router_interface, router.core_wire, self._seed)
             core.route(router.prefix, router.core_address.ip)
+        for name, interface, wire in ends:
+            # What a node with pair delays sends is not delayed where it arrives, but where it leaves for the other one.
+            ways = {
+                there: self.plan.way(source, name) for source, there, _ in ends if source in self.plan.paired - {name}
+            }
+            if ways:
+                arriving = replace(wire, delay_s=0.0) if name in self.plan.paired else wire
+                core.shape_by_source(interface, arriving, wire, ways, self._seed)
+            else:
+                core.shape(interface, wire, self._seed)
 
     def _configure_control(self) -> None:
         control, there, here = self.plan.control, self.netlink(CONTROLLER), self._here

@@ -25,6 +25,7 @@ from pyroute2.netlink.rtnl import (
     RTM_NEWNEIGH,
     RTM_NEWQDISC,
     RTM_NEWROUTE,
+    RTM_NEWTCLASS,
     RTM_NEWTFILTER,
 )
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
@@ -33,6 +34,7 @@ from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
 
+from dmmlab.topologies import classes
 from dmmlab.topologies.addressing import Address, Interface, Network
 from dmmlab.topologies.namespaces import Namespace
 from dmmlab.topologies.plan import Wire
@@ -134,12 +136,33 @@ class Netlink:
 
         Random draws follow from ``seed``, the run's, the interface's name and the direction.
         """
+        self._shape_arriving(interface, wire, seed)
+        self._netem(interface, wire, f"{seed}/{interface}/leaves")
+
+    def shape_by_source(self, interface: str, arriving: Wire, leaving: Wire, ways: dict[str, Wire], seed: int) -> None:
+        """As `shape`, with a wire for what arrives and one for what leaves, which is another for what came in by one
+        of the interfaces of this namespace that ``ways`` names.
+        """
+        self._shape_arriving(interface, arriving, seed)
+        index = self._indices[interface]
+        self._kernel.ask(f"classes of {interface}", RTM_NEWQDISC, tcmsg(), classes.root(index), create=True)
+        self._class(interface, classes.ELSEWHERE, leaving, f"{seed}/{interface}/leaves")
+        for minor, source in classes.minors(ways):
+            self._class(interface, minor, ways[source], f"{seed}/{interface}/leaves/{source}")
+            what = f"filter of {interface} for what came by {source}"
+            self._kernel.ask(what, RTM_NEWTFILTER, tcmsg(), classes.entry(index, minor, source), create=True)
+
+    def _class(self, interface: str, minor: int, wire: Wire, chance: str) -> None:
+        what = f"class {minor} of {interface}"
+        self._kernel.ask(what, RTM_NEWTCLASS, tcmsg(), classes.of(self._indices[interface], minor), create=True)
+        self._netem(interface, wire, chance, parent=classes.ROOT_HANDLE + minor, handle=(minor + 1) << 16)
+
+    def _shape_arriving(self, interface: str, wire: Wire, seed: int) -> None:
         ifb = f"wire{self._ifbs}"
         self._ifbs += 1
         self._make(End(ifb), "ifb")
         self.up(ifb)
         self._netem(ifb, wire, f"{seed}/{interface}/arrives")
-        self._netem(interface, wire, f"{seed}/{interface}/leaves")
         self._redirect(interface, ifb)
 
     def splice(self, one: str, other: str, wire: Wire, seed: int) -> None:
@@ -181,11 +204,11 @@ class Netlink:
         }
         self._kernel.ask(f"redirect of {arrives}", RTM_NEWTFILTER, tcmsg(), matchall, create=True)
 
-    def _netem(self, interface: str, wire: Wire, chance: str) -> None:
+    def _netem(self, interface: str, wire: Wire, chance: str, parent: int = _ROOT, handle: int = _FIRST_HANDLE) -> None:
         netem = {
             "index": self._indices[interface],
-            "handle": _FIRST_HANDLE,
-            "parent": _ROOT,
+            "handle": handle,
+            "parent": parent,
             "attrs": [("TCA_KIND", "netem"), ("TCA_OPTIONS", _netem_options(wire, chance))],
         }
         self._kernel.ask(f"netem of {interface}", RTM_NEWQDISC, tcmsg(), netem, create=True)

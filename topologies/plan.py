@@ -19,7 +19,7 @@ scheme's (`addressing`); nothing here knows the family.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from dmmlab.topologies.addressing import (
@@ -141,6 +141,7 @@ class NetworkPlan:
     hosts: tuple[Host, ...]
     mobile_nodes: tuple[MobileNode, ...]
     control: ControlNetwork
+    pairs: Mapping[frozenset[str], float] = field(default_factory=dict)  # delay between two nodes at the core, seconds
     dad: Dad = "off"  # what mobile nodes do about duplicate addresses (IPv6)
 
     @property
@@ -160,6 +161,27 @@ class NetworkPlan:
         """The mobile node of this name; StopIteration if there is none."""
         return next(node for node in self.mobile_nodes if node.name == name)
 
+    @cached_property
+    def paired(self) -> frozenset[str]:
+        """Hosts and mobile routers that have a delay of their own to some other one."""
+        return frozenset(name for pair in self.pairs for name in pair)
+
+    def way(self, source: str, destination: str) -> Wire:
+        """Of the link to ``destination``, for what comes from ``source``, a paired one: all the delay between them."""
+        wire = self._core_wire(destination)
+        pair_s = self.pairs.get(frozenset((source, destination)))
+        return replace(wire, delay_s=self._core_wire(source).delay_s + wire.delay_s if pair_s is None else pair_s)
+
+    def across(self, one: str, other: str) -> tuple[Wire, ...]:
+        """The wires between two hosts or mobile routers, by the core."""
+        near, far = self._core_wire(one), self._core_wire(other)
+        if not self.paired & {one, other}:
+            return near, far
+        return replace(near, delay_s=0.0), self.way(one, other)
+
+    def _core_wire(self, name: str) -> Wire:
+        return next((host.wire for host in self.hosts if host.name == name), None) or self.mobile_router(name).core_wire
+
     def addresses(self, name: str) -> frozenset[str]:
         """Every address that the host or mobile node of this name may have, as text; empty if there is none."""
         hosts = {str(host.address.ip) for host in self.hosts if host.name == name}
@@ -177,12 +199,14 @@ def plan_network(
     hosts: Mapping[str, Wire],
     mobile_nodes: Mapping[str, Wire],
     control: Wire,
+    pairs: Mapping[frozenset[str], float] | None = None,
     family: Family = "ipv4",
     dad: Dad = "off",
 ) -> NetworkPlan:
     """The network in which each named node hangs on the core (or, for a mobile node, on the radio) by its wire.
 
-    ``inter_mr`` is keyed by pairs of mobile routers. ValueError, one sentence, if the network is larger than any
+    ``inter_mr`` is keyed by pairs of mobile routers; ``pairs`` has the delays between two nodes at the core, seconds,
+    that are not the sum of their ways to it. ValueError, one sentence, if the network is larger than any
     scheme holds.
     """
     scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)), family)
@@ -196,6 +220,7 @@ def plan_network(
             _mobile_node(scheme, j, name, wire, routers) for j, (name, wire) in enumerate(mobile_nodes.items(), 1)
         ),
         control=_control(scheme, control),
+        pairs=dict(pairs or {}),
         dad=dad,
     )
 

@@ -37,6 +37,12 @@ def show(scenario: Scenario) -> None:
     if scenario.mobility:
         of_entries = ("nodes", "how", "from", "until", "movements")
         table("Mobility (each movement stands in the timeline)", of_entries, [*_itineraries(scenario)])
+    if scenario.geometry is not None:
+        place = scenario.geometry.place
+        rows = [(name, str(row)) for name, row in place.items()] if isinstance(place, dict) else []
+        table(f"Places in {scenario.geometry.matrix}", ("node", "row"), rows)
+        delays = [(" - ".join(pair.between), f"{pair.delay * 1e3:g} ms") for pair in scenario.geometry.delays]
+        table("Delays by the core, each direction", ("between", "delay"), delays)
     oracle = Oracle(scenario)
     heads = ("at", "who", "what", "method", "transport", "expected set-up")
     table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])

@@ -64,7 +64,7 @@ def path_s(scenario: Scenario, one: Place, other: Place) -> float | None:
     """
     hops_s: list[float] = []
     if not one.mobile or one.anchor != other.anchor:
-        hops_s += [to_core_s(scenario, end.anchor or end.name) for end in (one, other)]
+        hops_s.append(hosts_s(scenario, *(end.anchor or end.name for end in (one, other))))
     for end in (one, other):
         if end.mobile:
             redirected = scenario.redirect or end.anchor == end.serving
@@ -76,5 +76,6 @@ def path_s(scenario: Scenario, one: Place, other: Place) -> float | None:
 
 
 def hosts_s(scenario: Scenario, one: str, other: str) -> float:
-    """One-way delay between two hosts on the core."""
-    return to_core_s(scenario, one) + to_core_s(scenario, other)
+    """One-way delay between two hosts or mobile routers by the core: the pair's own, or both their ways."""
+    pair_s = scenario.pairs.get(frozenset((one, other)))
+    return to_core_s(scenario, one) + to_core_s(scenario, other) if pair_s is None else pair_s

@@ -19,6 +19,8 @@ from dmmlab.experiments.policies.base import Choice, Offer
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
+_NAMED = 16  # addresses, at the most, in one message
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -122,16 +124,14 @@ class Oracle:
     def _ways_s(self, session: SessionSpec, lookup: Lookup, near: Place, at_router: str) -> dict[str, float | None]:
         """One-way delays by each address that the lookup gives, by its router, the newest first.
 
-        The node keeps every address that it ever had and names them all to the server; ``lookup`` says which was the
-        newest when it did.
+        The node keeps every address that it ever had and names the newest 16 to the server; ``lookup`` says which was
+        the newest when it did.
         """
         routers = [move.to for move in self._scenario.moves_of(session.mn) if move.at <= session.at_s]
         while routers and routers[-1] != lookup.anchor:
             routers.pop()
-        return {
-            router: path_s(self._scenario, near, Place(session.mn, router, at_router))
-            for router in dict.fromkeys(reversed(routers))
-        }
+        offered = list(dict.fromkeys(reversed(routers)))[:_NAMED]
+        return {router: path_s(self._scenario, near, Place(session.mn, router, at_router)) for router in offered}
 
     def _carried_s(self, method: Method, session: SessionSpec, lookup: Lookup, near: Place, far: Place) -> float | None:
         """One way of the user plane; None without one, or while the redirect that it needs is not in force yet."""

@@ -9,6 +9,7 @@ from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES,
 
 _HOST_GAP, _ROUTER_GAP, _MARGIN = 104, 210, 70
 _HOSTS_Y, _CORE_Y, _ROUTERS_Y, _SWITCHES_Y, _NODES_Y, _HEIGHT = 40, 140, 240, 320, 440, 480
+_LINE, _MOST_LINES = 18, 12  # of the notes below
 
 
 def drawing(scenario: Scenario) -> str:
@@ -42,10 +43,14 @@ class _Map:
             kind = "core" if name == CORE else "router" if name in self._scenario.mobile_routers else "host"
             kind = "mobile" if name in self._scenario.mobile_nodes else "service" if name in SERVICES else kind
             self._box(x, y, name, kind)
+        notes = _pair_delays(self._scenario)
+        for turn, note in enumerate(notes):
+            self._label(_MARGIN / 2, _HEIGHT + _LINE * turn, note, anchor="start")
+        height = _HEIGHT + _LINE * len(notes)
         words = f"Network of scenario {self._scenario.name}: {len(self._scenario.mobile_routers)} mobile routers"
         return (
-            f'<svg class="topology" viewBox="0 0 {self._width:g} {_HEIGHT}" width="{self._width:g}" '
-            f'height="{_HEIGHT}" role="img" aria-label="{escape(words)}">{"".join(self._parts)}</svg>'
+            f'<svg class="topology" viewBox="0 0 {self._width:g} {height}" width="{self._width:g}" '
+            f'height="{height}" role="img" aria-label="{escape(words)}">{"".join(self._parts)}</svg>'
         )
 
     # -- what is drawn ------------------------------------------------------------------------------------------
@@ -124,6 +129,21 @@ class _Map:
 
 def _along(one: tuple[float, float], other: tuple[float, float], share: float) -> tuple[float, float]:
     return one[0] + (other[0] - one[0]) * share, one[1] + (other[1] - one[1]) * share
+
+
+def _pair_delays(scenario: Scenario) -> list[str]:
+    """What the drawing's lines to the core do not say, in words: a line of text each, and not all of hundreds."""
+    named = [link for link in scenario.links if frozenset(link.between) in scenario.pairs]
+    lines = [f"{one} - {other}: {link.delay * 1e3:g} ms by the core" for link in named for one, other in [link.between]]
+    if scenario.geometry is not None:
+        least, most = (f"{pick(scenario.pairs.values()) * 1e3:.3g}" for pick in (min, max))
+        source = scenario.geometry.matrix
+        lines.append(f"by the core, between {len(scenario.pairs)} pairs: {least} to {most} ms, from {source}")
+    return (
+        lines
+        if len(lines) <= _MOST_LINES
+        else [*lines[: _MOST_LINES - 1], f"… and {len(lines) - _MOST_LINES + 1} more"]
+    )
 
 
 def _about(link: Link) -> str:

@@ -106,15 +106,16 @@ def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Way]:
     hosts = {host.name: host for host in plan.hosts}
     yield Way.along(CONTROL, CONTROLLER, str(plan.control.switch_address.ip), [plan.control.wire])
     for host in hosts.values():
-        yield Way.along(f"{host.name}-{CORE}", host.name, str(host.gateway.ip), [host.wire])
+        if host.name not in plan.paired:
+            yield Way.along(f"{host.name}-{CORE}", host.name, str(host.gateway.ip), [host.wire])
         for router in plan.mobile_routers:
-            wires = [host.wire, router.core_wire]
+            wires = plan.across(host.name, router.name)
             yield Way.along(f"{host.name}-{router.name}", host.name, str(router.gateway.ip), wires)
     for node in plan.mobile_nodes:
         at_router = moves.serving(scenario, node.name, at_s)
         for name in (*scenario.correspondents, SERVER):
             if at_router is not None and name in hosts:
-                wires = [hosts[name].wire, plan.mobile_router(at_router).core_wire, node.wire]
+                wires = (*plan.across(name, at_router), node.wire)
                 address = str(node.addresses[at_router])
                 yield Way.along(f"{name}-{node.name}@{at_router}", name, address, wires)
 

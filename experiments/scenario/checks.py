@@ -98,19 +98,29 @@ def _services(scenario: Scenario) -> Iterator[str]:
 def _links(scenario: Scenario) -> Iterator[str]:
     inter_mr = set(scenario.mobile_routers)
     times = Counter(frozenset(link.between) for link in scenario.links)
+    paired_ends = {name for pair in scenario.pairs for name in pair}
     for link in scenario.links:
         a, b = link.between
         ends = {a, b}
         to_core = CORE in ends and len(ends - {CORE, RADIO, SWITCHES, CONTROLLER}) == 1
         to_radio = RADIO in ends and len(ends - {CORE, RADIO, SWITCHES, CONTROLLER}) == 1
         between_mrs = ends <= inter_mr and a != b
-        if not (to_core or to_radio or between_mrs or ends == {CONTROLLER, SWITCHES}):
+        paired = a != b and ends <= {*inter_mr, *scenario.hosts}
+        if not (to_core or to_radio or between_mrs or paired or ends == {CONTROLLER, SWITCHES}):
             yield (
                 f"links: between [{a}, {b}] joins nothing that can be joined; allowed are [radio, MN], "
-                f"[node, CORE], two of mobile_routers ({', '.join(scenario.mobile_routers)}), [CONTROLLER, switches]"
+                f"[node, CORE], two that have such a "
+                f"link, two of mobile_routers ({', '.join(scenario.mobile_routers)}), [CONTROLLER, switches]"
             )
         if RADIO in link.between and scenario.other_end(link, RADIO) in inter_mr:
             yield f"links: between [{a}, {b}]: a mobile router has no radio link of its own"
+        if paired and not between_mrs and (link.jitter or link.loss or link.rate):
+            yield f"links: between [{a}, {b}] is a delay between two nodes at the core; it has no jitter, loss or rate"
+        if CORE in ends and ends & paired_ends and (link.jitter or link.rate):
+            yield (
+                f"links: between [{a}, {b}]: a node with a delay of its own to another one has no jitter and no rate; "
+                "leave them out, or that delay"
+            )
         if times[frozenset(ends)] > 1:
             yield f"links: between [{a}, {b}] is given twice"
     for router in scenario.mobile_routers:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from dmmlab.experiments.scenario import catalogue, checks
+from dmmlab.experiments.scenario import catalogue, checks, geometry
 from dmmlab.experiments.scenario.mobility import files
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.section import Section
@@ -35,7 +35,14 @@ def load(source: str | Path, overrides: dict[str, Any] | None = None) -> Scenari
 def parse(data: dict[str, Any], source: str) -> Scenario:
     """A scenario from the mapping of a file; ``source`` names the file in an error."""
     try:
-        scenario = Scenario.model_validate(_whole(data, source))
+        data = _whole(data, source)
+        scenario = Scenario.model_validate(data)
+        if scenario.geometry is not None and not scenario.geometry.delays:
+            names = (*scenario.hosts, *scenario.mobile_routers)
+            placed = geometry.expanded(data["geometry"], names, scenario.seed, Path(source).parent)
+            scenario = Scenario.model_validate({**data, "geometry": placed})
+    except geometry.GeometryError as error:
+        raise ScenarioError(f"{source}: geometry: {error}") from None
     except ValidationError as error:
         raise ScenarioError(f"{source}: {_sentence(error, data)}") from None
     for problem in checks.problems(scenario):

@@ -57,6 +57,24 @@ class Link(Section):
         return set(self.between) == {one, other}
 
 
+class PairDelay(Section):
+    """The one-way delay between two nodes at the core, in place of the sum of their ways there."""
+
+    between: tuple[str, str]
+    delay: Duration
+
+
+class Geometry(Section):
+    """Pair delays from a matrix of round trips (`geometry.expanded`): its file, who stands at which row of it (from 0),
+    and what follows for each pair.
+    """
+
+    matrix: str
+    unit: Literal["rtt-ms"] = "rtt-ms"
+    place: dict[str, int] | Literal["random"] = "random"
+    delays: tuple[PairDelay, ...] = ()
+
+
 class Ddns(Section):
     """The DDNS solution: TTL of the MNs' records, whether an old address stays beside the new one while the MN keeps
     it, and whether a correspondent caches what it learned (``forever`` is the draft's words taken literally).
@@ -201,6 +219,7 @@ class Scenario(Section):
     family: Family = "ipv4"
     mobile_routers: tuple[str, ...] = Field(min_length=1)
     links: tuple[Link, ...]
+    geometry: Geometry | None = None
     ddns: Ddns = Ddns()
     registration: Registration = Registration()
     # How nodes learn where the registration server is; with dns-sd also the DDNS server, and each other's IDs.
@@ -329,6 +348,19 @@ class Scenario(Section):
                 for end in dict.fromkeys(link.between):
                     found[end].append(link)
         return dict(found)
+
+    @cached_property
+    def pairs(self) -> dict[frozenset[str], float]:
+        """By two nodes at the core, the one-way delay between them where it is not the sum of their ways, seconds.
+
+        A link says so (two mobile routers' is none: that is an inter-MR link), or else the geometry.
+        """
+        routers, at_core = set(self.mobile_routers), {*self.mobile_routers, *self.hosts}
+        found: dict[frozenset[str], float] = {}
+        if self.geometry is not None:
+            found = {frozenset(pair.between): pair.delay for pair in self.geometry.delays}
+        links = (link for link in self.links if at_core.issuperset(link.between))
+        return found | {frozenset(link.between): link.delay for link in links if not routers.issuperset(link.between)}
 
     @staticmethod
     def other_end(link: Link, end: str) -> str:

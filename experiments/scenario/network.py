@@ -21,6 +21,7 @@ def network_plan(scenario: Scenario) -> NetworkPlan:
         hosts={name: _wire(scenario.link(name, CORE)) for name in scenario.hosts},
         mobile_nodes={name: _wire(scenario.link(name, RADIO)) for name in scenario.mobile_nodes},
         control=_wire(scenario.link(CONTROLLER, SWITCHES)),
+        pairs=scenario.pairs,
         family=scenario.family,
         dad=scenario.addresses.dad,
     )

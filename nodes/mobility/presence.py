@@ -19,7 +19,7 @@ from dmmlab.nodes.registration.client import LINGER_S, Agreement, RegistrationCl
 from dmmlab.nodes.registration.client_core import IncomingRequest, Outcome
 from dmmlab.nodes.registration.desk import Desk
 from dmmlab.nodes.registration.terminal import LegTerminal
-from dmmlab.nodes.registration.wire import Leg, Mode, Reason, Transport
+from dmmlab.nodes.registration.wire import MOST_VALUES, Leg, Mode, Reason, Transport
 from dmmlab.topologies.addressing import family_of
 
 UPDATES = "dns-update"  # in the SRV owner name under which a zone's server for updates is found: _dns-update._udp.ZONE
@@ -123,7 +123,7 @@ class Registrar:
         moved = bool(self._addresses) and self._addresses[0] != address
         self._updates += 1
         update = self._updates
-        self._addresses = (address, *deprecated)
+        self._addresses = (address, *deprecated)[:MOST_VALUES]  # the oldest of more are in use, and not told
         self.client.offer(self._addresses, ECHO_PORT)
         await self.client.bind(address, linger_s=LINGER_S + self._after_s)
         # The new legs are asked for first, as the draft has it, but the registration does not wait for the answers:
