@@ -35,6 +35,7 @@ from dmmlab.topologies.plan import (
     MobileNode,
     MobileRouter,
     NetworkPlan,
+    Wire,
 )
 from dmmlab.topologies.plan import Host as PlannedHost
 
@@ -243,29 +244,33 @@ class Network:
 
     def _configure_core(self) -> None:
         core = self.netlink(CORE)
-        ends = [(host.name, host.core_interface, host.wire) for host in self.plan.hosts]
-        ends += [(router.name, router.router_interface, router.core_wire) for router in self.plan.mobile_routers]
-        core.namespace.set(sysctls.router(self.plan.family, [interface for _, interface, _ in ends]))
+        interfaces = {host.name: host.core_interface for host in self.plan.hosts}
+        interfaces |= {router.name: router.router_interface for router in self.plan.mobile_routers}
+        core.namespace.set(sysctls.router(self.plan.family, list(interfaces.values())))
         core.up("lo")
         for host in self.plan.hosts:
             core.up(host.core_interface)
             core.address(host.core_interface, host.gateway)
             core.neighbour(host.core_interface, host.address.ip, host.mac)
+            self._shape_core(core, host.name, host.wire, interfaces)
         for router in self.plan.mobile_routers:
             core.up(router.router_interface)
             core.address(router.router_interface, router.router_address)
             core.neighbour(router.router_interface, router.core_address.ip, router.core_mac)
+            self._shape_core(core, router.name, router.core_wire, interfaces)
             core.route(router.prefix, router.core_address.ip)
-        for name, interface, wire in ends:
-            # What a node with pair delays sends is not delayed where it arrives, but where it leaves for the other one.
-            ways = {
-                there: self.plan.way(source, name) for source, there, _ in ends if source in self.plan.paired - {name}
-            }
-            if ways:
-                arriving = replace(wire, delay_s=0.0) if name in self.plan.paired else wire
-                core.shape_by_source(interface, arriving, wire, ways, self._seed)
-            else:
-                core.shape(interface, wire, self._seed)
+
+    def _shape_core(self, core: Netlink, name: str, wire: Wire, interfaces: dict[str, str]) -> None:
+        """Of the core's link to ``name``. What a node with pair delays sends is not delayed where it arrives here, but
+        where it leaves for the other one.
+        """
+        plan = self.plan
+        ways = {interfaces[source]: plan.way(source, name) for source in interfaces if source in plan.paired - {name}}
+        if not ways:
+            core.shape(interfaces[name], wire, self._seed)
+            return
+        arriving = replace(wire, delay_s=0.0) if name in plan.paired else wire
+        core.shape_by_source(interfaces[name], arriving, wire, ways, self._seed)
 
     def _configure_control(self) -> None:
         control, there, here = self.plan.control, self.netlink(CONTROLLER), self._here
