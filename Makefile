@@ -2,7 +2,7 @@
 #
 #   make run [RUNTIME=auto|guest|native]   scenario two-mr with every method -> results/two-mr/
 #   make figures                           all figures: run, redraw, compare with results/reference
-#   make test                              every test, the live ones in the guest
+#   make test [JOBS=N]                     every test, the live ones in the guest; N at a time (one a processor)
 #   make exact [PARTS=all]                 the same bytes twice, beside load, masked, by others, on other machines
 #   make vm-test                           the Vagrant machine in QEMU: provisioned, a native run, judged (needs root)
 #   make bench [SUBJECTS=...]              speed, beside what was measured last, and what got worse (benchmarks/README.md)
@@ -10,6 +10,7 @@
 
 RUNTIME ?= auto
 RESULTS ?= results
+JOBS ?= $(shell nproc)
 VENV := $(if $(DMMLAB_VENV),$(DMMLAB_VENV),.venv)
 export DMMLAB_VENV := $(VENV)
 DMMLAB := $(VENV)/bin/dmmlab
@@ -24,7 +25,7 @@ run: setup $(KERNEL)
 	$(DMMLAB) report $(RESULTS)/two-mr
 
 test: setup-tests kernel lint types
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from dmmlab.experiments.campaigns import campaign, compare
 from dmmlab.experiments.campaigns.campaign import Planned, Result, Step
 from dmmlab.experiments.campaigns.places import HERE, Place
 from dmmlab.experiments.campaigns.program import program
-from dmmlab.experiments.figures import FIGURES
+from dmmlab.experiments.figures import FIGURES, parallel
 from dmmlab.experiments.figures.base import REAL_MS, FigureError, FigureKind, Load, read, write
 from dmmlab.experiments.records.rundir import RunDirectory, write_json
 from dmmlab.experiments.runner.run import Clock, Runtime
@@ -84,12 +85,11 @@ def choose(ids: Sequence[str] = ()) -> list[FigureKind]:
 
 def loader(instead: Mapping[str, Path] | None = None) -> Load:
     """`scenario.load`, with the files ``instead`` in place of the shipped scenarios of those names."""
-    replaced = {name: str(path) for name, path in (instead or {}).items()}
+    return partial(_loaded, {name: str(path) for name, path in (instead or {}).items()})
 
-    def loaded(name: str, overrides: dict[str, Any]) -> Scenario:
-        return load(replaced.get(name, name), {"name": name, **overrides} if name in replaced else overrides)
 
-    return loaded
+def _loaded(replaced: Mapping[str, str], name: str, overrides: dict[str, Any]) -> Scenario:
+    return load(replaced.get(name, name), {"name": name, **overrides} if name in replaced else overrides)
 
 
 def reproduce(
@@ -106,7 +106,8 @@ def reproduce(
     kinds, scenarios = choose(ids), loader(instead)
     planned = campaign.plan(kinds, scenarios)
     result = campaign.carry_out(planned, out / "runs", runtime, clock, place, tell)
-    return [judge(kind, result, out / "figures", clock, scenarios, reference) for kind in kinds], result
+    desk = [partial(judge, kind, result, out / "figures", clock, scenarios, reference) for kind in kinds]
+    return parallel.made(desk), result
 
 
 def judge(

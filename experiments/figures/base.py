@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dmmlab.experiments.analysis import clock
-from dmmlab.experiments.figures import Entry, style
+from dmmlab.experiments.figures import FIGURES, Entry, style
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario.load import ScenarioError, load, parse
 from dmmlab.experiments.scenario.model import Scenario
@@ -101,6 +101,9 @@ class FigureKind:
     check: Check
     claim: str  # what `check` checks, in words
     real: Callable[[Mapping[str, Any]], float] | None = None
+
+    def __reduce__(self) -> tuple[Callable[[str], FigureKind], tuple[str]]:
+        return FIGURES.__getitem__, (self.id,)  # to another process it goes by its name
 
     @property
     def id(self) -> str:
