@@ -33,6 +33,20 @@ _BINDING = "mn address anchor lease_s"
 _CHANGE = "mn address anchor serving path cause"
 _DISCOVERED = _kind("server_discovered", "status address port", "its registration server was looked up in the DNS")
 
+_PROGRAMS = (
+    _kind("program_started", "session role command", "a program of a session was started, as this command"),
+    _kind(
+        "program_ended",
+        "session role status stopped",
+        "it ended with this exit status (minus a signal's number); `stopped`: its time was over, and it was told to",
+    ),
+    _kind(
+        "program_unsupported",
+        "session role reason",
+        "it was not started, or ended, for want of a program or of an address family",
+    ),
+)
+
 _SERVES = _kind("service_ready", "udp tcp", "its services listen, on these ports", sometimes="more")
 
 CATALOGUE: dict[str, tuple[Kind, ...]] = {
@@ -91,6 +105,11 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("bulk_checked", "session size intact", "a bulk transfer is over; `intact`: the digests are the same"),
         _kind("session_ended", "session", "the session was carried to its end"),
         _kind("session_failed", "session", "nobody answered at any attempt"),
+        *_PROGRAMS,
+    ),
+    "programs": (
+        _kind("programs_ready", "programs", "so many programs wait for the times of their sessions"),
+        *_PROGRAMS,
     ),
     "controller": (
         _kind("started", "framework redirect switches", "the process has read its plan"),

@@ -31,6 +31,7 @@ from dmmlab.nodes.methods.base import Found, Means, Method
 from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, PROBE_BYTES, SERVICES, CorrespondentFile, Order
 from dmmlab.nodes.policies.base import Policy
 from dmmlab.nodes.probe import Probe
+from dmmlab.nodes.programs import process
 from dmmlab.nodes.registration.accounts import client_for
 from dmmlab.nodes.registration.desk import DeskClient
 
@@ -124,6 +125,9 @@ class Session:
 
     async def _open(self, addresses: Sequence[str], port: int) -> bool:
         """Opens the session and carries it to its end; False if nobody answered."""
+        if self._order.program is not None:  # which tries again, or does not, as it likes
+            await process.run(self._order.program, addresses[0], port, self._order.target, self._log)
+            return True
         if self._order.size is not None:
             return await self._bulk(addresses[0], port, self._order.size)
         if self._order.transport == "tcp":
@@ -252,7 +256,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sessions.cancel)
     log.emit("ready", sessions=len(config.orders))
-    with contextlib.suppress(asyncio.CancelledError):
+    with contextlib.suppress(asyncio.CancelledError), process.all_ended(any(order.program for order in config.orders)):
         await sessions
     if client is not None:
         await client.close()

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dmmlab.nodes.programs.program import Program
 from dmmlab.topologies.addressing import Family
 
 ECHO_PORT = 5001
@@ -71,6 +72,7 @@ class Order:
     port: int = 0  # of the service, to whom nothing is asked
     service: str = "echo"
     called: str = ""  # what the node goes by among people, by which its ID is found
+    program: Program | None = None  # what is run, instead of all that this agent could send
 
     @property
     def local_port(self) -> int:
@@ -114,6 +116,8 @@ class CorrespondentFile:
     def read(cls, path: Path) -> CorrespondentFile:
         """What `write` has written; raises KeyError or TypeError for anything else."""
         data = json.loads(path.read_text())
+        for order in data["orders"]:
+            order["program"] = Program.read(order["program"]) if order["program"] else None
         data["orders"] = tuple(Order(**order) for order in data["orders"])
         for kind in ("methods", "policies"):
             data[kind] = {name: Side(**side) for name, side in data[kind].items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from dmmlab.experiments.analysis import programs
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.recording import Recording
@@ -20,6 +21,7 @@ class Flow:
     opened_ns: int | None = None
     answered_ns: int | None = None
     opened_from: str = ""  # the address that the first packet out has
+    opened_port: int | None = None  # and its port
     answer: Frame | None = None  # the first payload in
     sent_ns: dict[int, int] = field(default_factory=dict)
     received_ns: dict[int, int] = field(default_factory=dict)
@@ -27,13 +29,17 @@ class Flow:
 
     def add(self, packet: Frame, outgoing: bool) -> None:
         """The session's next packet in the capture; ``outgoing``: from the host that opened it."""
-        if outgoing and self.opened_ns is None:
-            self.opened_ns, self.opened_from = packet.time_ns, packet.source
+        self.note(packet, outgoing)
         if packet.protocol == pcap.TCP:
             self._add_segment(packet, outgoing)
         elif packet.payload_bytes >= PROBE_BYTES:
             number = int.from_bytes(packet.payload[_SEQUENCE_AT : _SEQUENCE_AT + 8], "big")
             (self.sent_ns if outgoing else self.received_ns).setdefault(number, packet.time_ns)
+
+    def note(self, packet: Frame, outgoing: bool) -> None:
+        """The same, whatever it carries."""
+        if outgoing and self.opened_ns is None:
+            self.opened_ns, self.opened_from, self.opened_port = packet.time_ns, packet.source, packet.source_port
         if not outgoing and self.answered_ns is None and packet.payload_bytes:
             self.answered_ns, self.answer = packet.time_ns, packet
 
@@ -68,4 +74,8 @@ def flows(recording: Recording) -> dict[int, Flow]:
             local = frame.source_port if outgoing else frame.destination_port
             if FIRST_LOCAL_PORT <= local < FIRST_LOCAL_PORT + MOST_SESSIONS:
                 found[local - FIRST_LOCAL_PORT].add(frame, outgoing)
+    for spec in recording.specs:
+        if spec.entry.run is not None:
+            for frame, incoming in programs.frames_of(recording, spec, spec.cn):
+                found[spec.number].note(frame, not incoming)
     return found

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from dmmlab.experiments.analysis import clock, signalling, validity
+from dmmlab.experiments.analysis import clock, programs, signalling, validity
 from dmmlab.experiments.analysis.flows import Flow, flows
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVER
@@ -20,7 +20,7 @@ from dmmlab.experiments.oracle.expectation import Expectation
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.recording import Recording
-from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
+from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, ProgramMoveRow, ProgramRow, SessionRow, SignallingRow
 from dmmlab.experiments.scenario.model import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT
@@ -38,6 +38,9 @@ def reduce(recording: Recording) -> None:
     expected = recording.oracle
     rows.write(run.sessions, SessionRow, (_session(recording, sent, s, expected.of(s)) for s in recording.specs))
     rows.write(run.signalling, SignallingRow, signalling.rows(recording))
+    if any(spec.entry.run is not None for spec in recording.specs):
+        rows.write(run.programs, ProgramRow, programs.rows(recording))
+        rows.write(run.program_moves, ProgramMoveRow, programs.moves(recording))
 
 
 def problems(recording: Recording) -> list[str]:
@@ -176,6 +179,8 @@ def _session(recording: Recording, sent: Flows, spec: SessionSpec, expected: Exp
     )
     if flow.opened_from:
         row = replace(row, mn_anchor=recording.plan.owners.get(flow.opened_from, ("", ""))[1])
+    if spec.entry.run is not None and programs.unsupported(recording, spec):
+        return replace(row, outcome="unsupported")
     if flow.opened_ns is None or flow.answered_ns is None:
         return row
     retried = len(lookups) > 1
@@ -216,7 +221,7 @@ def _delays(
 
 def _path(recording: Recording, spec: SessionSpec, address: str, flow: Flow) -> str:
     """By which routers' hands the session's first packet reached whom it was for, and its answer a mobile opener."""
-    plan, port = recording.plan, FIRST_LOCAL_PORT + spec.number
+    plan, port = recording.plan, flow.opened_port or FIRST_LOCAL_PORT + spec.number
     if METHODS[spec.method].relayed:
         return "relay" if address == str(plan.host(SERVER).address.ip) else "none"
     since_ns = flow.opened_ns or 0

@@ -175,9 +175,7 @@ def _side_by_side(scenarios: list[Scenario], runtime: str, jobs: int | None, mem
         if jobs and jobs > 1:
             raise click.UsageError("--jobs: native runs share this machine's time and cannot run beside each other")
         return 1
-    needs_mb = [
-        memory_mb or memory.needed_mb(network_plan(scenario), scenario.mobile_openers) for scenario in scenarios
-    ]
+    needs_mb = [memory_mb or memory.needed_mb(network_plan(scenario), scenario.more_agents) for scenario in scenarios]
     return memory.at_a_time(needs_mb, jobs, len(os.sched_getaffinity(0)), checks.available_memory_mb())
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from dmmlab.experiments.cli.console import table
 from dmmlab.experiments.oracle.expectation import Oracle
+from dmmlab.experiments.scenario import program_ports, programs
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
+from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.experiments.scenario.timeline import (
     AnyEvent,
     Attach,
@@ -18,6 +22,10 @@ from dmmlab.experiments.scenario.timeline import (
     SessionStart,
     timeline,
 )
+from dmmlab.machine import programs as machine
+
+_PLAIN = re.compile(r"[\w@%+=:,./{}-]+")  # what needs no quotes, to a person
+_WIDEST = 100
 
 
 def show(scenario: Scenario) -> None:
@@ -43,6 +51,7 @@ def show(scenario: Scenario) -> None:
         table(f"Places in {scenario.geometry.matrix}", ("node", "row"), rows)
         delays = [(" - ".join(pair.between), f"{pair.delay * 1e3:g} ms") for pair in scenario.geometry.delays]
         table("Delays by the core, each direction", ("between", "delay"), delays)
+    _programs(scenario)
     oracle = Oracle(scenario)
     heads = ("at", "who", "what", "method", "transport", "expected set-up")
     table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])
@@ -63,6 +72,30 @@ def _itineraries(scenario: Scenario) -> Iterator[tuple[str, ...]]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 4 else f"{names[0]} … {names[-1]} ({len(names)})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _programs(scenario: Scenario) -> None:
+    """Programs of one's own, with what is filled in when they are started, and whether this machine has them."""
+    found = [
+        (
+            spec.name,
+            role,
+            spec.mn if role == programs.SERVER else spec.cn,
+            str(program_ports.port(spec)),
+            _cut(" ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)),
+            "yes" if machine.found(words[0]) else f"no (package {machine.package(words[0])})",
+        )
+        for spec in sessions_of(scenario)
+        if spec.entry.run is not None
+        for role in programs.ROLES
+        if (words := spec.entry.run.command(role)) is not None
+    ]
+    if found:
+        table("Programs", ("session", "role", "at", "port", "command", "installed"), found)
 
 
 def _row(event: AnyEvent, oracle: Oracle) -> tuple[str, ...]:

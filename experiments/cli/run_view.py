@@ -30,6 +30,11 @@ def show(title: str, recording: Recording) -> None:
         shown.append((entry, method, transport, str(len(group)), *delays, _short(expected), rtt, path, outcome))
     columns = ["session", "method", "transport", "n", "lookup ms", "connect ms", "set-up ms", "expected ms", "rtt ms"]
     table(f"{title}: sessions (medians)", [*columns, "path", "outcome"], shown)
+    if recording.programs:
+        heads = ["session", "role", "node", "status", "bytes", "longest silence s", "goodput Mbit/s", "output"]
+        kept = [head.replace(" ", "_").replace("goodput_Mbit/s", "goodput_mbps") for head in heads]
+        cells = [[_short(getattr(row, name)) for name in kept] for row in recording.programs]
+        table(f"{title}: programs", heads, cells)
     if recording.handovers:
         names = columns_of(HandoverRow)
         heads = [name.replace("_s", " s").replace("_", " ") for name in names]

@@ -47,7 +47,9 @@ class Oracle:
         self._answers: dict[int, str] = {}
         self._used: dict[tuple[str, str, str], set[str | None]] = {}  # whose address may have been chosen last
         for session in sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number)):
-            expected = self._expected[session.number] = self._expect(session)
+            expected = self._expect(session)
+            # Of programs only they know who speaks first, and when.
+            self._expected[session.number] = expected if session.entry.run is None else None
             if expected is None and session.selection.policy.remembers:  # then it may have chosen any
                 self._used[_memory(session)] = {None, *(move.to for move in scenario.moves_of(session.mn))}
 

@@ -26,8 +26,10 @@ report and `dmmlab compare` are functions of these files alone.
 is, the run is finished |
 | `events.jsonl` | one causal timeline: `time_s`, `source` (who saw it), `event`, and the event's own fields |
 | `sessions.csv`, `probes.csv`, `handovers.csv`, `signalling.csv` | the records, below |
+| `programs.csv`, `program_moves.csv` | the same of programs of one's own (`run`), where there are any |
 | `capture/HOST.pcap` | what each host's interface sent and received, stamped by the kernel in ns; opens in Wireshark |
-| `log/` | what each process printed, and its own events; `sN.flows`: a switch's rules at the end |
+| `log/` | what each process printed, and its own events; `sN.flows`: a switch's rules at the end; \
+`SESSION.ROLE.out`, `.err`: what a program printed |
 | `figures/` | figures of this run, where some were drawn |
 
 Times ending in `_s` are seconds since the scenario's start, delays ending in `_ms` are milliseconds. An empty cell is

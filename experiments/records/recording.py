@@ -13,7 +13,7 @@ from typing import Any
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.records import pcap, rows
 from dmmlab.experiments.records.pcap import Frame
-from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
+from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, ProgramMoveRow, ProgramRow, SessionRow, SignallingRow
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
@@ -216,6 +216,16 @@ class Recording:
     def signalling(self) -> list[SignallingRow]:
         """The rows of signalling.csv."""
         return rows.read(self.run.signalling, SignallingRow)
+
+    @cached_property
+    def programs(self) -> list[ProgramRow]:
+        """The rows of programs.csv; none in a scenario without programs."""
+        return rows.read(self.run.programs, ProgramRow)
+
+    @cached_property
+    def program_moves(self) -> list[ProgramMoveRow]:
+        """The rows of program_moves.csv."""
+        return rows.read(self.run.program_moves, ProgramMoveRow)
 
     @cached_property
     def events(self) -> list[Event]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from dmmlab.experiments.records.rundir import read_csv, write_csv
 
-_DIGITS = {"s": 9, "ms": 6}  # a nanosecond is the last digit of either
+_DIGITS = {"s": 9, "ms": 6, "mbps": 6}  # a nanosecond is the last digit of the first two
 
 
 def _text(meaning: str, source: str = "") -> Any:
@@ -84,7 +84,9 @@ class SessionRow:
         "both ends; `relay`: the server carried it; `none`: it never arrived",
         "the source MAC of the frames in the nodes' captures",
     )
-    outcome: str = _text("`ok`; `retried`: answered at a later attempt; `timeout`; `refused`")
+    outcome: str = _text(
+        "`ok`; `retried`: answered at a later attempt; `timeout`; `refused`; `unsupported`: what it runs is not there"
+    )
     mn_anchor: str = _text("of a mobile node that opens: the mobile router that the address is from which it opened it")
     mn_serving: str = _text("the mobile router where it was at `start_s`", "the runner's events")
 
@@ -173,8 +175,67 @@ class SignallingRow:
     )
 
 
-Row = TypeVar("Row", SessionRow, ProbeRow, HandoverRow, SignallingRow)
-TABLES: tuple[type[Any], ...] = (SessionRow, ProbeRow, HandoverRow, SignallingRow)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramRow:
+    """A program at one end of a session: how it ended, and what reached it."""
+
+    FILE: ClassVar[str] = "programs.csv"
+    EACH: ClassVar[str] = "one row a program, in scenarios in which a session has `run`"
+
+    session: str = _text("whose", "scenario")
+    role: str = _text(
+        "`server`: at the node that the session is opened to; `client`: at the one that opens it", "scenario"
+    )
+    node: str = _text("where it runs", "scenario")
+    status: str = _text(
+        "its exit status; `stopped`: its time was over, and it was told to end; `signal N`; `unsupported: …`: it, an "
+        "address family that it would need, or the session's other program is not there; empty: it was never started",
+        "`program_ended`, `program_unsupported`",
+    )
+    started_s: float | None = _number("s", "when it was started", "`program_started`")
+    ended_s: float | None = _number("s", "when it ended", "`program_ended`")
+    bytes: int | None = field(
+        default=None,
+        metadata={
+            "meaning": "of payload (of TCP or UDP) that reached its node for it, what came twice counted once",
+            "unit": "B",
+            "source": "its node's capture: packets of the server's port",
+            "kind": int,
+        },
+    )
+    longest_silence_s: float | None = _number(
+        "s",
+        "the longest time in which nothing more reached it, from the first payload to the last that it had or the "
+        "other end sent",
+        "both ends' captures",
+    )
+    goodput_mbps: float | None = _number("mbps", "those bytes over that time, in Mbit/s")
+    output: str = _text("the file with what it printed, in the run directory; `.err` beside it has its errors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramMoveRow:
+    """What a move of either end was to a program."""
+
+    FILE: ClassVar[str] = "program_moves.csv"
+    EACH: ClassVar[str] = "one row a program and a movement of either end of its session while it was being sent to"
+
+    session: str = _text("whose", "scenario")
+    role: str = _text("of the program: what reached it is counted", "scenario")
+    mn: str = _text("who moves", "scenario")
+    detach_s: float | None = _number("s", "when its radio link went", "the runner's events")
+    bytes: int = _count("that reached the program in the 2 s since then", "captures", unit="B")
+    longest_silence_s: float | None = _number(
+        "s",
+        "the longest time in which nothing more reached it, of those that begin in the second before or the 2 s since",
+        "captures",
+    )
+    before_mbps: float | None = _number("mbps", "goodput in the 2 s before the link went, Mbit/s", "captures")
+    after_mbps: float | None = _number("mbps", "goodput in the 2 s since, Mbit/s", "captures")
+
+
+Row = TypeVar("Row", SessionRow, ProbeRow, HandoverRow, SignallingRow, ProgramRow, ProgramMoveRow)
+TABLES: tuple[type[Any], ...] = (SessionRow, ProbeRow, HandoverRow, SignallingRow, ProgramRow, ProgramMoveRow)
 
 
 def columns(table: type[Any]) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class RunDirectory:
     probes = property(lambda self: self.root / "probes.csv")
     handovers = property(lambda self: self.root / "handovers.csv")
     signalling = property(lambda self: self.root / "signalling.csv")
+    programs = property(lambda self: self.root / "programs.csv")
+    program_moves = property(lambda self: self.root / "program_moves.csv")
     log = property(lambda self: self.root / "log")
     capture = property(lambda self: self.root / "capture")
     figures = property(lambda self: self.root / "figures")
@@ -65,9 +67,13 @@ class RunDirectory:
             folder.mkdir(exist_ok=True)
             for old in folder.iterdir():
                 old.unlink()
-        for old in (self.events, self.sessions, self.probes, self.handovers, self.signalling):
+        for old in self._tables():
             old.unlink(missing_ok=True)
         write_json(self.run_json, manifest)
+
+    def _tables(self) -> tuple[Path, ...]:
+        often = (self.events, self.sessions, self.probes, self.handovers, self.signalling)
+        return (*often, self.programs, self.program_moves)
 
     def amend(self, **more: object) -> None:
         """Adds to ``run.json`` what is known only afterwards."""
@@ -94,8 +100,8 @@ class RunDirectory:
         """Every file of the run that follows from its scenario alone, by its path in the folder: captures, logs, events
         and tables. What tells of the machine (``run.json``, ``outcome.json``) and pictures are not among them.
         """
-        tables = (self.events, self.sessions, self.probes, self.handovers, self.signalling)
-        found = [*self.capture.glob("*"), *self.log.glob("*"), *(table for table in tables if table.is_file())]
+        tables = (table for table in self._tables() if table.is_file())
+        found = [*self.capture.glob("*"), *self.log.glob("*"), *tables]
         return {str(path.relative_to(self.root)): path for path in sorted(found)}
 
     def imprint(self) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.runner import programs
 from dmmlab.experiments.runner.clockwatch import ClockWatch
 from dmmlab.experiments.runner.controller import Controller
 from dmmlab.experiments.runner.orders import (
@@ -21,16 +23,19 @@ from dmmlab.experiments.runner.orders import (
 )
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
-from dmmlab.experiments.scenario.sessions import sessions_of
+from dmmlab.experiments.scenario.programs import CLIENT
+from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.machine.events import CLOCKWATCH
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
 from dmmlab.nodes.daemons.daemon import Daemon
 from dmmlab.nodes.daemons.dnsmasq import Dnsmasq, RouterAdvertiser
 from dmmlab.nodes.daemons.named import Named
+from dmmlab.nodes.daemons.programs import Servers
 from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.nodes.daemons.unbound import Unbound
 from dmmlab.nodes.orders import DNS_PORT
+from dmmlab.nodes.programs.program import Program
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
@@ -113,12 +118,13 @@ class Daemons:
         ]
 
     def _busy_nodes(self) -> set[str]:
-        """Nodes of bulk transfers, or of so many probes at once that a small capture buffer might not hold them."""
+        """Nodes of bulk transfers, of programs, or of more probes at once than a small capture buffer might hold."""
         frames: Counter[str] = Counter()
         for session in sessions_of(self.scenario):
             a_second = min(session.count, 1 / session.interval_s if session.interval_s else 1)
             number = _SET_UP_FRAMES + 2 * math.ceil(a_second * tcpdump.LATENCY_S)
-            frames.update(dict.fromkeys((session.cn, session.mn), number if session.size is None else _MOST_FRAMES))
+            small = session.size is None and session.entry.run is None
+            frames.update(dict.fromkeys((session.cn, session.mn), number if small else _MOST_FRAMES))
         return {node for node, number in frames.items() if number > tcpdump.SMALL_FRAMES}
 
     def name_servers(self) -> list[Daemon]:
@@ -214,9 +220,20 @@ class Daemons:
             for name in scenario.mobile_nodes
             if name in scenario.openers
         ]
-        return made
+        return [*made, *self._program_servers(start_ns)]
+
+    def _program_servers(self, start_ns: int) -> Iterator[Servers]:
+        """What sessions with programs are opened to, an agent a node."""
+        for node in self.scenario.program_nodes:
+            orders = programs.servers(self.scenario, self.plan, node, start_ns, self.folder, self.run.log)
+            name = f"{node}-programs"
+            yield Servers(self.folder, orders, events=self.run.events_of(name), **self._place(name, node))
 
     def _correspondent(self, name: str, host: str, address: str | None, start_ns: int) -> Correspondent:
-        config = correspondent_file(self.scenario, self.plan, host, start_ns, self._desk(host) if not address else None)
+        def client(spec: SessionSpec) -> Program | None:
+            return programs.program(spec, CLIENT, start_ns, self.folder, self.run.log)
+
+        desk = None if address else self._desk(host)
+        config = correspondent_file(self.scenario, self.plan, host, start_ns, desk, client)
         events = self.run.events_of(name)
         return Correspondent(address, self.folder, config, events=events, **self._place(name, host))

@@ -16,7 +16,7 @@ LEAST_MB = 1024  # what a guest is given at least: a machine lends it only what 
 
 
 def needed_mb(plan: NetworkPlan, openers: int = 0) -> int:
-    """What a guest with this network will use, MB, when so many mobile nodes open sessions themselves."""
+    """What a guest with this network will use, MB, with so many agents beside those of mobile nodes and hosts."""
     nodes = len(plan.mobile_nodes) * MOBILE_NODE_MB + (len(plan.hosts) + openers) * HOST_MB
     return BASE_MB + nodes + len(plan.mobile_routers) * MOBILE_ROUTER_MB
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
+from dmmlab.experiments.scenario import program_ports
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.nodes.orders import SERVICES, Account, CorrespondentFile, MobileNodeFile, Order, Side, ZoneKey
+from dmmlab.nodes.programs.program import Program
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
@@ -63,15 +66,20 @@ def tsig_secret(scenario: Scenario, node: str) -> str:
     return base64.b64encode(secret(scenario, f"tsig/{node}")).decode()
 
 
-def services_of(scenario: Scenario) -> dict[str, int]:
-    """The ports of all services that a node has."""
-    return {**SERVICES, **scenario.more_services}
+def services_of(scenario: Scenario, node: str) -> dict[str, int]:
+    """The ports of all services that ``node`` has, of programs too."""
+    return {**SERVICES, **_more_services(scenario, node)}
 
 
-def _named_services(scenario: Scenario) -> dict[str, int]:
+def _more_services(scenario: Scenario, node: str) -> dict[str, int]:
+    """Those beside the usual ones."""
+    return {**scenario.more_services, **program_ports.programs_at(sessions_of(scenario), node)}
+
+
+def _named_services(scenario: Scenario, node: str) -> dict[str, int]:
     """Those that somebody looks up in the DNS, beside the one that is always there."""
     asked = {s.service for s in sessions_of(scenario) if DDNS in METHODS[s.method].needs} - {"echo"}
-    return {name: port for name, port in services_of(scenario).items() if name in asked}
+    return {name: port for name, port in services_of(scenario, node).items() if name in asked}
 
 
 def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | None:
@@ -84,7 +92,7 @@ def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | Non
         secret=tsig_secret(scenario, node),
         ttl_s=round(scenario.ddns.ttl),
         keep_old=scenario.ddns.old_address == "keep",
-        services=_named_services(scenario),
+        services=_named_services(scenario, node),
     )
 
 
@@ -109,7 +117,7 @@ def mobile_node_file(
         zone,
         discover,
         resolver,
-        scenario.more_services,
+        _more_services(scenario, node),
         _browse(scenario),
         desk if account is not None else None,
         scenario.family,
@@ -125,15 +133,21 @@ def known_address(scenario: Scenario, plan: NetworkPlan, session: SessionSpec) -
 
 
 def correspondent_file(
-    scenario: Scenario, plan: NetworkPlan, name: str, start_ns: int, desk: str | None = None
+    scenario: Scenario,
+    plan: NetworkPlan,
+    name: str,
+    start_ns: int,
+    desk: str | None = None,
+    client: Callable[[SessionSpec], Program | None] = lambda _: None,
 ) -> CorrespondentFile:
     """What ``name`` is to open, when the scenario starts at ``start_ns`` (ns since the epoch).
 
-    With ``desk`` it is a mobile node, whose agent has the node's account: what is asked goes there.
+    With ``desk`` it is a mobile node, whose agent has the node's account: what is asked goes there. ``client`` gives
+    the program that a session runs at who opens it.
     """
     mine = [session for session in sessions_of(scenario) if session.cn == name]
     return CorrespondentFile(
-        orders=tuple(_order(scenario, plan, session, start_ns) for session in mine),
+        orders=tuple(_order(scenario, plan, session, start_ns, client(session)) for session in mine),
         methods={
             name: Side(method.side, dict(method.parameters))
             for name, method in METHODS.items()
@@ -155,7 +169,9 @@ def correspondent_file(
     )
 
 
-def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns: int) -> Order:
+def _order(
+    scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns: int, program: Program | None
+) -> Order:
     return Order(
         number=session.number,
         session=session.name,
@@ -169,7 +185,8 @@ def _order(scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns
         size=session.size,
         seed=int.from_bytes(secret(scenario, f"bulk/{session.name}")[:8], "big"),
         select=session.selection.key,
-        port=services_of(scenario)[session.service],
+        port=services_of(scenario, session.mn)[session.service],
         service=session.service,
         called=session.mn,
+        program=program,
     )

@@ -126,7 +126,7 @@ def run_scenario(
                     clock,
                     progress,
                     processor,
-                    memory_mb or memory.given_mb(network_plan(scenario), scenario.mobile_openers),
+                    memory_mb or memory.given_mb(network_plan(scenario), scenario.more_agents),
                 )
                 if runtime == "guest"
                 else _natively(work, progress)

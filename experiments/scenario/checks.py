@@ -8,8 +8,10 @@ from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER
+from dmmlab.experiments.scenario import program_ports
 from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
+from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.nodes.guid import LABEL
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT, MOST_SESSIONS, SERVICES
 from dmmlab.nodes.registration import wire
@@ -20,7 +22,19 @@ _LONGEST_SERVICE = 15  # letters (RFC 6335 section 5.1)
 
 def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
-    for check in (_family, _size, _names, _identities, _services, _discovery, _links, _mobility, _movement, _sessions):
+    for check in (
+        _family,
+        _size,
+        _names,
+        _identities,
+        _services,
+        _discovery,
+        _links,
+        _mobility,
+        _movement,
+        _sessions,
+        _programs,
+    ):
         yield from check(scenario)
 
 
@@ -212,6 +226,11 @@ def _sessions(scenario: Scenario) -> Iterator[str]:
             for service in METHODS[method].needs:
                 if service not in hosts:
                     yield f"{where}: method {method} needs a node {service}; give it a link to CORE"
+
+
+def _programs(scenario: Scenario) -> Iterator[str]:
+    if any(session.run is not None for session in scenario.sessions):
+        yield from program_ports.problems(scenario, sessions_of(scenario))
 
 
 def _service(scenario: Scenario, session: Session, where: str) -> Iterator[str]:

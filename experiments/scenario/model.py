@@ -19,6 +19,7 @@ from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.policies import DEFAULT
 from dmmlab.experiments.scenario.mobility.expansion import Ground, Leg, itineraries
 from dmmlab.experiments.scenario.mobility.section import Mobility
+from dmmlab.experiments.scenario.programs import Run
 from dmmlab.experiments.scenario.section import Section
 from dmmlab.experiments.scenario.selection import Select, selection
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
@@ -139,7 +140,7 @@ class Session(Section):
     ``method``.
 
     With ``interval`` and ``duration`` a session sends numbered probes; with ``size`` it is a bulk transfer over TCP;
-    with neither it is one request and its answer.
+    with ``run`` programs are started at its two ends for ``duration``; with none it is one request and its answer.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Session(Section):
     duration: Duration | None = None
     size: Size | None = None
     service: str | None = None  # which of a node's services; the port is the one that the method gives
+    run: Run | None = None  # programs of one's own
     repeat: int = Field(default=1, ge=1, le=100_000)
     every: Duration | None = None
 
@@ -161,7 +163,7 @@ class Session(Section):
     def _coherent(self) -> Self:
         if not NAME.match(self.name):
             raise ValueError(f"name {self.name!r}: use a letter, then up to eight letters, digits or dashes")
-        if (self.interval is None) != (self.duration is None):
+        if self.run is None and (self.interval is None) != (self.duration is None):
             raise ValueError("interval and duration go together: give both or neither")
         if self.interval is not None and (self.interval <= 0 or not self.duration):
             raise ValueError("interval and duration must be greater than 0")
@@ -269,6 +271,17 @@ class Scenario(Section):
     def openers(self) -> frozenset[str]:
         """Those that open a session."""
         return frozenset(session.from_ for session in self.sessions)
+
+    @cached_property
+    def program_nodes(self) -> tuple[str, ...]:
+        """Nodes at which programs wait for sessions."""
+        served = {s.to for s in self.sessions if s.run is not None and s.run.server is not None}
+        return tuple(name for name in self.ends if name in served)
+
+    @property
+    def more_agents(self) -> int:
+        """How many agents there are beside the one that each node has, for those that open sessions or run programs."""
+        return self.mobile_openers + len(self.program_nodes)
 
     @property
     def mobile_openers(self) -> int:

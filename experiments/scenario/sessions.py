@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dmmlab.experiments.scenario import programs
 from dmmlab.experiments.scenario.model import Scenario, Session, Transport
 from dmmlab.experiments.scenario.selection import Selection, selection
 
@@ -56,6 +57,8 @@ class SessionSpec:
     @property
     def service(self) -> str:
         """Which of the node's services it is with."""
+        if self.entry.run is not None:
+            return programs.service(self.number)
         return self.entry.service or ("echo" if self.entry.size is None else "bulk")
 
     @property
@@ -70,8 +73,8 @@ class SessionSpec:
 
     @property
     def count(self) -> int:
-        """How many probes it sends (one that has neither interval nor size sends one)."""
-        if self.entry.size is not None:
+        """How many probes it sends (one that has neither interval nor size sends one, and programs send none)."""
+        if self.entry.size is not None or self.entry.run is not None:
             return 0
         if self.entry.interval is None or self.entry.duration is None:
             return 1
