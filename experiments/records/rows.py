@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from dmmlab.experiments.records.rundir import read_csv, write_csv
 
-_DIGITS = {"s": 9, "ms": 6, "mbps": 6}  # a nanosecond is the last digit of the first two
+_DIGITS = {"s": 9, "ms": 6, "Mbit/s": 6}  # a nanosecond is the last digit of the first two
 
 
 def _text(meaning: str, source: str = "") -> Any:
@@ -209,7 +209,7 @@ class ProgramRow:
         "other end sent",
         "both ends' captures",
     )
-    goodput_mbps: float | None = _number("mbps", "those bytes over that time, in Mbit/s")
+    goodput_mbps: float | None = _number("Mbit/s", "those bytes over that time")
     output: str = _text("the file with what it printed, in the run directory; `.err` beside it has its errors")
 
 
@@ -230,8 +230,8 @@ class ProgramMoveRow:
         "the longest time in which nothing more reached it, of those that begin in the second before or the 2 s since",
         "captures",
     )
-    before_mbps: float | None = _number("mbps", "goodput in the 2 s before the link went, Mbit/s", "captures")
-    after_mbps: float | None = _number("mbps", "goodput in the 2 s since, Mbit/s", "captures")
+    before_mbps: float | None = _number("Mbit/s", "goodput in the 2 s before the link went", "captures")
+    after_mbps: float | None = _number("Mbit/s", "goodput in the 2 s since", "captures")
 
 
 Row = TypeVar("Row", SessionRow, ProbeRow, HandoverRow, SignallingRow, ProgramRow, ProgramMoveRow)

@@ -12,6 +12,7 @@ from dmmlab.experiments.ladders import ladder
 from dmmlab.experiments.records import readme, rows
 
 ROOT = Path(__file__).parents[3]
+_UNITS = {"s": "s", "ms": "ms", "mbps": "Mbit/s", "bytes": "B"}
 RECORDS = (ROOT / "docs" / "records.md").read_text()
 
 
@@ -30,7 +31,7 @@ def test_every_column_is_explained(table: Any) -> None:
     for name, line in zip(rows.columns(table), readme._section(table).splitlines()[4:], strict=True):
         column, unit, meaning = (cell.strip() for cell in line.split("|")[1:4])
         assert column == f"`{name}`" and meaning
-        assert unit == {"_s": "s", "ms": "ms"}.get(name[-2:], "B" if name == "bytes" else "")
+        assert unit == _UNITS.get(name.rpartition("_")[2], "")
 
 
 @pytest.mark.parametrize("table", rows.TABLES, ids=lambda table: str(table.FILE))

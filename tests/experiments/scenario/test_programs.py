@@ -49,12 +49,12 @@ def test_a_scenario_with_programs_is_read_again_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("sessions", "sentence"),
     [
-        ([{**run(), "duration": "0s", "interval": "1s"}], "there is no interval"),
+        ([{**run(), "interval": "1s"}], "there is no interval"),
         ([{**run(), "service": "echo"}], "there is no service"),
         ([{**run(), "duration": None}], "T0: run: give the session a duration"),
         ([run(server="x {adress}")], r"server: unknown placeholder \{adress\}; known are \{address\}"),
         ([run(client="'x")], "client: No closing quotation"),
-        ([run(client="")], "client: .*at least 1 item"),
+        ([run(client="")], "run: client: .*at least 1 item"),
         ([run(clint="x")], "clint: unknown key; allowed are client, server, port, ahead"),
         ([run(port=5001)], "port 5001: is that of the service echo; use another"),
         ([run(port=20001)], "ports 20000 to 29999 are those of sessions"),
