@@ -24,7 +24,7 @@ from dmmlab.experiments.ladders.ladder import FIGURES
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, SessionRow
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
-from dmmlab.experiments.report import timeline, topology
+from dmmlab.experiments.report import programs, timeline, topology
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec
 
@@ -96,6 +96,7 @@ def _described(recording: Recording) -> dict[str, Any]:
         "topology": topology.drawing(scenario),
         "groups": _grouped(recording),
         "handovers": [_handover(row) for row in recording.handovers],
+        "programs": programs.described(recording) if recording.programs else None,
         "ladders": _images(run.figures, of_ladders=True),
         "timeline": timeline.movements(recording),
     }
@@ -119,6 +120,8 @@ def _story(scenario: Scenario) -> list[str]:
         sentences.append(
             f"{entry.name}: from {entry.at:g} s, {entry.from_} opens {what} with {entry.to} ({methods}; {transports})."
         )
+        if entry.run is not None:
+            sentences[-1] = f"{sentences[-1][:-1]}, by the program {entry.run.client[0]}."
     sentences.append(
         f"The redirect is {'on' if scenario.redirect else 'off'}; the scenario lasts {scenario.duration:g} s."
     )

@@ -58,7 +58,7 @@ def test_what_reached_a_program_is_what_it_says_itself(shipped: Recording) -> No
     assert 0 <= (received.bytes or 0) - iperf3["end"]["sum_received"]["bytes"] < 4000
     assert received.goodput_mbps == pytest.approx(10.0, rel=0.02)
     curl, fetched = json.loads(output(at("H", "client", shipped), shipped)), at("H", "client", shipped)
-    assert fetched.bytes == curl["size_header"] + curl["size_download"] == 3 * 2**20 + curl["size_header"]
+    assert fetched.bytes == curl["size_header"] + curl["size_download"] == 12 * 2**20 + curl["size_header"]
     assert output(at("S", "client", shipped), shipped).split() == [str(turn) for turn in range(1, 101)]
     film, watched = json.loads(output(at("V", "client", shipped), shipped)), at("V", "client", shipped)
     assert film["stalls"] == 1
