@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.records import pcap
@@ -27,8 +28,8 @@ _LEAD_S = 1.0  # a silence that a move causes may begin so long before it, if li
 
 @dataclass(frozen=True)
 class Traffic:
-    """Payload that reached a program: ``arrivals`` are (ns, bytes that had not come before), by time; the other end
-    last sent it some at ``sent_ns``.
+    """Payload that a program could have: ``arrivals`` are (ns, bytes more), by time; of a TCP stream what lies beyond a
+    gap counts when that is filled. The other end last sent some at ``sent_ns``.
     """
 
     arrivals: tuple[tuple[int, int], ...]
@@ -51,7 +52,7 @@ class Traffic:
 
     def silences_ns(self) -> Iterator[tuple[int, int]]:
         """Every time without news: when it began, and how long it was."""
-        for before, after in zip(self._news, [*self._news[1:], self.span_ns[1]], strict=True):
+        for before, after in pairwise([*self._news, *([self.span_ns[1]] if self._news else [])]):
             yield before, after - before
 
 
@@ -79,13 +80,13 @@ def traffic_of(recording: Recording, spec: SessionSpec, role: str) -> Traffic:
     node, other = (spec.mn, spec.cn) if role == SERVER else (spec.cn, spec.mn)
     came = [frame for frame, incoming in frames_of(recording, spec, node) if incoming and frame.payload_bytes]
     sent = [frame for frame, incoming in frames_of(recording, spec, other) if not incoming and frame.payload_bytes]
-    covered: dict[tuple[object, ...], _Covered] = defaultdict(_Covered)
+    streams: dict[tuple[object, ...], _Stream] = defaultdict(_Stream)
     arrivals = []
     for frame in came:
         new = frame.payload_bytes
         if frame.protocol == pcap.TCP:
             ends = (frame.source, frame.source_port, frame.destination, frame.destination_port)
-            new = covered[ends].add(frame.sequence, frame.payload_bytes)
+            new = streams[ends].add(frame.sequence, frame.payload_bytes)
         arrivals.append((frame.time_ns, new))
     return Traffic(tuple(arrivals), sent[-1].time_ns if sent else 0)
 
@@ -114,24 +115,26 @@ def frames_of(recording: Recording, spec: SessionSpec, node: str) -> Iterator[tu
                 yield frame, incoming
 
 
-class _Covered:
-    """Which bytes of a stream have come, counted from the first that was seen."""
+class _Stream:
+    """One direction of a TCP connection: how far it has come without a gap, which is what its reader can have."""
 
     def __init__(self) -> None:
-        self._zero: int | None = None
-        self._parts: list[tuple[int, int]] = []
+        self._front: int | None = None
+        self._beyond: dict[int, int] = {}  # by the start of what came beyond a gap: its end
 
     def add(self, sequence: int, length: int) -> int:
-        """How many of these are new."""
-        if self._zero is None:
-            self._zero = sequence
-        start = (sequence - self._zero + 2**31) % 2**32 - 2**31
-        end, before = start + length, sum(stop - begin for begin, stop in self._parts)
-        apart = [part for part in self._parts if part[1] < start or part[0] > end]
-        joined = [part for part in self._parts if part[1] >= start and part[0] <= end]
-        start, end = min([start, *(b for b, _ in joined)]), max([end, *(e for _, e in joined)])
-        self._parts = sorted([*apart, (start, end)])
-        return sum(stop - begin for begin, stop in self._parts) - before
+        """How many bytes more the reader can have, with these."""
+        if self._front is None:
+            self._front = sequence
+        before, front = self._front, self._front
+        start = front + (sequence - front + 2**31) % 2**32 - 2**31
+        self._beyond[start] = max(self._beyond.get(start, 0), start + length)
+        for begin in sorted(self._beyond):
+            if begin > front:
+                break
+            front = max(front, self._beyond.pop(begin))
+        self._front = front
+        return front - before
 
 
 def _running(recording: Recording) -> list[SessionSpec]:

@@ -197,7 +197,7 @@ class ProgramRow:
     bytes: int | None = field(
         default=None,
         metadata={
-            "meaning": "of payload (of TCP or UDP) that reached its node for it, what came twice counted once",
+            "meaning": "of payload that reached it: by UDP what came to its node, by TCP what came without a gap",
             "unit": "B",
             "source": "its node's capture: packets of the server's port",
             "kind": int,

@@ -98,7 +98,7 @@ def test_what_is_not_there_is_unsupported_and_what_is_started_is_stopped(run: Ru
             "CN1",
             "MN1",
             "curl -sS http://{host}:{port}/",
-            "python3 -m http.server -b {address} {port}",
+            "python3 -m http.server -b :: {port}",
             method="central",
             transport="tcp",
         ),
