@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
-from dmmlab.nodes.programs.process import descendants, run
+from dmmlab.nodes.programs.process import run
 from dmmlab.nodes.programs.program import Program
 
 
@@ -41,8 +40,10 @@ def test_when_its_time_is_over_it_ends_with_all_that_it_started(tmp_path: Path) 
     _, ended = ran(tmp_path, "sh", "-c", script, for_s=0.3)
     assert ended["stopped"]
     assert 0.3 <= time.monotonic() - began < 5
-    assert not descendants(os.getpid())
-    assert "sleep 1000.125" not in all_commands()
+    deadline = time.monotonic() + 5  # a loaded machine takes its time to let go of what was killed
+    while "sleep 1000.125" in all_commands():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def all_commands() -> str:
