@@ -128,7 +128,9 @@ class Core:
 
     def _assign_base(self, switch: Switch) -> None:
         dpid = switch.plan.dpid
-        self.updates.book.assign(("base", dpid), {dpid: flows.base(switch.plan, switch.ports, self.plan.family)})
+        self.updates.book.assign(
+            ("base", dpid), {dpid: flows.base(switch.plan, switch.ports, self.plan.family, self.plan.releases)}
+        )
 
     # Ports and mobile nodes
 
@@ -254,7 +256,7 @@ class Core:
             cause = "mn_attached"
         if message is not None:
             cause = self._overhear(switch, event.in_port, message, now_ns) or cause
-        return cause
+        return self._given_back(switch, radio, event.frame, now_ns) or cause
 
     # Bindings
 
@@ -270,6 +272,15 @@ class Core:
         ended = message.type in (dhcp.RELEASE, dhcp.DECLINE)
         mac = self.identities.of(message.mac)
         if not ended or held is None or (held.mac, held.anchor) != (mac, switch.plan.dpid):
+            return None
+        self._unbind(held, now_ns, "binding_released")
+        return "binding_released"
+
+    def _given_back(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> str | None:
+        """An IPv6 address that its node drops; as with DHCP, this counts where it is delivered."""
+        address = nd.released_address(frame) if self.plan.family == "ipv6" else None
+        held = self.bindings.get(address) if address else None
+        if held is None or (held.mac, held.anchor) != (self.identities.of(radio), switch.plan.dpid):
             return None
         self._unbind(held, now_ns, "binding_released")
         return "binding_released"

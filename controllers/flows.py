@@ -7,6 +7,7 @@ by hand first; docs/redirect.md gives the reason for each.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from dmmlab.controllers.nd import DEREGISTRATION
 from dmmlab.controllers.paths import Hop, Path
 from dmmlab.controllers.plan import SwitchPlan
 from dmmlab.controllers.rules import (
@@ -46,7 +47,7 @@ class Family:
 
     ``on_link`` is what a router says to a host before the host can send: see :func:`pair_rules`. ``stays`` is what a
     host sends from an old address and means for its new link all the same. ``overheard`` is what tells of bindings,
-    ``withheld`` what a router says that its mobile nodes are spared.
+    ``given_back`` what ends them, ``withheld`` what a router says that its mobile nodes are spared.
     ``hardware`` is where a host's MAC is written inside a message, the first of them in a question.
     """
 
@@ -59,6 +60,7 @@ class Family:
     hardware: tuple[tuple[Mapping[str, Value], str], ...]
     stays: tuple[Mapping[str, Value], ...] = ()
     overheard: tuple[Mapping[str, Value], ...] = ()
+    given_back: tuple[Mapping[str, Value], ...] = ()
     withheld: tuple[Mapping[str, Value], ...] = ()
     answered: bool = False  # the question who has an address of a node that is not there, by the controller
 
@@ -83,6 +85,7 @@ IPV4 = Family(
     target="arp_tpa",
     on_link=({"eth_type": 0x0806}, {"eth_type": 0x0800, "ip_proto": 17, "udp_src": 67, "udp_dst": 68}),
     hardware=(({"eth_type": 0x0806}, "arp_sha"),),
+    given_back=({"eth_type": 0x0800, "ip_proto": 17, "udp_src": 68, "udp_dst": 67},),
 )
 _ND = {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}  # OVS 3.1 gets a match on nd_target wrong without code
 _SOLICITATION, _ADVERTISEMENT, _ROUTER_ADVERTISEMENT = ({**_ND, "icmpv6_type": each} for each in (135, 136, 134))
@@ -97,6 +100,7 @@ IPV6 = Family(
     # Linux asks for its new router from the old address, if that is what the packet in hand is from.
     stays=(_SOLICITATION, _ADVERTISEMENT),
     overheard=(_SOLICITATION, _ADVERTISEMENT),
+    given_back=({**_ND, "icmpv6_type": DEREGISTRATION},),
     # An advertisement to all nodes comes at random and wakes them for nothing (RFC 7772): they have solicited theirs.
     withheld=({**_ROUTER_ADVERTISEMENT, "eth_dst": "33:33:00:00:00:01"},),
     answered=True,
@@ -109,16 +113,17 @@ def family_of(address: str) -> Family:
     return FAMILIES["ipv6" if ":" in address else "ipv4"]
 
 
-def base(switch: SwitchPlan, ports: Mapping[str, int], family: str = "ipv4") -> list[Rule]:
+def base(switch: SwitchPlan, ports: Mapping[str, int], family: str = "ipv4", releases: bool = False) -> list[Rule]:
     """What a switch does for everybody: local traffic by learning, nothing from a peer, copies of what reveals a move.
 
     ``ports`` is port number by name. The first frame of an unknown sender is copied, not held up.
     """
     mark = cookie(Kind.BASE)
     copy_dhcp = (ToController(DHCP_BYTES), Goto(FORWARD))
+    given_back = (*IPV4.given_back, *(IPV6.given_back if family == "ipv6" and releases else ()))
     rules = [
-        # In from anywhere: a DHCPRELEASE counts where it reaches the anchor, and then it comes from an inter-MR port.
-        Rule(ADMIT, _DHCP, match(eth_type=0x0800, ip_proto=17, udp_src=68, udp_dst=67), copy_dhcp, mark),
+        # In from anywhere: a release counts where it reaches the anchor, and then it comes from an inter-MR port.
+        *(Rule(ADMIT, _DHCP, match(**each), copy_dhcp, mark) for each in given_back),
         Rule(ADMIT, _INFRASTRUCTURE, match(in_port=OFPP_LOCAL), (), mark),
         Rule(ADMIT, _UNKNOWN, match(), (ToController(SIGHTING_BYTES), Goto(FORWARD)), mark),
         Rule(FORWARD, _DEFAULT, match(), (Normal(),), mark),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _ETHERNET, _IPV6 = 14, 40
 _SOLICITATION, _ADVERTISEMENT = 135, 136
+DEREGISTRATION = 157  # a duplicate address request (RFC 6775), which registers, and for no time deregisters
 _UNSPECIFIED = bytes(16)
 _ALL_NODES, _ALL_NODES_MAC = ipaddress.IPv6Address("ff02::1").packed, bytes.fromhex("333300000001")
 _SOLICITED, _OVERRIDE = 0x40000000, 0x20000000  # an advertisement's flags
@@ -58,6 +59,19 @@ def _checksum(data: bytes) -> bytes:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return (~total & 0xFFFF).to_bytes(2, "big")
+
+
+def released_address(frame: bytes) -> str | None:
+    """The address that the sender of this untagged Ethernet frame drops: it registers it, from itself, for no time (RFC
+    6775 section 4.4); None if the frame says nothing of the kind.
+    """
+    message = _ETHERNET + _IPV6
+    if len(frame) < message + 32 or frame[12:14] != b"\x86\xdd" or frame[_ETHERNET + 6] != 58:
+        return None
+    source, address = frame[_ETHERNET + 8 : _ETHERNET + 24], frame[message + 16 : message + 32]
+    if frame[message] != DEREGISTRATION or any(frame[message + 6 : message + 8]) or source != address:
+        return None
+    return str(ipaddress.IPv6Address(address))
 
 
 def claimed_address(frame: bytes) -> str | None:

@@ -56,6 +56,7 @@ class Plan:
     switches: tuple[SwitchPlan, ...]
     family: str = "ipv4"
     peers: bool = False  # whether mobile nodes speak to each other, and so to those that have left their link
+    releases: bool = False  # whether mobile nodes give IPv6 addresses back (RFC 6775), as they do with DHCP's
 
     def __post_init__(self) -> None:
         _check(self)
@@ -87,11 +88,12 @@ class Plan:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise PlanError(f"not JSON: {error}") from None
-        top = _fields(data, "plan", {"switches"}, {"format", "family", "peers"})
+        top = _fields(data, "plan", {"switches"}, {"format", "family", "peers", "releases"})
         if top.pop("format", FORMAT) != FORMAT:
             raise PlanError(f"format: expected {FORMAT}")
         switches = tuple(_switch(each, f"switches[{i}]") for i, each in enumerate(_list(top["switches"], "switches")))
-        return cls(switches=switches, family=str(top.get("family", "ipv4")), peers=bool(top.get("peers", False)))
+        more = {name: bool(top.get(name, False)) for name in ("peers", "releases")}
+        return cls(switches=switches, family=str(top.get("family", "ipv4")), **more)
 
 
 def _switch(data: object, where: str) -> SwitchPlan:

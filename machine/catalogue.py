@@ -69,6 +69,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         ),
         _kind("address_deprecated", "address", "an old address is kept for the sessions that use it"),
         _kind("address_released", "address", "an old address was given back to the router that it is from"),
+        _kind("address_dropped", "address", "a non-persistent address went with its link"),
         _kind("address_duplicate", "address", "somebody else has the address that it formed (IPv6)"),
         _kind("dhcp_failed", "", "no DHCP server answered; it asks again"),
         _kind("zone_updated", "address outcome reason attempts", "the DDNS server has answered its update, or has not"),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
+from dmmlab.nodes.mobility.lifetime import ASKED
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT
 from dmmlab.topologies.addressing import Family
 
@@ -35,6 +36,8 @@ def echo_datagram(on: socket.socket) -> None:
         data, ancillary, _flags, sender = on.recvmsg(65535, 64)
     except BlockingIOError:
         return
+    for _, _, packet_info in ancillary:
+        ASKED.note(packet_info)
     info = [
         (level, kind, value[:at] + _NO_INDEX + value[at + len(_NO_INDEX) :])
         for level, kind, value in ancillary

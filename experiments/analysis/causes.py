@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dmmlab.experiments.analysis import messages
-from dmmlab.experiments.analysis.messages import Arp, Dhcp, Dns, Message
+from dmmlab.experiments.analysis.messages import Arp, Dhcp, Discovery, Dns, Message
 from dmmlab.experiments.analysis.openflow import OpenFlow
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import RESOLVER
@@ -373,10 +373,14 @@ class OpenFlowRule:
         return self._flush
 
     def _copied(self, detail: OpenFlow, time_ns: int) -> str | None:
-        """The cause of the DHCP message that a packet-in copies; None if it copies something else."""
+        """The cause of the DHCP message, or of an IPv6 address's release, that a packet-in copies; None if it copies
+        something else.
+        """
         self._leased = None
         frame = pcap.parse(detail.frame, time_ns)
         message = next(iter(self._reader.messages([frame])), None) if frame is not None else None
+        if message is not None and isinstance(message.detail, Discovery):
+            return self._discovered(message, message.detail.kind)
         if message is None or not isinstance(message.detail, Dhcp):
             return None
         cause = self._dhcp.of(message)
@@ -386,6 +390,15 @@ class OpenFlowRule:
             self._released.pop(message.detail.address, None)
         if message.text in ("release", "ack"):
             self._leased = message.detail.address, cause
+        return cause
+
+    def _discovered(self, message: Message, kind: int) -> str | None:
+        address = message.peers[0]
+        if kind != pcap.REGISTRATION:
+            self._released.pop(address, None)  # it is in use
+            return None
+        self._released[address] = cause = self._moves.away_from_router_of(address, message.time_ns)
+        self._leased = address, cause
         return cause
 
     def _movement(self, detail: OpenFlow, switch: str, time_ns: int) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dmmlab.experiments.analysis import messages
 from dmmlab.experiments.analysis.causes import Moves, SignallingTrace
 from dmmlab.experiments.analysis.messages import Discovery, Message
+from dmmlab.experiments.records import pcap
 
 _UNSPECIFIED = "::"  # who does not know yet whether its address is its own
 
 
 class DiscoveryRule:
-    """Router discovery, the detection of duplicates, what is announced, and the first resolution of each pair."""
+    """Router discovery, the detection of duplicates, what is announced or given back, and the first resolution of each
+    pair.
+    """
 
     def __init__(self, trace: SignallingTrace, moves: Moves) -> None:
         self._nodes, self._moves = set(trace.scenario.mobile_nodes), moves
@@ -22,6 +25,8 @@ class DiscoveryRule:
         if not isinstance(detail, Discovery):
             return ""
         ends = (message.source, message.destination, detail.asked)
+        if detail.kind == pcap.REGISTRATION:
+            return self._moves.away_from_router_of(message.peers[0], message.time_ns)
         last = self._moves.last(next((name for name in ends if name in self._nodes), ""), message.time_ns)
         if last is None:
             return ""

@@ -37,6 +37,7 @@ _IN_WORDS = {
     ROUTER_ADVERTISEMENT: "router advertisement",
     NEIGHBOUR_SOLICITATION: "who-has",
     NEIGHBOUR_ADVERTISEMENT: "is-at",
+    pcap.REGISTRATION: "release",
 }
 
 
@@ -189,6 +190,8 @@ class Reader:
         kind = frame.payload[0]
         about = kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT)
         target = pcap.address_text(frame.payload[8:24]) if about and len(frame.payload) >= 24 else ""
+        if kind == pcap.REGISTRATION:
+            target = frame.source
         words = _IN_WORDS[kind]
         text = f"{target} {words}" if kind == NEIGHBOUR_ADVERTISEMENT else f"{words} {target}".rstrip()
         to_group = frame.destination.startswith("ff")

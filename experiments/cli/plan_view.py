@@ -9,6 +9,7 @@ from typing import assert_never
 
 from dmmlab.experiments.cli.console import table
 from dmmlab.experiments.oracle.expectation import Oracle
+from dmmlab.experiments.oracle.lifetimes import deprecated_s
 from dmmlab.experiments.scenario import program_ports, programs
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
@@ -53,6 +54,8 @@ def show(scenario: Scenario) -> None:
         table("Delays by the core, each direction", ("between", "delay"), delays)
     _programs(scenario)
     oracle = Oracle(scenario)
+    if scenario.addresses.lifetime != "fixed":
+        table("Addresses", ("node", "router", "address", "an old one from", "until"), [*_addresses(scenario, oracle)])
     heads = ("at", "who", "what", "method", "transport", "expected set-up")
     table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])
 
@@ -72,6 +75,18 @@ def _itineraries(scenario: Scenario) -> Iterator[tuple[str, ...]]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 4 else f"{names[0]} … {names[-1]} ({len(names)})"
+
+
+def _addresses(scenario: Scenario, oracle: Oracle) -> Iterator[tuple[str, ...]]:
+    """Of addresses that do not stay: from when on each is an old one, and when it goes."""
+    plan, lasting = network_plan(scenario), scenario.addresses.lifetime == "session-lasting"
+    for node in scenario.mobile_nodes:
+        for turn, move in enumerate(scenario.moves_of(node)):
+            old_s, back_s = deprecated_s(scenario, node, turn), oracle.given_back_s(node, turn)
+            gone = [f"{later.at:g} s" for later in scenario.moves_of(node)[turn + 1 : turn + 2]]
+            until = (f"{back_s:g} s" if back_s is not None else "") if lasting else "".join(gone)
+            address = str(plan.mobile_node(node).addresses[move.to])
+            yield (node, move.to, address, f"{old_s:g} s" if lasting and old_s is not None else "", until)
 
 
 def _cut(text: str) -> str:

@@ -23,6 +23,7 @@ from dmmlab.experiments.figures.sweep import (
     uniform,
 )
 from dmmlab.experiments.methods import fixed
+from dmmlab.experiments.oracle import lifetimes
 from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
@@ -122,7 +123,8 @@ def _judged(run: Recording, session: RecordedSession) -> int:
 
 def _may_survive(run: Recording, session: RecordedSession) -> bool:
     """The closed form: with the redirect always, without it if the mobile node stays until the last answer."""
-    return run.scenario.redirect or not _move_times(run, session)
+    last_s = session.spec.at_s + _judged(run, session) * (session.spec.interval_s or 0.0)
+    return lifetimes.survives(run.scenario, session.spec.mn, session.spec.at_s, last_s)
 
 
 def _survived(run: Recording, session: RecordedSession) -> bool:

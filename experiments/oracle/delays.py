@@ -67,7 +67,7 @@ def path_s(scenario: Scenario, one: Place, other: Place) -> float | None:
         hops_s.append(hosts_s(scenario, *(end.anchor or end.name for end in (one, other))))
     for end in (one, other):
         if end.mobile:
-            redirected = scenario.redirect or end.anchor == end.serving
+            redirected = scenario.redirects or end.anchor == end.serving
             across_s = inter_mr_s(scenario, end.anchor, end.serving) if redirected else None
             if across_s is None:
                 return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
+from dmmlab.experiments.oracle import lifetimes
 from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.moves import known_at_s, place, redirected_s, serving, unsettled
 from dmmlab.experiments.oracle.neighbours import Neighbours, Waits
@@ -108,6 +109,33 @@ class Oracle:
             session.transport == "udp" or place(self._scenario, session.cn, answered_s) is not None
         )
 
+    def _given_back(self, session: SessionSpec, anchor: str) -> bool:
+        """Whether the node's address of ``anchor`` may no longer be there when ``session`` is opened."""
+        scenario = self._scenario
+        moves = [move for move in scenario.moves_of(session.mn) if move.at <= session.at_s]
+        if scenario.addresses.lifetime == "fixed" or not moves or moves[-1].to == anchor:
+            return False
+        turn = max(turn for turn, move in enumerate(moves) if move.to == anchor)
+        earlier = [one for one in self._on(session.mn, anchor) if one.at_s < session.at_s]
+        released_s = lifetimes.released_s(scenario, session.mn, turn, earlier)
+        return released_s is not None and session.at_s >= released_s
+
+    def given_back_s(self, node: str, turn: int) -> float | None:
+        """When ``node`` gives back the address of its movement number ``turn`` (from 0); None if it does not."""
+        anchor = self._scenario.moves_of(node)[turn].to
+        return lifetimes.released_s(self._scenario, node, turn, self._on(node, anchor))
+
+    def _on(self, node: str, anchor: str) -> list[SessionSpec]:
+        """The sessions on ``node``'s address of ``anchor``."""
+        on = []
+        for session in sessions_of(self._scenario):
+            near = place(self._scenario, session.cn, session.at_s) if session.cn == node else None
+            if (session.mn == node and self._answers.get(session.number) == anchor) or (
+                near is not None and near.anchor == anchor
+            ):
+                on.append(session)
+        return on
+
     def _choose(self, session: SessionSpec, lookup: Lookup, near: Place, at_router: str) -> Choice | None:
         """What the session's policy makes of the lookup; None where that depends on what no closed form knows."""
         selection = session.selection
@@ -133,11 +161,17 @@ class Oracle:
         while routers and routers[-1] != lookup.anchor:
             routers.pop()
         offered = list(dict.fromkeys(reversed(routers)))[:_NAMED]
-        return {router: path_s(self._scenario, near, Place(session.mn, router, at_router)) for router in offered}
+        places = {router: Place(session.mn, router, at_router) for router in offered}
+        return {
+            router: None if self._given_back(session, router) else path_s(self._scenario, near, far)
+            for router, far in places.items()
+        }
 
     def _carried_s(self, method: Method, session: SessionSpec, lookup: Lookup, near: Place, far: Place) -> float | None:
         """One way of the user plane; None without one, or while the redirect that it needs is not in force yet."""
         scenario = self._scenario
+        if far.anchor != far.serving and self._given_back(session, far.anchor):
+            return None
         if far.anchor != far.serving and session.at_s + lookup.lookup_s < redirected_s(
             scenario, session.mn, session.at_s
         ):

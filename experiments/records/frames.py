@@ -11,7 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow, kinds
+from dmmlab.experiments.records.rows import (
+    HandoverRow,
+    ProbeRow,
+    ProgramMoveRow,
+    ProgramRow,
+    SessionRow,
+    SignallingRow,
+    kinds,
+    may_be_empty,
+)
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 
 _TYPES = {str: "string", float: "float64", int: "int64"}  # pandas' names of what a column holds
@@ -26,6 +35,8 @@ class Frames:
     probes: pd.DataFrame
     handovers: pd.DataFrame
     signalling: pd.DataFrame
+    programs: pd.DataFrame
+    program_moves: pd.DataFrame
     events: pd.DataFrame
 
 
@@ -47,6 +58,8 @@ def load(folder: str | Path, invalid: bool = False) -> Frames:
         probes=_table(chosen, ProbeRow),
         handovers=_table(chosen, HandoverRow),
         signalling=_table(chosen, SignallingRow),
+        programs=_table(chosen, ProgramRow),
+        program_moves=_table(chosen, ProgramMoveRow),
         events=_events(chosen),
     )
 
@@ -60,6 +73,7 @@ def _about(run: RunDirectory) -> dict[str, Any]:
 def _table(runs: list[RunDirectory], table: type[Any]) -> pd.DataFrame:
     """One table of all ``runs``, empty cells being NaN; text columns stay text, also where every cell is empty."""
     types = {column: _TYPES[kind] for column, kind in kinds(table).items()}
+    types |= dict.fromkeys(may_be_empty(table), "Int64")  # whole numbers that may be missing
     frames = []
     for run in runs:
         file = run.root / table.FILE

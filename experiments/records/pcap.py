@@ -16,6 +16,7 @@ from typing import NamedTuple
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 TCP, UDP, ICMPV6 = 6, 17, 58
 DISCOVERY = range(133, 137)  # ICMPv6's router and neighbour solicitations and advertisements (RFC 4861)
+REGISTRATION = 157  # and its duplicate address request (RFC 6775)
 SYN, FIN = 0x02, 0x01
 ARP_BYTES = 28
 _ETHERNET_BYTES = 14
@@ -109,7 +110,7 @@ def parse(raw: bytes, time_ns: int) -> Frame | None:
     elif protocol == TCP and len(raw) >= at + 20:
         source_port, destination_port, sequence, words, flags = _TCP.unpack_from(raw, at)
         begin = at + (words >> 4) * 4
-    elif protocol == ICMPV6 and kind == IPV6 and raw[at : at + 1] and raw[at] in DISCOVERY:
+    elif protocol == ICMPV6 and kind == IPV6 and raw[at : at + 1] and raw[at] in (*DISCOVERY, REGISTRATION):
         begin, source_port, destination_port, sequence, flags = at, 0, 0, 0, 0
     else:
         return None

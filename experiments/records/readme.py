@@ -47,8 +47,9 @@ frames = load("results/two-mr")  # or a folder of runs
 frames.sessions.groupby("method").setup_ms.median()
 ```
 
-`runs`, `sessions`, `probes`, `handovers`, `signalling` and `events` are pandas frames with these columns, and `run` in
-front. Invalid and failed runs stay out unless `invalid=True`; `frames.runs` lists them all, with their reasons.
+`runs`, `sessions`, `probes`, `handovers`, `signalling`, `programs`, `program_moves` and `events` are pandas \
+frames with these columns, and `run` in front. Invalid and failed runs stay out unless \
+`invalid=True`; `frames.runs` lists them all, with their reasons.
 
 ## reference/
 

@@ -248,6 +248,12 @@ def kinds(table: type[Any]) -> dict[str, type]:
     return {column.name: column.metadata["kind"] for column in fields(table)}
 
 
+def may_be_empty(table: type[Any]) -> tuple[str, ...]:
+    """Columns of whole numbers of which a cell may be empty."""
+    whole = [column for column in fields(table) if column.metadata["kind"] is int]
+    return tuple(column.name for column in whole if column.default is None)
+
+
 def write(path: Path, table: type[Row], rows: Iterable[Row]) -> None:
     """Writes ``rows`` as CSV: seconds with nine digits, milliseconds with six; None is an empty cell."""
     digits = [(column.name, _DIGITS.get(column.metadata["unit"])) for column in fields(table)]

@@ -123,7 +123,7 @@ def _story(scenario: Scenario) -> list[str]:
         if entry.run is not None:
             sentences[-1] = f"{sentences[-1][:-1]}, by the program {entry.run.client[0]}."
     sentences.append(
-        f"The redirect is {'on' if scenario.redirect else 'off'}; the scenario lasts {scenario.duration:g} s."
+        f"The redirect is {'on' if scenario.redirects else 'off'}; the scenario lasts {scenario.duration:g} s."
     )
     return sentences
 

@@ -64,11 +64,11 @@ class Daemons:
     def controller(self) -> Controller:
         """The OpenFlow controller."""
         return Controller(
-            redirect_plan(self.plan, self.scenario.peers).to_json(),
+            redirect_plan(self.plan, self.scenario.peers, self._give_back).to_json(),
             self.folder,
             str(self.plan.control.address.ip),
             CONTROLLER_PORT,
-            self.scenario.redirect,
+            self.scenario.redirects,
             events=self.run.events_of("controller"),
             **self._place("controller", CONTROLLER),
         )
@@ -180,8 +180,18 @@ class Daemons:
             keep_s = self.scenario.addresses.keep
             place = self._place(node.name)
             family, more = self.plan.family, self._more
-            made.append(MobileNode(node.interface, self.folder, keep_s, config, family, more, events=events, **place))
+            kind = self.scenario.addresses.lifetime, self.scenario.addresses.idle
+            made.append(
+                MobileNode(node.interface, self.folder, keep_s, config, family, more, *kind, events=events, **place)
+            )
         return made
+
+    @property
+    def _give_back(self) -> bool:
+        """Whether nodes give addresses back by other means than DHCP."""
+        addresses = self.scenario.addresses
+        ends = addresses.lifetime == "session-lasting" or addresses.keep is not None
+        return self.plan.family == "ipv6" and ends
 
     @property
     def _more(self) -> tuple[int, ...]:

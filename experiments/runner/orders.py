@@ -19,11 +19,11 @@ from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
 
-def redirect_plan(plan: NetworkPlan, peers: bool) -> Plan:
+def redirect_plan(plan: NetworkPlan, peers: bool, releases: bool = False) -> Plan:
     """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN but
-    whether they are ``peers`` of each other.
+    whether they are ``peers`` of each other, and whether they give addresses back without DHCP.
     """
-    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers), plan.family, peers)
+    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers), plan.family, peers, releases)
 
 
 def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:

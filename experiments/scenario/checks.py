@@ -24,6 +24,7 @@ def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
     for check in (
         _family,
+        _lifetime,
         _size,
         _names,
         _identities,
@@ -41,6 +42,21 @@ def problems(scenario: Scenario) -> Iterator[str]:
 def _family(scenario: Scenario) -> Iterator[str]:
     if scenario.family == "ipv4" and scenario.addresses.dad != "off":
         yield f"addresses: dad: {scenario.addresses.dad} goes with family: ipv6; IPv4's addresses come by DHCP"
+
+
+def _lifetime(scenario: Scenario) -> Iterator[str]:
+    addresses = scenario.addresses
+    where, lasting = f"addresses: lifetime: {addresses.lifetime}", addresses.lifetime == "session-lasting"
+    if addresses.lifetime == "fixed":
+        return
+    if addresses.keep is not None:
+        yield f"{where} says when an address goes, and so does keep; leave one of them out"
+    if addresses.lease < 1:
+        yield f"{where}: an address needs a lease of a second at least, not {addresses.lease:g}s"
+    if lasting and not scenario.redirect:
+        yield f"{where}: without the redirect no session lasts; leave redirect: false out, or use non-persistent"
+    if lasting and not addresses.idle:
+        yield f"{where}: idle must be greater than 0: how long a session over UDP may be silent"
 
 
 def _size(scenario: Scenario) -> Iterator[str]:

@@ -26,6 +26,7 @@ from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
 
 Transport = Literal["udp", "tcp"]
 Family = Literal["ipv4", "ipv6"]
+Lifetime = Literal["fixed", "session-lasting", "non-persistent"]
 Dad = Literal["off", "on", "optimistic"]
 
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
@@ -191,6 +192,11 @@ def _as_switch(value: object) -> object:
 class Addresses(Section):
     """What an MN does with an old address: it is released ``keep`` after it was deprecated (never, if not given).
 
+    ``lifetime`` is the kind of address (RFC 8653 section 3.1): a ``fixed`` one is kept, with its redirect; a
+    ``session-lasting`` one is given back, and its redirect goes, when its last session has ended; a ``non-persistent``
+    one goes with the link, and has no redirect. A session over UDP that somebody else opened has ended when nothing
+    has come for ``idle``.
+
     ``dad`` is duplicate address detection, IPv6's (RFC 4862 section 5.4): without it an address is the MN's at once,
     as with ``optimistic`` (RFC 4429), which looks for a duplicate meanwhile.
     """
@@ -198,6 +204,8 @@ class Addresses(Section):
     keep: Duration | None = None
     lease: Duration = 3600.0
     dad: Annotated[Dad, BeforeValidator(_as_switch)] = "off"
+    lifetime: Lifetime = "fixed"
+    idle: Duration = 1.0
 
 
 class Service(Section):
@@ -282,6 +290,11 @@ class Scenario(Section):
     def more_agents(self) -> int:
         """How many agents there are beside the one that each node has, for those that open sessions or run programs."""
         return self.mobile_openers + len(self.program_nodes)
+
+    @property
+    def redirects(self) -> bool:
+        """Whether anything is redirected."""
+        return self.redirect and self.addresses.lifetime != "non-persistent"
 
     @property
     def mobile_openers(self) -> int:

@@ -37,6 +37,8 @@ class MobileNode(Agent):
     config: MobileNodeFile | None
     family: Family = "ipv4"
     more: tuple[int, ...] = ()
+    lifetime: str = "fixed"  # of its addresses
+    idle_s: float = 1.0  # where that depends on sessions
 
     @property
     def service(self) -> Service:
@@ -55,6 +57,7 @@ class MobileNode(Agent):
         argv = ["--name", self.name, "--events", str(self.events)]
         argv += ["--interface", self.interface, "--folder", str(self.folder), "--family", self.family]
         argv += ["--keep", str(self.keep_s)] if self.keep_s is not None else []
+        argv += ["--lifetime", self.lifetime, "--idle", str(self.idle_s)] if self.lifetime != "fixed" else []
         return [*argv, "--config", str(self._file)] if self.config is not None else argv
 
     def write(self) -> None:

@@ -23,8 +23,10 @@ from pyroute2.netlink.rtnl import RTMGRP_LINK
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.mobility import dhcp
+from dmmlab.nodes.mobility.lifetime import LastSessions
 from dmmlab.nodes.mobility.presence import Presence
 from dmmlab.nodes.orders import MobileNodeFile
+from dmmlab.nodes.registration import wire
 from dmmlab.topologies.addressing import Address, Family
 
 _IFF_LOWER_UP = 1 << 16
@@ -53,6 +55,15 @@ class MobileNode:
         self._attachment: asyncio.Task[None] | None = None
         self._keeping: dict[Address, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._keeps = True  # old addresses, as other than non-persistent ones
+        self._last_sessions: LastSessions | None = None
+
+    def let_addresses_be(self, lifetime: str, idle_s: float, server_port: int) -> None:
+        """Of this kind (RFC 8653), where they are other than fixed."""
+        self._keeps = lifetime != "non-persistent"
+        if lifetime == "session-lasting":
+            may_send = lambda: self._carrier_up and self._current is not None  # noqa: E731
+            self._last_sessions = LastSessions(idle_s, self._start_release, may_send, server_port)
 
     async def run(self) -> None:
         """Follows the carrier until cancelled."""
@@ -86,6 +97,9 @@ class MobileNode:
             self._attachment = None
         if up:
             self._attachment = asyncio.create_task(self._attach())
+        elif not self._keeps and self._current is not None:
+            await self._drop(self._current)
+            self._current = None
 
     async def _attach(self) -> None:
         """Asks for a lease until there is one, takes it, and renews it at half its time."""
@@ -138,6 +152,14 @@ class MobileNode:
         self._log.emit("address_deprecated", address=str(address))
         if self._keep_s is not None:
             self._keeping[address] = asyncio.get_running_loop().call_later(self._keep_s, self._start_release, address)
+        if self._last_sessions is not None:
+            self._last_sessions.begin(address)
+
+    async def _drop(self, lease: dhcp.Lease) -> None:
+        """A non-persistent address goes with the link."""
+        address, length = str(lease.address.ip), lease.address.network.prefixlen
+        await self._ip.addr("del", index=self._index, address=address, prefixlen=length)
+        self._log.emit("address_dropped", address=address)
 
     async def _keep(self, lease: dhcp.Lease) -> None:
         """The address, as a host's that is on no subnet here, and not for what is new."""
@@ -157,6 +179,8 @@ class MobileNode:
         """Strikes ``address`` from the list of deprecated ones; whether it was one."""
         if (timer := self._keeping.pop(address, None)) is not None:
             timer.cancel()
+        if self._last_sessions is not None:
+            self._last_sessions.end(address)
         return self._deprecated.pop(address, None) is not None
 
     def _start_release(self, address: Address) -> None:
@@ -197,6 +221,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     presence = Presence(MobileNodeFile.read(arguments.config), log) if arguments.config is not None else None
     kind = _kind(arguments.family)
     node = kind(arguments.interface, arguments.folder, arguments.keep, presence, log)
+    node.let_addresses_be(arguments.lifetime, arguments.idle, wire.PORT)
     if presence is not None:
         await presence.open_desk()
     task = asyncio.create_task(node.run())
@@ -213,6 +238,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where leases are kept")
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--keep", type=float, help="seconds after which a deprecated address is released")
+    parser.add_argument("--lifetime", default="fixed", help="of its addresses: the kind (RFC 8653)")
+    parser.add_argument("--idle", type=float, default=1.0, help="seconds after which a session over UDP is over")
     parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="DHCP, or SLAAC")
     parser.add_argument("--config", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")
     clock.run(_main(parser.parse_args(argv)))

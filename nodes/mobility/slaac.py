@@ -10,6 +10,7 @@ router, which RFC 4429 section 3.3 allows and the kernel does only when it knows
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from pathlib import Path
@@ -19,7 +20,7 @@ from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 from dmmlab.nodes.mobility.agent import MobileNode
 from dmmlab.nodes.mobility.dhcp import Lease
-from dmmlab.topologies.addressing import Address
+from dmmlab.topologies.addressing import Address, interface_identifier
 
 # linux/if_addr.h
 _NODAD, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE, _NOPREFIXROUTE = 0x02, 0x04, 0x08, 0x20, 0x40, 0x200
@@ -28,6 +29,7 @@ _FOREVER = 0xFFFFFFFF
 _ROUTES = Path("/proc/net/ipv6_route")
 _ALL_NODES, _ALL_ROUTERS, _HOPS = "ff02::1", "ff02::2", 255  # RFC 4861 sections 4.1 and 4.4
 _SOLICITATION = bytes([133, *bytes(7)])  # without the link-layer address, which an optimistic node must not tell
+_REGISTRATION = bytes([157, *bytes(7)])  # a duplicate address request; its lifetime, the last two octets, is 0
 _ADVERTISEMENT, _TARGET_MAC = bytes([136, *bytes(7)]), bytes([2, 1])  # Override is 0: nobody's entry is changed
 
 
@@ -50,7 +52,10 @@ class SlaacNode(MobileNode):
         if up:
             return
         if self._current is not None:
-            await self._deprecate(self._current)
+            if self._keeps:
+                await self._deprecate(self._current)
+            else:  # it goes as the interface does
+                self._log.emit("address_dropped", address=str(self._current.address.ip))
             self._current = None
         for state in ("down", "up"):
             await self._ip.link("set", index=self._index, state=state)
@@ -88,14 +93,27 @@ class SlaacNode(MobileNode):
         )
 
     async def release(self, address: Address) -> None:
-        """Drops a deprecated address."""
+        """Drops a deprecated address, and says so on its link: the only lease of SLAAC is one that a node ends itself.
+
+        By a registration for no time (RFC 6775 section 4.4) to whichever router has the prefix (RFC 4291 section
+        2.6.1), from the address itself, so that it goes where packets for the address go.
+        """
         lease = self._deprecated.get(address)
         if lease is None:
             return
         self._no_longer_deprecated(address)
         length = lease.address.network.prefixlen
+        with contextlib.suppress(OSError):  # no link just now: nobody is told
+            self._deregister(address, lease.address.network.network_address)
         await self._ip.addr("del", index=self._index, address=str(address), prefixlen=length)
         self._log.emit("address_released", address=str(address))
+
+    def _deregister(self, address: Address, routers: Address) -> None:
+        request = _REGISTRATION + interface_identifier(self._mac).to_bytes(8, "big") + address.packed
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, _HOPS)
+            raw.bind((str(address), 0))
+            raw.sendto(request, (str(routers), 0))
 
     def _advertise(self, source: str, solicit: bool) -> None:
         target = _ADVERTISEMENT + socket.inet_pton(socket.AF_INET6, source)

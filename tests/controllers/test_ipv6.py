@@ -1,5 +1,6 @@
 """The redirect of IPv6 addresses: bindings from neighbour discovery, and what stays on the new link."""
 
+import ipaddress
 import random
 
 import pytest
@@ -27,9 +28,9 @@ ALL_ROUTERS = "33:33:00:00:00:02"
 SOLICITATION, ADVERTISEMENT = 135, 136
 
 
-def plan6(n: int, mesh: bool = True) -> Plan:
+def plan6(n: int, mesh: bool = True, releases: bool = False) -> Plan:
     links = [(a, b) for a in range(1, n + 1) for b in range(a + 1, n + 1) if mesh or b == a + 1]
-    return make_plan(links, n, family="ipv6")
+    return make_plan(links, n, family="ipv6", releases=releases)
 
 
 def move(net: FakeNetwork, k: int, i: int) -> None:
@@ -199,3 +200,42 @@ def test_advertisements_to_all_nodes_stay_with_the_router_and_answers_pass() -> 
     assert not net.from_router(1, {**advertisement, "icmpv6_type": 134})
     answer = {**advertisement, "eth_dst": mn_mac(1), "ipv6_dst": "fe80::2", "icmpv6_type": 134}
     assert [who for _, who, _ in net.from_router(1, answer)] == [mn_mac(1)]
+
+
+def dropped(mac: str, router: str, source: str, address: str, lifetime: int = 0) -> Frame:
+    """A duplicate address request (RFC 6775) from ``source``, for the routers of the address's prefix."""
+    routers = str(ipaddress.ip_network(f"{address}/64", strict=False).network_address)
+    registration = bytes([157, *bytes(5)]) + lifetime.to_bytes(2, "big") + bytes(8) + packed(address)
+    ip = b"\x60\0\0\0" + len(registration).to_bytes(2, "big") + bytes([58, 255]) + packed(source) + packed(routers)
+    head = bytes.fromhex((router + mac).replace(":", "")) + b"\x86\xdd"
+    fields = ip6_frame(mac, router, source, routers, 58)
+    return {**fields, "icmpv6_type": 157, "icmpv6_code": 0, "raw": (head + ip + registration).hex()}
+
+
+def packed(address: str) -> bytes:
+    return ipaddress.IPv6Address(address).packed
+
+
+def test_an_address_that_is_dropped_goes_to_its_anchor_and_takes_the_redirect_away() -> None:
+    net = FakeNetwork(plan6(3, mesh=False, releases=True))
+    move(net, 1, 1)
+    move(net, 1, 3)
+    address = mn_ip6(1, 1)
+    delivered = net.from_mn(mn_mac(1), dropped(mn_mac(1), router_mac(3), address, address))
+    assert ends(delivered) == [("MR1", router_mac(1))]
+    net.pump(2)
+    assert address in net.core.bindings  # it counts where it is delivered
+    net.pump()
+    assert address not in net.core.bindings
+    assert net.events("binding_released") and net.events("redirect_removed")
+    check_reachable(net, 1, 3)
+
+
+@pytest.mark.parametrize("source,lifetime", [(mn_ip6(1, 3), 0), (mn_ip6(1, 1), 60)])
+def test_who_renews_an_address_or_speaks_of_another_drops_none(source: str, lifetime: int) -> None:
+    net = FakeNetwork(plan6(3, mesh=False, releases=True))
+    move(net, 1, 1)
+    move(net, 1, 3)
+    net.from_mn(mn_mac(1), dropped(mn_mac(1), router_mac(1), source, mn_ip6(1, 1), lifetime))
+    net.pump()
+    assert mn_ip6(1, 1) in net.core.bindings and not net.events("binding_released")

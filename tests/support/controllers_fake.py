@@ -56,6 +56,7 @@ def make_plan(
     delay_s: float = 0.004,
     family: str = "ipv4",
     peers: bool = False,
+    releases: bool = False,
 ) -> Plan:
     """MR1 to MRn with these inter-MR links; switches in ``shared`` have one port for all their peers."""
     switches = []
@@ -66,7 +67,7 @@ def make_plan(
         if family == "ipv6":
             addresses = {"router_ip6": router_ip6(i), "prefix6": f"fd00:{i}::/64"}
         switches.append(SwitchPlan(i, f"s{i}", f"MR{i}", router_mac(i), f"s{i}-eth1", inter_mr=ports, **addresses))
-    return Plan(tuple(switches), family, peers)
+    return Plan(tuple(switches), family, peers, releases)
 
 
 def mesh(n: int) -> Plan:

@@ -11,7 +11,9 @@ import pytest
 
 import dmmlab.experiments
 from dmmlab.experiments.analysis import validity
+from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.recording import Recording
+from dmmlab.experiments.records.rows import ProgramRow
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv, write_csv
 from dmmlab.experiments.scenario.load import load
 
@@ -50,6 +52,15 @@ def test_a_table_that_a_run_lacks_is_empty_and_has_its_columns(tmp_path: Path) -
     frames = dmmlab.experiments.load(run.root)
     assert frames.signalling.empty
     assert "cause" in frames.signalling.columns
+
+
+def test_of_a_program_that_got_nothing_no_bytes_are_known(tmp_path: Path) -> None:
+    run = figures_fake.make(load("two-mr"), tmp_path / "one")
+    known = [ProgramRow(session="T", role="server", bytes=5), ProgramRow(session="T", role="client")]
+    rows.write(run.programs, ProgramRow, known)
+    frames = dmmlab.experiments.load(run.root)
+    assert list(frames.programs.bytes.fillna(-1)) == [5, -1]
+    assert pd.api.types.is_integer_dtype(frames.programs.bytes)
 
 
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
