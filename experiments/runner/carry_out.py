@@ -179,7 +179,7 @@ def say(**fields: object) -> None:
 
 
 def main() -> None:
-    """``python -m dmmlab.experiments.runner.carry_out RUNDIR [--shell]``: exit status 0, or 1 with a sentence why."""
+    """``python -m dmmlab.experiments.runner RUNDIR [--shell]``: exit status 0, or 1 with a sentence why."""
     clock.sharpen()
     try:
         carry_out(RunDirectory(Path(sys.argv[1])), shell="--shell" in sys.argv)
@@ -187,6 +187,3 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
 
-
-if __name__ == "__main__":
-    main()

@@ -28,8 +28,15 @@ _MODULES = "modules"
 Runtime = Literal["guest", "native"]
 Clock = Literal["virtual", "real"]
 INTERRUPTED = 130
-_RUNNER, _CONTROLLER = "dmmlab.experiments.runner.carry_out", "dmmlab.controllers.__main__"
-_FRAMEWORK = "dmmlab.controllers.framework:load"  # Ryu, which the controller imports
+_RUNNER = "dmmlab.experiments.runner.__main__"
+# What a run imports, in this order: its framework is what the controller imports, in a process of its own.
+_PROGRAM = (
+    "dmmlab.machine.lean:leave_out",
+    _RUNNER,
+    "dmmlab.experiments.runner.carry_out",
+    "dmmlab.controllers.__main__",
+    "dmmlab.controllers.framework:load",
+)
 _INSIDE = "/run/dmmlab/run"  # the run directory, to the guest: nothing in a run may follow from where it lies
 
 
@@ -173,7 +180,7 @@ def _in_guest(
     progress.enter("boot")
     lines, errors = _Lines(progress.line), bytearray()
     modules = None
-    if (made := bundle.bundle_of([_RUNNER, _CONTROLLER, _FRAMEWORK], cache_root() / "modules")) is not None:
+    if (made := bundle.bundle_of(_PROGRAM, cache_root() / "modules")) is not None:
         shutil.copyfile(made, run.root / _MODULES)  # where the guest sees it, under a name that is the same for all
         modules = Path(_INSIDE, _MODULES)
     try:

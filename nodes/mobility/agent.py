@@ -17,7 +17,7 @@ import socket
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pyroute2 import AsyncIPRoute
+from pyroute2.iproute.linux import AsyncIPRoute
 from pyroute2.netlink.rtnl import RTMGRP_LINK
 
 from dmmlab.machine.events import EventLog

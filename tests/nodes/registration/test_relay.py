@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from dmmlab.machine.events import EventLog
-from dmmlab.nodes.registration import Agreement, IncomingRequest, Leg, Mode, Outcome, RegistrationClient, Transport
+from dmmlab.nodes.registration.client import Agreement, RegistrationClient
+from dmmlab.nodes.registration.client_core import IncomingRequest, Outcome
 from dmmlab.nodes.registration.server import Server
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.splice import ACK, DATA, END, FRAME, Resumable
 from dmmlab.nodes.registration.store import Store
 from dmmlab.nodes.registration.terminal import LegTerminal
+from dmmlab.nodes.registration.wire import Leg, Mode, Transport
 
 KEYS = {name: name.encode() * 8 for name in ("mn1", "cn3")}
 OLD, NEW, CN, OTHER = "127.0.0.2", "127.0.0.4", "127.0.0.3", "127.0.0.6"

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
-from dmmlab.nodes.registration import Agreement, Backoff, IncomingRequest, Mode, Reason, RegistrationClient, Status
+from dmmlab.nodes.registration.bindings import Backoff
+from dmmlab.nodes.registration.client import Agreement, RegistrationClient
+from dmmlab.nodes.registration.client_core import IncomingRequest, Status
+from dmmlab.nodes.registration.wire import Mode, Reason
 
 KEYS = {name: name.encode() * 8 for name in ("mn1", "mn2", "cn3")}
 QUICK = Backoff(first_s=0.1, deadline_s=2.0)
