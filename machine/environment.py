@@ -39,6 +39,8 @@ def describe(
     ``kernel`` is the version of the kernel that it runs on (this machine's, if none is given); of a guest's kernel,
     ``guest`` says what it was made from. ``guest_processor`` is the one that the guest keeps to.
     """
+    asked = {name: _ask(argv) for name, argv in PROGRAMS.items()}  # all at once: each takes a while to start
+    changed = commit()
     return {
         "kernel": kernel or platform.release(),
         "guest": guest,
@@ -51,8 +53,8 @@ def describe(
         },
         "python": platform.python_version(),
         "packages": {name: _package(name) for name in PACKAGES},
-        "programs": {name: _program(argv) for name, argv in PROGRAMS.items()},
-        "commit": commit(),
+        "programs": {name: _answer(program) for name, program in asked.items()},
+        "commit": changed,
     }
 
 
@@ -94,12 +96,24 @@ def _package(name: str) -> str | None:
         return None
 
 
-def _program(argv: tuple[str, ...]) -> str | None:
-    """The first line of what a program says of its version."""
+def _ask(argv: tuple[str, ...]) -> subprocess.Popen[str] | None:
+    """A program that is about to say its version; None if it is not there."""
     search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     try:
-        ran = subprocess.run(argv, capture_output=True, text=True, env={"PATH": search}, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": search})
+    except OSError:
         return None
-    lines = (ran.stdout or ran.stderr).splitlines()
+
+
+def _answer(program: subprocess.Popen[str] | None) -> str | None:
+    """The first line of what it says."""
+    if program is None:
+        return None
+    try:
+        output, errors = program.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.communicate()
+        return None
+    lines = (output or errors).splitlines()
     return lines[0] if lines else None

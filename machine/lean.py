@@ -1,15 +1,14 @@
 """What the libraries of a run bring along and no run uses, left out of the interpreter.
 
-An import is paid for in each run (in the guest twice over, `docs/guest.md`), and three libraries import much more than
+An import is paid for in each run (in the guest twice over, `docs/guest.md`), and two libraries import much more than
 they are used for. Whoever calls `leave_out`, before their first import, has them without it: Scapy without
 the names of 40,000 manufacturers, which it would parse and then keep in a home that a guest does not have; pyroute2's
-messages without its databases of networks; nothing that looks for plug-ins among all installed packages.
+messages without its databases of networks.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
@@ -19,7 +18,6 @@ from unittest import mock
 
 def leave_out() -> None:
     """For the rest of this process; what has been imported already stays."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     put_package("pyroute2")
     if "scapy" not in sys.modules:
         sys.modules.setdefault("cryptography", None)  # type: ignore[arg-type]  # as if it were not installed

@@ -109,5 +109,29 @@ def wait_until(deadline_ns: int) -> None:
 
 async def sleep_until(deadline_ns: int) -> None:
     """Returns when CLOCK_REALTIME has reached ``deadline_ns``; at once if it has."""
-    while (left_ns := deadline_ns - time.time_ns()) > 0:
-        await asyncio.sleep(left_ns / 1e9)
+    await Alarm().at(deadline_ns)
+
+
+class Alarm:
+    """`sleep_until` for many deadlines, to be made in a running event loop.
+
+    asyncio's own sleep asks each time which loop that is, and that is a system call (getpid(2)) before Python 3.12.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def at(self, deadline_ns: int) -> None:
+        """Returns when CLOCK_REALTIME has reached ``deadline_ns``; at once if it has."""
+        while (left_ns := deadline_ns - time.time_ns()) > 0:
+            rung = self._loop.create_future()
+            timer = self._loop.call_later(left_ns / 1e9, _ring, rung)
+            try:
+                await rung
+            finally:
+                timer.cancel()
+
+
+def _ring(rung: asyncio.Future[None]) -> None:
+    if not rung.done():
+        rung.set_result(None)

@@ -30,7 +30,7 @@ from dmmlab.nodes.methods import base as methods
 from dmmlab.nodes.methods.base import Found, Means, Method
 from dmmlab.nodes.orders import DNS_PORT, DNS_SERVICE, PROBE_BYTES, SERVICES, CorrespondentFile, Order
 from dmmlab.nodes.policies.base import Policy
-from dmmlab.nodes.probe import Probe
+from dmmlab.nodes.probe import probes_of
 from dmmlab.nodes.programs import process
 from dmmlab.nodes.registration.accounts import client_for
 from dmmlab.nodes.registration.desk import DeskClient
@@ -142,11 +142,11 @@ class Session:
         """The session's probes, each at its time, counted from the opening and never from the probe before."""
         order = self._order
         opened_ns = clock.now_ns() if self._method.asks else order.start_ns
+        probe, alarm = probes_of(order.number), clock.Alarm()
         for sequence in range(order.count):
             due_ns = opened_ns + sequence * order.interval_ns
-            probe = bytes(Probe(session=order.number, sequence=sequence, due_ns=due_ns))
-            await clock.sleep_until(due_ns)
-            yield probe
+            await alarm.at(due_ns)
+            yield probe(sequence, due_ns)
 
     # -- UDP ----------------------------------------------------------------------------------------------------
     async def _datagrams(self, addresses: Sequence[str], port: int, head_start_s: float) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import socket
 
 from dmmlab.nodes.orders import DNS_PORT
-from dmmlab.nodes.probe import Probe
+from dmmlab.nodes.probe import sequence_of
 
 
 class Contest:
@@ -22,11 +22,11 @@ class Contest:
     def take_answer(self, there: socket.socket, address: str) -> None:
         """Reads an answer from ``address``, and is called again while there are more; the first of all decides."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
-            answer = Probe(there.recv(65535))
+            answer = there.recv(65535)
             if not self.decided.is_set():
                 self.winner, self.runners = address, [there]
                 self.decided.set()
-            if answer.sequence == self._last and address == self.winner:
+            if sequence_of(answer) == self._last and address == self.winner:
                 self.finished.set()
 
 

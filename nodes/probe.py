@@ -6,6 +6,9 @@ record stands at byte 24·n of the stream, however the kernel cuts it into segme
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
+
 from scapy.fields import IntField, LongField, XIntField
 from scapy.packet import Packet
 
@@ -22,3 +25,17 @@ class Probe(Packet):  # type: ignore[misc]
         LongField("sequence", 0),
         LongField("due_ns", 0),
     ]
+
+
+_NUMBERS = struct.Struct("!QQ")  # the last two fields, in which the probes of a session differ
+
+
+def probes_of(session: int) -> Callable[[int, int], bytes]:
+    """What gives the probe of a session by its sequence number and due time (ns): Scapy makes one, for all of them."""
+    head = bytes(Probe(session=session))[: -_NUMBERS.size]
+    return lambda sequence, due_ns: head + _NUMBERS.pack(sequence, due_ns)
+
+
+def sequence_of(answer: bytes) -> int:
+    """The sequence number in a probe that came back; 0 in what is too short to be one."""
+    return int(_NUMBERS.unpack_from(answer, len(answer) - _NUMBERS.size)[0]) if len(answer) >= _NUMBERS.size else 0

@@ -178,12 +178,15 @@ def say(**fields: object) -> None:
         sys.stdout.flush()
 
 
-def main() -> None:
-    """``python -m dmmlab.experiments.runner RUNDIR [--shell]``: exit status 0, or 1 with a sentence why."""
+def main() -> int:
+    """Carries out the run in the folder that the command line names (`__main__`); exit status 0, or 1 with a sentence
+    why.
+    """
     clock.sharpen()
     try:
         carry_out(RunDirectory(Path(sys.argv[1])), shell="--shell" in sys.argv)
     except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(1)
-
+        sys.stderr.flush()
+        return 1
+    return 0

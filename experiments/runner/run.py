@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -153,8 +155,13 @@ def run_scenario(
     return run
 
 
+def _import_readers() -> None:
+    """Imports what reads records, which the guest need not wait for."""
+    importlib.import_module("dmmlab.experiments.analysis.tables")
+
+
 def _reduce(run: RunDirectory, began: float) -> None:
-    """Makes the tables of raw records, and the outcome. What reads records is imported now: the guest need not wait."""
+    """Makes the tables of raw records, and the outcome."""
     from dmmlab.experiments.analysis import tables
     from dmmlab.experiments.records.recording import RecordError, Recording
 
@@ -178,7 +185,14 @@ def _in_guest(
     run: RunDirectory, clock: Clock, progress: Progress, processor: int | None, memory_mb: int
 ) -> tuple[int, str]:
     progress.enter("boot")
-    lines, errors = _Lines(progress.line), bytearray()
+    reading = threading.Thread(target=_import_readers, daemon=True)
+
+    def heard(line: str) -> None:
+        if reading.ident is None:  # it has booted, and there is nothing to do here for a while
+            reading.start()
+        progress.line(line)
+
+    lines, errors = _Lines(heard), bytearray()
     modules = None
     if (made := bundle.bundle_of(_PROGRAM, cache_root() / "modules")) is not None:
         shutil.copyfile(made, run.root / _MODULES)  # where the guest sees it, under a name that is the same for all

@@ -6,6 +6,7 @@ keys stands in `checks`, how a file is read in `load`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Collection
@@ -23,6 +24,9 @@ from dmmlab.experiments.scenario.programs import Run
 from dmmlab.experiments.scenario.section import Section
 from dmmlab.experiments.scenario.selection import Select, selection
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
+
+# Or pydantic asks every installed package whether it has something to add to a model.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 Transport = Literal["udp", "tcp"]
 Family = Literal["ipv4", "ipv6"]

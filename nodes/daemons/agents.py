@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import sys
 import threading
 from collections.abc import Mapping
@@ -69,9 +68,6 @@ class MobileNode(Agent):
     def run(self) -> None:
         """Both."""
         threading.Thread(target=self._serve, daemon=True).start()
-        # A fork draws a number (of `random`'s), a thread does not; what a seed gave when the service was a process of
-        # its own must stay what it was.
-        random.seed()
         mobile_node.main(self.argv)
 
     def _serve(self) -> None:

@@ -23,7 +23,7 @@ from dmmlab.nodes.daemons.process import Host, Process
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/bin", "/sbin")
 READY_S = 60.0  # a daemon that is not ready by then is not coming
-_LOOK_S = 0.01  # between two looks at whether it is
+_FIRST_LOOK_S, _LOOKS_S = 0.01, 0.1  # from one look at whether it is to the next: longer each time, up to this
 
 Alive = Callable[[], None]  # raises if something that the run needs has died
 
@@ -83,12 +83,13 @@ class Daemon(ABC):
 
 def wait_for(condition: Callable[[], bool], alive: Alive, timeout_s: float = READY_S) -> bool:
     """Whether ``condition`` came true within ``timeout_s``; ``alive`` is called between two looks."""
-    deadline = time.monotonic() + timeout_s
+    deadline, wait_s = time.monotonic() + timeout_s, _FIRST_LOOK_S
     while time.monotonic() < deadline:
         if condition():
             return True
         alive()
-        time.sleep(_LOOK_S)
+        time.sleep(wait_s)
+        wait_s = min(wait_s * 1.25, _LOOKS_S)
     return False
 
 
