@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from dmmlab.controllers import eventlet_order
+from dmmlab.controllers import at_once, eventlet_order
 from dmmlab.machine import lean
 
 NAMES = ("ryu", "os_ken")
@@ -52,11 +52,16 @@ def load(name: str | None = None) -> Framework:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         app_manager = part("base.app_manager")
-        if chosen[0] == "os_ken":
-            _wake_sender_at_end(part("controller.controller").Datapath)
+        datapath = part("controller.controller").Datapath
+        if chosen[0] == "ryu":
+            at_once.send_at_once(datapath)
+            app = at_once.application(app_manager.RyuApp)
+        else:
+            _wake_sender_at_end(datapath)
+            app = app_manager.OSKenApp
         return Framework(
             name=chosen[0],
-            App=app_manager.RyuApp if chosen[0] == "ryu" else app_manager.OSKenApp,
+            App=app,
             app_manager=app_manager,
             cfg=part("cfg"),
             event=part("controller.event"),
