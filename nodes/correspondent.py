@@ -156,8 +156,9 @@ class Session:
         with contextlib.ExitStack() as stack:
             for turn, address in enumerate(addresses):
                 there = stack.enter_context(datagrams_to(address, port, self._order.local_port))
-                loop.add_reader(there, race.take_answer, there, address)
-                stack.callback(loop.remove_reader, there)
+                number = there.fileno()  # given the socket, asyncio spells it out for an error: two system calls
+                loop.add_reader(number, race.take_answer, there, address)
+                stack.callback(loop.remove_reader, number)
                 if head_start_s and turn:
                     joins = asyncio.create_task(self._join(race, there, turn * head_start_s))
                     stack.callback(joins.cancel)

@@ -115,6 +115,10 @@ class FakeSocket:
         self.arrivals: list[asyncio.Future[None]] = []
         self.closed = False
 
+    def fileno(self) -> FakeSocket:
+        """What the loop knows it by."""
+        return self
+
     def setblocking(self, flag: bool) -> None:
         assert not flag, "an agent's sockets must not block"
 
