@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mininet.cli import CLI
-
 from dmmlab.experiments.methods.base import DDNS, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner import clockwatch
@@ -93,6 +91,8 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         say(phase="scenario")
         executor = Executor(timeline(scenario), network, log, lab.check_alive)
         if shell:
+            from mininet.cli import CLI  # which no other run needs
+
             threading.Thread(target=executor.play, args=(start_ns, lambda _share: None), daemon=True).start()
             CLI(network.mininet)
             executor.leave()

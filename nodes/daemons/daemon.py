@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import shutil
+import string
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -16,8 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-
-import jinja2
 
 from dmmlab.nodes.daemons.process import Host, Process
 
@@ -100,10 +99,9 @@ def logged(events: Path, names: Sequence[str]) -> bool:
 
 
 def render(template: str, /, **values: object) -> str:
-    """Return a template of this package, filled in; a value that is missing is an error."""
+    """A template of this package, filled in; a value that is missing is an error."""
     text = (importlib.resources.files("dmmlab.nodes.daemons") / "templates" / template).read_text()
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    return environment.from_string(text).render(**values)
+    return string.Template(text).substitute(values)
 
 
 def program(name: str) -> str:

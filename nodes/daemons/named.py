@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,10 @@ import dns.message
 from dmmlab.nodes.daemons.daemon import Alive, Daemon, DaemonError, dry_run, program, render
 from dmmlab.nodes.daemons.dns_answer import answers
 
+_KEY = 'key "{name}." {{ algorithm hmac-sha256; secret "{secret}"; }};'
+# Its own name, and _service._transport beneath it.
+_GRANT = '        grant "{name}." subdomain "{name}." A AAAA SRV;'
+_NOBODY = '        deny "*" zonesub ANY;'
 _OBJECT = re.compile(rb"client @0x[0-9a-f]+ ")
 
 
@@ -53,23 +57,36 @@ class Named(Daemon):
         hosts = [*self.hosts]
         if "ns" not in dict(hosts):
             hosts.append(("ns", self.address if self.address not in ("0.0.0.0", "::") else "192.0.2.1"))
-        values = {
-            "directory": self.directory.resolve(),
-            "zone": self.zone,
-            "keys": dict(self.keys),
-            "address": self.address,
-            "port": self.port,
-            "ttl_s": self.ttl_s,
-            "negative_ttl_s": self.negative_ttl_s,
-            "hosts": hosts,
-            "services": self.services,
-            "instances": dict(self.instances),
-        }
-        self._private("named.conf", render("named.conf.j2", **values))
-        (self.directory / "zone.db").write_text(render("zone.db.j2", **values))
+        values = {"directory": self.directory.resolve(), "zone": self.zone, "port": self.port}
+        six, everywhere = ":" in self.address, self.address in ("0.0.0.0", "::")
+        listens = "any" if everywhere else self.address
+        keys = {name: _KEY.format(name=name, secret=secret) for name, secret in self.keys.items()}
+        policy = [_GRANT.format(name=name) for name in keys] or [_NOBODY]
+        conf = render(
+            "named.conf.in",
+            **values,
+            ipv4="none" if six else listens,
+            ipv6=listens if six else "none",
+            keys="\n".join(keys.values()),
+            policy="\n".join(policy),
+        )
+        self._private("named.conf", conf)
+        records = "\n".join(self._records(hosts))
+        zone = render("zone.db.in", **values, ttl_s=self.ttl_s, negative_ttl_s=self.negative_ttl_s, records=records)
+        (self.directory / "zone.db").write_text(zone)
         (self.directory / "zone.jnl").unlink(missing_ok=True)  # of an earlier zone: it would not fit this one
-        for name, secret in self.keys.items():
-            self._private(f"{name}.key", render("tsig.key.j2", name=name, secret=secret))
+        for name, key in keys.items():
+            self._private(f"{name}.key", f"{key}\n")
+
+    def _records(self, hosts: Sequence[tuple[str, str]]) -> Iterator[str]:
+        """What is in the zone from the start, one record a line."""
+        for host, address in hosts:
+            yield f"{host} IN {'AAAA' if ':' in address else 'A'} {address}"
+        for name, port, host in self.services:
+            yield f"{name} IN SRV 0 0 {port} {host}.{self.zone}."
+        for called, node in self.instances.items():
+            yield f"_dmm._udp IN PTR {called}._dmm._udp"
+            yield f'{called}._dmm._udp IN TXT "id={node}"'
 
     def _private(self, name: str, text: str) -> None:
         file = self.directory / name

@@ -32,7 +32,7 @@ class Unbound(Daemon):
         """Write the configuration."""
         self.directory.mkdir(parents=True, exist_ok=True)
         text = render(
-            "unbound.conf.j2",
+            "unbound.conf.in",
             directory=self.directory.resolve(),
             zone=self.zone,
             address=self.address,
