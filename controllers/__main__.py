@@ -15,6 +15,7 @@ from dmmlab.controllers.app import FAILED, counters, fail, make_app
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import NAMES, Framework, FrameworkMissing, load
 from dmmlab.controllers.plan import Plan, PlanError
+from dmmlab.machine import lean
 from dmmlab.machine.events import EventLog
 
 BAD_INPUT = 2
@@ -37,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     options = _options(argv)
     try:
         plan = Plan.from_json(options.plan.read_text())
-        framework = load(options.framework)
+        with lean.importing():
+            framework = load(options.framework)
         timeline = EventLog(options.events, "controller", compact=True)
     except (PlanError, FrameworkMissing, OSError) as error:
         print(f"dmmlab.controllers: {error}", file=sys.stderr)  # noqa: T201

@@ -10,8 +10,9 @@ from dmmlab.machine import lean
 
 def main() -> None:
     """Imports the runner, runs it, and ends at once: to take an interpreter apart is 3,000 page faults in the guest."""
-    lean.leave_out()
-    from dmmlab.experiments.runner import carry_out
+    with lean.importing():
+        lean.leave_out()
+        from dmmlab.experiments.runner import carry_out
 
     status = carry_out.main()
     sys.stdout.flush()
