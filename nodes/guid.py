@@ -8,17 +8,16 @@ that a name which was withdrawn is not handed out again) the ledger does: it is 
 
 import base64
 import json
-import re
 import sqlite3
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from dmmlab.machine.errors import Refusal
+from dmmlab.nodes.orders import LABEL
 
 # the project's own namespace, itself derived: uuid5(NAMESPACE_DNS, "guid.dmmlab.invalid")
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "guid.dmmlab.invalid")
-LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MN_ID_OPTION = 8  # Mobile Node Identifier Option of MIPv6 (RFC 4283)
 MN_ID_SUBTYPE_DUID = 8  # RFC 8371: the identifier is a DHCP unique identifier
 DUID_UUID = 4  # RFC 6355: the DUID is a UUID

@@ -6,6 +6,7 @@ Planners read this module too: it imports little.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,8 @@ ECHO_PORT = 5001
 BULK_PORT = 5002
 PROBE_BYTES = 24
 DNS_PORT = 53
+REGISTRATION_PORT = 48620
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # of the DNS (RFC 1035 section 2.3.4), in lower case
 DNS_SERVICE = "dmm"  # the MNs' service in SRV owner names: _dmm._udp.mn1.ZONE
 FIRST_LOCAL_PORT = 20_000  # session n of a run uses local port FIRST_LOCAL_PORT + n: captures tell sessions apart
 MOST_SESSIONS = 10_000  # further up are the ports that the kernel hands out itself

@@ -12,9 +12,7 @@ from dmmlab.experiments.scenario import program_ports
 from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
 from dmmlab.experiments.scenario.sessions import sessions_of
-from dmmlab.nodes.guid import LABEL
-from dmmlab.nodes.orders import FIRST_LOCAL_PORT, MOST_SESSIONS, SERVICES
-from dmmlab.nodes.registration import wire
+from dmmlab.nodes.orders import FIRST_LOCAL_PORT, LABEL, MOST_SESSIONS, REGISTRATION_PORT, SERVICES
 from dmmlab.topologies.addressing import SCHEMES
 
 _LONGEST_SERVICE = 15  # letters (RFC 6335 section 5.1)
@@ -108,7 +106,7 @@ def _discovery(scenario: Scenario) -> Iterator[str]:
 
 
 def _services(scenario: Scenario) -> Iterator[str]:
-    taken = {wire.PORT: "the registration server", **{port: name for name, port in SERVICES.items()}}
+    taken = {REGISTRATION_PORT: "the registration server", **{port: name for name, port in SERVICES.items()}}
     names = set(SERVICES)
     for service in scenario.services:
         where = f"services: {service.name}"

@@ -29,7 +29,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-PORT = 48620
+from dmmlab.nodes.orders import REGISTRATION_PORT
+
+PORT = REGISTRATION_PORT
 VERSION = 1
 HEADER = struct.Struct("!BBHQ")
 AUTHENTICATOR_BYTES = 16
