@@ -184,7 +184,7 @@ class Session:
         if not race.decided.is_set():
             race.runners.append(there)
             with contextlib.suppress(OSError):
-                there.send(bytes(Probe(session=self._order.number, sequence=0, due_ns=opened_ns)))
+                there.send(probes_of(self._order.number)(0, opened_ns))
 
     async def _send_datagrams(self, race: Contest) -> None:
         async for probe in self._probes():
