@@ -82,12 +82,13 @@ def listening_datagrams(family: Family, port: int) -> socket.socket:
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, arguments.role)
     loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if arguments.family == "ipv6" else socket.AF_INET
+    # By number: a name, and be it the empty one, asyncio resolves in a thread.
+    family, anywhere = (socket.AF_INET6, "::") if arguments.family == "ipv6" else (socket.AF_INET, "0.0.0.0")
     for port in (ECHO_PORT, *arguments.more):
         datagrams = listening_datagrams(arguments.family, port)
         loop.add_reader(datagrams, echo_datagram, datagrams)
-        await asyncio.start_server(echo_stream, "", port, family=family)
-    await asyncio.start_server(take_bulk, "", BULK_PORT, family=family)
+        await asyncio.start_server(echo_stream, anywhere, port, family=family)
+    await asyncio.start_server(take_bulk, anywhere, BULK_PORT, family=family)
     more = {"more": arguments.more} if arguments.more else {}
     stopped = asyncio.Event()
     if threading.current_thread() is threading.main_thread():  # else the agent ends with the process
