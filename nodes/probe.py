@@ -28,6 +28,7 @@ class Probe(Packet):  # type: ignore[misc]
 
 
 _NUMBERS = struct.Struct("!QQ")  # the last two fields, in which the probes of a session differ
+LOW_SEQUENCE_AT = 12  # where in a probe the lower half of its sequence number is
 
 
 def probes_of(session: int) -> Callable[[int, int], bytes]:
