@@ -7,12 +7,14 @@
 # --locked      the exact versions of requirements.lock instead of the newest that fit
 # DMMLAB_VENV   where the environment goes (default: .venv in the project)
 # DMMLAB_PYTHON the Python to make it with (default: the system's, if it is at least 3.11)
+# DMMLAB_REQUIRE_SUMO  1: SUMO, too, with which a test makes a trace (else it skips)
 # Exit status   0 all there, 1 something failed, 2 packages are missing and there is no privilege to install them
 set -euo pipefail
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${DMMLAB_VENV:-$PROJECT/.venv}
 EXTRA='[dev]'
+[ "${DMMLAB_REQUIRE_SUMO:-}" = 1 ] && EXTRA='[dev,sumo]'
 LOCK=()
 APT=yes
 PYTHON_PART=yes
@@ -46,7 +48,7 @@ for option in "$@"; do
         --tests) TESTS=yes ;;
         --locked) LOCK=(--constraint "$PROJECT/requirements.lock") ;;
         -h | --help)
-            sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
         *) die 1 "unknown option $option (--skip-apt, --skip-venv, --no-dev, --tests, --locked)" ;;

@@ -43,6 +43,8 @@ from dmmlab.topologies.plan import Host as PlannedHost
 Mininet.inited = True
 numCores.ncores = os.cpu_count()  # which it would have counted by a program
 
+_CORE_MTU = 1600  # octets, with tunnels: a frame of 1514 and, over IPv6, 70 of headers around it
+
 SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
 # And for what is between the mobile nodes and their radio ports: whenever a link changes, ovs-vswitchd lists all links
 # of its namespace, which with some hundred nodes costs more than all else in a move.
@@ -117,6 +119,7 @@ class Network:
             address = str(self.plan.control.address.ip)
             self.mininet.addController("c0", Controller, ip=address, port=CONTROLLER_PORT, netlink=self._here)
             self.mininet.build()
+            self._make_tunnels()
             self._bridges.start(self._planned_bridges())
             self._configure()
         except BaseException:
@@ -179,14 +182,29 @@ class Network:
         """The switches; their ports are numbered as Mininet has it."""
         controller = f"tcp:{self.plan.control.address.ip}:{CONTROLLER_PORT}"
         tags = {port: INTER_MR_VLAN for link in self.plan.inter_mr for port in link.ports}
+        ends = [end for tunnel in self.plan.tunnels for end in zip(tunnel.routers, tunnel.ports, strict=True)]
         bridges = []
         for router in self.plan.mobile_routers:
             numbers = self.mininet.get(router.switch).ports.items()  # 0 is Mininet's lo
             ports = [
                 SwitchPort(interface.name, number, tags.get(interface.name)) for interface, number in numbers if number
             ]
+            ports += [SwitchPort(port, tag=INTER_MR_VLAN) for name, port in ends if name == router.name]
             bridges.append(Bridge(router.switch, router.dpid, controller, ports))
         return bridges
+
+    def _make_tunnels(self) -> None:
+        """Before the switches, whose ports their ends are; links to the core must take a tunnel's packets whole."""
+        for tunnel in self.plan.tunnels:
+            ends = [self.plan.mobile_router(name) for name in tunnel.routers]
+            for port, near, far in zip(tunnel.ports, ends, reversed(ends), strict=True):
+                self.netlink(near.name).tunnel(
+                    port, tunnel.number, near.core_address.ip, far.core_address.ip, self._here
+                )
+        for name in dict.fromkeys(name for tunnel in self.plan.tunnels for name in tunnel.routers):
+            router = self.plan.mobile_router(name)
+            self.netlink(name).mtu(router.core_interface, _CORE_MTU)
+            self.netlink(CORE).mtu(router.router_interface, _CORE_MTU)
 
     def _configure(self) -> None:
         for router in self.plan.mobile_routers:
@@ -285,6 +303,7 @@ class Network:
 
     def _configure_inter_mr(self) -> None:
         ports = [port for link in self.plan.inter_mr for port in link.ports]
+        ports += [port for tunnel in self.plan.tunnels for port in tunnel.ports]
         here = self._here
         for link in self.plan.inter_mr:
             here.splice(*link.middle, link.wire, self._seed)

@@ -49,6 +49,7 @@ _FIRST_HANDLE = 1 << 16  # 1:
 _ALL_PROTOCOLS = socket.htons(0x0003)  # ETH_P_ALL
 _STOLEN, _EGRESS_REDIRECT = 4, 1  # linux/pkt_cls.h, linux/tc_act/tc_mirred.h
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17  # linux/sockios.h, linux/ethtool.h
+_VXLAN_PORT = 4789  # RFC 7348 section 5
 _QUEUE_PACKETS = 100_000  # netem's queue holds what is under way, far more than its default of 1000 at high rates
 
 # netem's 64-bit nanoseconds and its seed, which the library's table does not have.
@@ -88,6 +89,33 @@ class Netlink:
         peer = there._new(far)
         peer["attrs"].append(("IFLA_NET_NS_FD", there.namespace.file))
         self._make(end, "veth", ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]}))
+
+    def tunnel(self, name: str, number: int, local: Address, remote: Address, there: Netlink) -> None:
+        """One end of a VXLAN (RFC 7348) from ``local`` here to ``remote``: an interface in the namespace of ``there``.
+
+        What it carries goes by the routes of this namespace. ``number`` is its VNI, which tells it from others at the
+        same address. Both ends know each other, so none learns; the port that it is sent from is always the same.
+        """
+        six = "6" if local.version == 6 else ""
+        data = [
+            ("IFLA_VXLAN_ID", number),
+            (f"IFLA_VXLAN_GROUP{six}", str(remote)),
+            (f"IFLA_VXLAN_LOCAL{six}", str(local)),
+            ("IFLA_VXLAN_LEARNING", 0),
+            ("IFLA_VXLAN_PORT", _VXLAN_PORT),
+            ("IFLA_VXLAN_PORT_RANGE", {"low": _VXLAN_PORT, "high": _VXLAN_PORT + 1}),
+        ]
+        link = there._new(End(name))
+        link["attrs"] += [
+            ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "vxlan"), ("IFLA_INFO_DATA", {"attrs": data})]}),
+            ("IFLA_NET_NS_FD", there.namespace.file),
+        ]
+        self._kernel.ask(f"vxlan {name}", RTM_NEWLINK, ifinfmsg(), link, create=True)
+
+    def mtu(self, interface: str, octets: int) -> None:
+        """What ``interface`` sends at most in one packet."""
+        fields = {"index": self._indices[interface], "attrs": [("IFLA_MTU", octets)]}
+        self._kernel.ask(f"MTU of {interface}", RTM_NEWLINK, ifinfmsg(), fields)
 
     def up(self, interface: str) -> None:
         """Brings ``interface`` up."""

@@ -18,7 +18,7 @@ scheme's (`addressing`); nothing here knows the family.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -106,6 +106,19 @@ class InterMrLink:
 
 
 @dataclass(frozen=True)
+class Tunnel:
+    """A tunnel between two mobile routers through the core: a port of each one's switch; ``number`` is its VNI.
+
+    It has no wire of its own: what is in it goes over both routers' links to the core.
+    """
+
+    number: int
+    routers: tuple[str, str]
+    ports: tuple[str, str]
+    delay_s: float
+
+
+@dataclass(frozen=True)
 class MobileNode:
     """A mobile node, and its address from each mobile router."""
 
@@ -143,6 +156,7 @@ class NetworkPlan:
     control: ControlNetwork
     pairs: Mapping[frozenset[str], float] = field(default_factory=dict)  # delay between two nodes at the core, seconds
     dad: Dad = "off"  # what mobile nodes do about duplicate addresses (IPv6)
+    tunnels: tuple[Tunnel, ...] = ()
 
     @property
     def family(self) -> Family:
@@ -202,12 +216,13 @@ def plan_network(
     pairs: Mapping[frozenset[str], float] | None = None,
     family: Family = "ipv4",
     dad: Dad = "off",
+    tunnels: Sequence[tuple[str, str]] = (),
 ) -> NetworkPlan:
     """The network in which each named node hangs on the core (or, for a mobile node, on the radio) by its wire.
 
-    ``inter_mr`` is keyed by pairs of mobile routers; ``pairs`` has the delays between two nodes at the core, seconds,
-    that are not the sum of their ways to it. ValueError, one sentence, if the network is larger than any
-    scheme holds.
+    ``inter_mr`` is keyed by pairs of mobile routers, and ``tunnels`` are such pairs, too; ``pairs`` has the delays
+    between two nodes at the core, seconds, that are not the sum of their ways to it.
+    ValueError, one sentence, if the network is larger than any scheme holds.
     """
     scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)), family)
     routers = {name: _router(scheme, i, name, wire) for i, (name, wire) in enumerate(mobile_routers.items(), 1)}
@@ -222,6 +237,7 @@ def plan_network(
         control=_control(scheme, control),
         pairs=dict(pairs or {}),
         dad=dad,
+        tunnels=tuple(_tunnel(routers, number, pair, pairs or {}) for number, pair in enumerate(tunnels, 1)),
     )
 
 
@@ -262,6 +278,18 @@ def _inter_mr(routers: Mapping[str, MobileRouter], pair: tuple[str, str], wire: 
     first, second = (routers[name].switch for name in pair)
     ports = (f"{first}-{second}", f"{second}-{first}")
     return InterMrLink(pair, ports, (f"{ports[0]}-mid", f"{ports[1]}-mid"), wire)
+
+
+def _tunnel(
+    routers: Mapping[str, MobileRouter],
+    number: int,
+    pair: tuple[str, str],
+    pairs: Mapping[frozenset[str], float],
+) -> Tunnel:
+    one, other = (routers[name] for name in pair)
+    ports = (f"{one.switch}-core-{other.switch}", f"{other.switch}-core-{one.switch}")
+    delay_s = pairs.get(frozenset(pair), one.core_wire.delay_s + other.core_wire.delay_s)
+    return Tunnel(number, pair, ports, delay_s)
 
 
 def _host(scheme: Scheme, k: int, name: str, wire: Wire) -> Host:

@@ -43,6 +43,9 @@ def show(scenario: Scenario) -> None:
         for link in scenario.links
     ]
     table("Links, each direction", ("between", "delay", "besides"), links)
+    if network.tunnels:
+        tunnels = [(" - ".join(tunnel.routers), f"{tunnel.delay_s * 1e3:g} ms") for tunnel in network.tunnels]
+        table("Tunnels through the core, each direction", ("between", "delay"), tunnels)
     if scenario.mobility:
         of_entries = ("nodes", "how", "from", "until", "movements")
         table("Mobility (each movement stands in the timeline)", of_entries, [*_itineraries(scenario)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 
 from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
@@ -49,6 +50,31 @@ def inter_mr_s(scenario: Scenario, one: str, other: str) -> float | None:
     return None
 
 
+def redirect_s(scenario: Scenario, anchor: str, serving: str) -> float | None:
+    """One-way delay of a redirect between two mobile routers: over inter-MR links, or, with ``transit: shortest``, by
+    whatever is shortest, tunnels through the core included, which take as long as that does. None if there is no way.
+    """
+    if scenario.transit == "links":
+        return inter_mr_s(scenario, anchor, serving)
+    key = ("redirect_s", anchor)
+    if key not in scenario.memo:
+        scenario.memo[key] = _redirects_s(scenario, anchor)
+    return scenario.memo[key][serving]
+
+
+def _redirects_s(scenario: Scenario, anchor: str) -> dict[str, float]:
+    """By each mobile router, how far it is from ``anchor``; all have a link to the core."""
+    least_s, done = {anchor: 0.0}, set[str]()
+    while len(done) < len(scenario.mobile_routers):
+        here = min((router for router in least_s if router not in done), key=least_s.__getitem__)
+        done.add(here)
+        steps = [(scenario.other_end(link, here), link.delay) for link in scenario.inter_mr_links.get(here, ())]
+        steps += [(other, hosts_s(scenario, here, other)) for other in scenario.mobile_routers if other not in done]
+        for there, way_s in steps:
+            least_s[there] = min(least_s.get(there, math.inf), least_s[here] + way_s)
+    return least_s
+
+
 def host_to_mn_s(scenario: Scenario, host: str, node: str, anchor: str, at_router: str) -> float | None:
     """One-way delay from ``host`` to ``node`` by its address of ``anchor``, while ``at_router`` serves it.
 
@@ -68,7 +94,7 @@ def path_s(scenario: Scenario, one: Place, other: Place) -> float | None:
     for end in (one, other):
         if end.mobile:
             redirected = scenario.redirects or end.anchor == end.serving
-            across_s = inter_mr_s(scenario, end.anchor, end.serving) if redirected else None
+            across_s = redirect_s(scenario, end.anchor, end.serving) if redirected else None
             if across_s is None:
                 return None
             hops_s += [across_s, link_s(scenario, RADIO, end.name)]

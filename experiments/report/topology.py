@@ -6,8 +6,10 @@ from html import escape
 
 from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
+from dmmlab.experiments.scenario.tunnels import tunnels
 
 _HOST_GAP, _ROUTER_GAP, _MARGIN = 104, 210, 70
+_TUNNELS_SHOWN = 3  # by name
 _HOSTS_Y, _CORE_Y, _ROUTERS_Y, _SWITCHES_Y, _NODES_Y, _HEIGHT = 40, 140, 240, 320, 440, 480
 _LINE, _MOST_LINES = 18, 12  # of the notes below
 
@@ -62,6 +64,7 @@ class _Map:
             x, _ = self._at[name]
             self._joined(scenario.link(name, CORE), self._at[name], self._at[CORE], share=0.4)
             self._line((x, _ROUTERS_Y), (x, _SWITCHES_Y), "wire")
+        self._draw_tunnels(tunnels(scenario))
         for link in scenario.links:
             if set(link.between) <= set(scenario.mobile_routers):
                 self._between_switches(link)
@@ -82,6 +85,17 @@ class _Map:
             f'{x2:g} {_SWITCHES_Y}"/>'
         )
         self._label((x1 + x2) / 2, _SWITCHES_Y + depth, _about(link))
+
+    def _draw_tunnels(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        """Beside the links to the core that they go over; which routers they join stands beside the core's box."""
+        core_x, core_y = self._at[CORE]
+        for name in dict.fromkeys(name for pair in pairs for name in pair):
+            x, y = self._at[name]
+            self._line((x + 5, y), (core_x + 5, core_y + 5), "tunnel")
+        if pairs:
+            shown = ", ".join(" - ".join(pair) for pair in pairs[:_TUNNELS_SHOWN])
+            more = f" and {len(pairs) - _TUNNELS_SHOWN} more" if len(pairs) > _TUNNELS_SHOWN else ""
+            self._label(core_x + 40, core_y, f"tunnels {shown}{more}", anchor="start")
 
     def _draw_control(self, control: Link) -> None:
         x = max(self._at[name][0] for name in self._scenario.mobile_routers) + _ROUTER_GAP

@@ -33,6 +33,12 @@ def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:
         for end in (0, 1)
         if link.routers[end] == router.name
     ]
+    ports += [
+        InterMrPort(tunnel.ports[end], plan.mobile_router(tunnel.routers[1 - end]).dpid, tunnel.delay_s)
+        for tunnel in plan.tunnels
+        for end in (0, 1)
+        if tunnel.routers[end] == router.name
+    ]
     six = "6" if plan.family == "ipv6" else ""
     addresses = {f"router_ip{six}": str(router.router_id), f"prefix{six}": str(router.prefix)}
     return SwitchPlan(

@@ -246,8 +246,15 @@ class Scenario(Section):
     mobility: tuple[Mobility, ...] = ()
     sessions: tuple[Session, ...] = ()
     redirect: bool = True
+    # What a redirect may go over: inter-MR links, or whatever is shortest, tunnels through the core included.
+    transit: Literal["links", "shortest"] = "links"
     duration: Duration
     seed: int = Field(default=1, ge=0, lt=2**32)
+
+    @cached_property
+    def memo(self) -> dict[tuple[str, ...], dict[str, float]]:
+        """What closed forms have worked out from it once, by what it is and of whom."""
+        return {}
 
     def __copy__(self) -> Self:
         """Without what was worked out from the keys: `model_copy` changes keys of the copy."""

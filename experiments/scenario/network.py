@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
+from dmmlab.experiments.scenario.tunnels import tunnels
 from dmmlab.topologies.plan import NetworkPlan, Wire, plan_network
 
 
@@ -24,4 +25,5 @@ def network_plan(scenario: Scenario) -> NetworkPlan:
         pairs=scenario.pairs,
         family=scenario.family,
         dad=scenario.addresses.dad,
+        tunnels=tunnels(scenario),
     )

@@ -19,6 +19,7 @@ def plan(routers: int = 3, hosts: int = 4, nodes: int = 2, meshed: bool = True) 
         hosts={f"CN{k}": Wire(0.01) for k in range(1, hosts + 1)},
         mobile_nodes={f"MN{j}": Wire(0.002) for j in range(1, nodes + 1)},
         control=Wire(0.001),
+        tunnels=list(combinations(names, 2)),
     )
 
 
@@ -27,6 +28,7 @@ def interfaces(of: NetworkPlan) -> list[str]:
     names += [name for router in of.mobile_routers for name in (router.access_interface, router.router_port)]
     names += [name for host in of.hosts for name in (host.interface, host.core_interface)]
     names += [name for link in of.inter_mr for name in (*link.ports, *link.middle)]
+    names += [name for tunnel in of.tunnels for name in tunnel.ports]
     names += [name for node in of.mobile_nodes for name in (node.interface, node.radio_port, *node.middle)]
     return [*names, of.control.interface, of.control.switch_interface]
 

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from dmmlab.experiments.scenario.mobility.expansion import Leg
 
 REQUIRED, OPTIONAL = ("time_s", "node", "mr"), ("gap_s",)
 
 
 class FileProblem(ValueError):
     """A file cannot be used; one sentence that names it."""
+
+
+def trace_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of the trace in file ``path``. Raises FileProblem."""
+    return _from(path, f"trace {path}", trace)
 
 
 def read(entries: Any, folder: Path) -> Any:
@@ -98,6 +105,12 @@ def trace(lines: list[list[str]], where: str) -> list[dict[str, Any]]:
     if not rows:
         raise FileProblem(f"{where}: has no rows below its head")
     return rows
+
+
+def trace_text(legs: Iterable[Leg]) -> str:
+    """Movements, by time, as the text of a trace."""
+    rows = (f"{leg.at_s:.12g},{leg.node},{leg.to},{leg.gap_s:.12g}" for leg in legs)
+    return "".join(f"{line}\n" for line in (",".join((*REQUIRED, *OPTIONAL)), *rows))
 
 
 def _row(cells: dict[str, str], where: str) -> dict[str, Any]:
