@@ -175,6 +175,15 @@ class NetworkPlan:
         """The mobile node of this name; StopIteration if there is none."""
         return next(node for node in self.mobile_nodes if node.name == name)
 
+    def with_tunnels(self, joined: Sequence[tuple[str, str]]) -> NetworkPlan:
+        """The same with a tunnel between the two mobile routers of each pair."""
+        return replace(self, tunnels=tuple(self._tunnel(number, pair) for number, pair in enumerate(joined, 1)))
+
+    def _tunnel(self, number: int, pair: tuple[str, str]) -> Tunnel:
+        one, other = (self.mobile_router(name).switch for name in pair)
+        delay_s = sum(wire.delay_s for wire in self.across(*pair))
+        return Tunnel(number, pair, (f"{one}-core-{other}", f"{other}-core-{one}"), delay_s)
+
     @cached_property
     def paired(self) -> frozenset[str]:
         """Hosts and mobile routers that have a delay of their own to some other one."""
@@ -216,13 +225,12 @@ def plan_network(
     pairs: Mapping[frozenset[str], float] | None = None,
     family: Family = "ipv4",
     dad: Dad = "off",
-    tunnels: Sequence[tuple[str, str]] = (),
 ) -> NetworkPlan:
     """The network in which each named node hangs on the core (or, for a mobile node, on the radio) by its wire.
 
-    ``inter_mr`` is keyed by pairs of mobile routers, and ``tunnels`` are such pairs, too; ``pairs`` has the delays
-    between two nodes at the core, seconds, that are not the sum of their ways to it.
-    ValueError, one sentence, if the network is larger than any scheme holds.
+    ``inter_mr`` is keyed by pairs of mobile routers; ``pairs`` has the delays between two nodes at the core, seconds,
+    that are not the sum of their ways to it. ValueError, one sentence, if the network is larger than any
+    scheme holds.
     """
     scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)), family)
     routers = {name: _router(scheme, i, name, wire) for i, (name, wire) in enumerate(mobile_routers.items(), 1)}
@@ -237,7 +245,6 @@ def plan_network(
         control=_control(scheme, control),
         pairs=dict(pairs or {}),
         dad=dad,
-        tunnels=tuple(_tunnel(routers, number, pair, pairs or {}) for number, pair in enumerate(tunnels, 1)),
     )
 
 
@@ -278,18 +285,6 @@ def _inter_mr(routers: Mapping[str, MobileRouter], pair: tuple[str, str], wire: 
     first, second = (routers[name].switch for name in pair)
     ports = (f"{first}-{second}", f"{second}-{first}")
     return InterMrLink(pair, ports, (f"{ports[0]}-mid", f"{ports[1]}-mid"), wire)
-
-
-def _tunnel(
-    routers: Mapping[str, MobileRouter],
-    number: int,
-    pair: tuple[str, str],
-    pairs: Mapping[frozenset[str], float],
-) -> Tunnel:
-    one, other = (routers[name] for name in pair)
-    ports = (f"{one.switch}-core-{other.switch}", f"{other.switch}-core-{one.switch}")
-    delay_s = pairs.get(frozenset(pair), one.core_wire.delay_s + other.core_wire.delay_s)
-    return Tunnel(number, pair, ports, delay_s)
 
 
 def _host(scheme: Scheme, k: int, name: str, wire: Wire) -> Host:

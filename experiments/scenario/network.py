@@ -16,7 +16,7 @@ def network_plan(scenario: Scenario) -> NetworkPlan:
     routers = scenario.mobile_routers
     names = set(routers)
     pairs = [link for link in scenario.links if names.issuperset(link.between)]
-    return plan_network(
+    plan = plan_network(
         mobile_routers={name: _wire(scenario.link(name, CORE)) for name in routers},
         inter_mr={link.between: _wire(link) for link in pairs},
         hosts={name: _wire(scenario.link(name, CORE)) for name in scenario.hosts},
@@ -25,5 +25,5 @@ def network_plan(scenario: Scenario) -> NetworkPlan:
         pairs=scenario.pairs,
         family=scenario.family,
         dad=scenario.addresses.dad,
-        tunnels=tunnels(scenario),
     )
+    return plan.with_tunnels(tunnels(scenario))

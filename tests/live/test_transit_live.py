@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ SERVERS = {"SERVER": "15ms", "RESOLVER": "1ms", "DDNS": "15ms", "CN1": "10ms"}
 CORE = {"MR1": "5ms", "MR2": "20ms", "MR3": "5ms", "MR4": "6ms"}
 # MR1 to MR3 over two links (8 ms; 10 through the core); nothing leads to MR4 but the core, and from MR2 the way there
 # is shorter over the link to MR1 or MR3 (15 ms) than over its own link to the core (26).
-LINKS = [
+LINKS: list[dict[str, Any]] = [
     {"between": ["radio", "MN1"], "delay": "2ms"},
     {"between": ["MR1", "MR2"], "delay": "4ms"},
     {"between": ["MR2", "MR3"], "delay": "4ms"},
@@ -35,7 +36,7 @@ MOVEMENT = [
 ]
 LONG = {"from": "CN1", "to": "MN1", "method": "fixed", "transport": ["udp", "tcp"], "interval": "20ms"}
 BRIEF = {"from": "CN1", "to": "MN1", "method": ["ddns", "p2p", "central", "combined"], "transport": ["udp", "tcp"]}
-SESSIONS = [
+SESSIONS: list[dict[str, Any]] = [
     {"name": "P1", "at": "2s", "duration": "21s", **LONG},
     {"name": "P2", "at": "7s", "duration": "16s", "anchor": "MR2", **LONG},
     {"name": "P3", "at": "12s", "duration": "11s", "anchor": "MR3", **LONG},
@@ -90,6 +91,32 @@ def test_every_round_trip_is_the_shortest_way_s(toured: Recording) -> None:
 def test_a_transfer_in_whole_segments_goes_through_a_tunnel(toured: Recording) -> None:
     (transfer,) = [found for found in toured.sessions if found.spec.size is not None]
     assert (transfer.row.path, transfer.row.outcome) == ("redirect", "ok")
+
+
+def test_a_tunnel_takes_as_long_as_the_two_routers_are_apart(run: Run, tmp_path: Path) -> None:
+    """Round trips from a matrix: MR1 and MR2 are 100 ms apart, but either is near MR3, so it goes there and on."""
+    (tmp_path / "rtt.csv").write_text("0,100,10,30\n100,0,12,40\n10,12,0,50\n30,40,50,0\n")
+    place = {"MR1": 0, "MR2": 1, "MR3": 2, "CN1": 3}
+    links = [link for link in LINKS if not {"MR1", "MR2", "MR3"}.issuperset(link["between"])]
+    links = [link for link in links if "MR4" not in link["between"]]
+    recording = Recording(
+        run(
+            mobile_routers=["MR1", "MR2", "MR3"],
+            links=links,
+            movement=MOVEMENT[:3],
+            sessions=[{**SESSIONS[0], "duration": "12s"}, {**SESSIONS[-2], "repeat": 3}],
+            duration="15s",
+            transit="shortest",
+            geometry={"matrix": str(tmp_path / "rtt.csv"), "place": place},
+        )
+    )
+    probes = [probe for probe in recording.probes["P1.udp"] if SETTLED_S < probe.sent_s % 5 < LEAVES_S]
+    seen = {serving(recording.scenario, "MN1", probe.sent_s): probe.rtt_ms for probe in probes}
+    assert seen == pytest.approx({"MR1": 30 + 4, "MR2": 30 + 22 + 4, "MR3": 30 + 10 + 4}, abs=MICROSECOND_MS)
+    for found in recording.sessions:
+        expected = recording.expected(found)
+        assert expected is not None, found.row
+        assert found.row.setup_ms == pytest.approx(expected.setup_s * 1e3, abs=MICROSECOND_MS), found.row
 
 
 def test_without_transit_nothing_leads_where_no_link_does(run: Run) -> None:

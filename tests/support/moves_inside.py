@@ -132,8 +132,7 @@ def main() -> None:
             "scenario": of.resolved().model_dump(mode="json", by_alias=True),
         }
     )
-    carry_out.Executor = Watched  # type: ignore[misc]
-    carry_out.say = lambda **_fields: None
+    vars(carry_out).update(Executor=Watched, say=lambda **_fields: None)
     carry_out.carry_out(run)
     sys.stdout.write(json.dumps(Watched.found))
 

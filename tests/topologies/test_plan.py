@@ -19,8 +19,7 @@ def plan(routers: int = 3, hosts: int = 4, nodes: int = 2, meshed: bool = True) 
         hosts={f"CN{k}": Wire(0.01) for k in range(1, hosts + 1)},
         mobile_nodes={f"MN{j}": Wire(0.002) for j in range(1, nodes + 1)},
         control=Wire(0.001),
-        tunnels=list(combinations(names, 2)),
-    )
+    ).with_tunnels(list(combinations(names, 2)) if meshed else [])
 
 
 def interfaces(of: NetworkPlan) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,17 @@ def test_no_redirect_through_the_core_no_tunnel(keys: dict[str, Any]) -> None:
 
 def test_who_returns_needs_no_tunnel_of_his_own() -> None:
     assert tunnels(scenario(["MR1", "MR4", "MR1"])) == (("MR1", "MR4"),)
+
+
+def test_a_pair_s_own_delay_is_that_of_its_tunnel(tmp_path: Path) -> None:
+    """And where a third router is nearer to both than they are to each other, a redirect takes two tunnels."""
+    (tmp_path / "rtt.csv").write_text("0,100,10\n100,0,12\n10,12,0\n")
+    geometry = {"matrix": str(tmp_path / "rtt.csv"), "place": {"MR1": 0, "MR3": 1, "MR4": 2}}
+    found = scenario(["MR1", "MR3", "MR4"], {}, geometry=geometry)
+    assert redirect_s(found, "MR1", "MR4") == pytest.approx(0.005)
+    assert redirect_s(found, "MR1", "MR3") == pytest.approx(0.011)
+    assert tunnels(found) == (("MR1", "MR4"), ("MR3", "MR4"))
+    assert [tunnel.delay_s for tunnel in network_plan(found).tunnels] == pytest.approx([0.005, 0.006])
 
 
 @pytest.mark.parametrize("order", list(permutations(CORE)))
