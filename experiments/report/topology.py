@@ -9,6 +9,9 @@ from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES,
 from dmmlab.experiments.scenario.tunnels import tunnels
 
 _HOST_GAP, _ROUTER_GAP, _MARGIN = 104, 210, 70
+_NODE_GAP = 190  # with what stands beside a node
+_NODES_SHOWN = 8  # each with a box of its own; more have one together
+_TIMES_SHOWN = 9  # radio links with the times from which on they are there; of more the timeline says when
 _TUNNELS_SHOWN = 3  # by name
 _HOSTS_Y, _CORE_Y, _ROUTERS_Y, _SWITCHES_Y, _NODES_Y, _HEIGHT = 40, 140, 240, 320, 440, 480
 _LINE, _MOST_LINES = 18, 12  # of the notes below
@@ -24,7 +27,10 @@ class _Map:
         self._scenario, self._parts = scenario, list[str]()
         hosts, routers = scenario.hosts, scenario.mobile_routers
         self._controlled = scenario.link(CONTROLLER, SWITCHES) is not None
-        widest = max(len(hosts) * _HOST_GAP, (len(routers) + self._controlled) * _ROUTER_GAP, 420)
+        few = len(scenario.mobile_nodes) <= _NODES_SHOWN
+        self._nodes = scenario.mobile_nodes if few else (f"{len(scenario.mobile_nodes)} mobile nodes",)
+        widths = (len(hosts) * _HOST_GAP, (len(routers) + self._controlled) * _ROUTER_GAP, len(self._nodes) * _NODE_GAP)
+        widest = max(*widths, 420)
         self._width = widest + 2 * _MARGIN - _HOST_GAP // 2
         middle = self._width / 2
         self._at = {CORE: (middle, float(_CORE_Y))}
@@ -32,8 +38,8 @@ class _Map:
         left = middle - (_ROUTER_GAP / 2 if self._controlled else 0)
         below = self._row(len(routers), _ROUTER_GAP, left, _ROUTERS_Y)
         self._at |= dict(zip(routers, below, strict=True))
-        nodes = scenario.mobile_nodes
-        self._at |= dict(zip(nodes, self._row(len(nodes), _HOST_GAP, left, _NODES_Y), strict=True))
+        nodes = self._nodes
+        self._at |= dict(zip(nodes, self._row(len(nodes), _NODE_GAP, left, _NODES_Y), strict=True))
 
     @staticmethod
     def _row(count: int, gap: float, middle: float, y: float) -> list[tuple[float, float]]:
@@ -43,7 +49,7 @@ class _Map:
         self._draw_links()
         for name, (x, y) in self._at.items():
             kind = "core" if name == CORE else "router" if name in self._scenario.mobile_routers else "host"
-            kind = "mobile" if name in self._scenario.mobile_nodes else "service" if name in SERVICES else kind
+            kind = "mobile" if name in self._nodes else "service" if name in SERVICES else kind
             self._box(x, y, name, kind)
         notes = _pair_delays(self._scenario)
         for turn, note in enumerate(notes):
@@ -73,8 +79,7 @@ class _Map:
             self._draw_control(control)
         for index, name in enumerate(scenario.mobile_routers, 1):
             self._box(self._at[name][0], _SWITCHES_Y, f"s{index}", "switch")
-        for node in scenario.mobile_nodes:
-            self._draw_movement(node)
+        self._draw_movement()
 
     def _between_switches(self, link: Link) -> None:
         (x1, _), (x2, _) = sorted(self._at[end] for end in link.between)
@@ -105,19 +110,24 @@ class _Map:
         self._box(x, y, CONTROLLER, "controller")
         self._label(x, y + 30, f"{_about(control)} to each switch")
 
-    def _draw_movement(self, node: str) -> None:
-        link = self._scenario.link(node, RADIO)
-        times: dict[str, list[str]] = {}
-        for move in self._scenario.moves_of(node):
-            times.setdefault(move.to, []).append(f"{move.at:g} s")
-        for router, moves in times.items():
+    def _draw_movement(self) -> None:
+        """From each node to the routers that it attaches to, and when, or, where that is often, how many times."""
+        together = len(self._nodes) < len(self._scenario.mobile_nodes)
+        times: dict[tuple[str, str], list[str]] = {}
+        for move in sorted(self._scenario.moves, key=lambda move: move.at):
+            times.setdefault((self._nodes[0] if together else move.node, move.to), []).append(f"{move.at:.4g} s")
+        for (node, router), moves in times.items():
             there = (self._at[router][0], _SWITCHES_Y + 14.0)
             self._line(self._at[node], there, "radio")
             shown = moves if len(moves) <= 3 else [*moves[:2], "…", moves[-1]]
-            self._label(*_along(self._at[node], there, 0.55), "from " + ", ".join(shown))
-        if link is not None:
-            x, y = self._at[node]
-            self._label(x + 34, y, f"radio {_about(link)}", anchor="start")
+            if len(times) <= _TIMES_SHOWN:
+                self._label(*_along(self._at[node], there, 0.55), "from " + ", ".join(shown))
+            elif together:
+                self._label(*_along(self._at[node], there, 0.7), f"{len(moves)} times")
+        for node in () if together else self._nodes:
+            link, (x, y) = self._scenario.link(node, RADIO), self._at[node]
+            if link is not None:
+                self._label(x + 34, y, f"radio {_about(link)}", anchor="start")
 
     # -- parts --------------------------------------------------------------------------------------------------
     def _joined(self, link: Link | None, one: tuple[float, float], other: tuple[float, float], share: float) -> None:

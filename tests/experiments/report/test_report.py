@@ -17,7 +17,7 @@ from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.report import page as report
 from dmmlab.experiments.report import timeline, topology
-from dmmlab.experiments.scenario.load import parse
+from dmmlab.experiments.scenario.load import load, parse
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -130,6 +130,18 @@ def test_the_drawing_shows_every_node_and_delay() -> None:
     svg = topology.drawing(scenario())
     for word in ("CN1", "RESOLVER", "MR1", "MR2", "s2", "MN1", "CONTROLLER", "CORE", "10 ms", "4 ms", "from 10 s"):
         assert f">{word}<" in svg
+
+
+def test_the_drawing_of_a_tunnel_says_whom_it_joins() -> None:
+    svg = topology.drawing(load("ring-of-eight"))
+    assert ">tunnels MR1 - MR5, MR2 - MR6, MR3 - MR7 and 1 more<" in svg
+    assert svg.count('class="tunnel"') == 8
+
+
+def test_many_nodes_are_drawn_together() -> None:
+    svg = topology.drawing(load("commuters-50"))
+    assert ">50 mobile nodes<" in svg and ">MN7<" not in svg
+    assert svg.count('class="radio"') == 10
 
 
 def test_the_timeline_has_events_messages_and_probes_of_a_movement(folder: Path) -> None:
