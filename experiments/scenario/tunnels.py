@@ -17,7 +17,7 @@ def tunnels(scenario: Scenario) -> tuple[tuple[str, str], ...]:
     For each router that a node has an address from and each that serves it later, the shortest way between them is
     looked for over inter-MR links and tunnels; of two that take as long, that with fewer tunnels.
     """
-    if scenario.transit == "links" or not scenario.redirect:
+    if scenario.transit == "links" or not scenario.redirects:
         return ()
     order = {name: number for number, name in enumerate(scenario.mobile_routers)}
     found: set[tuple[str, str]] = set()
