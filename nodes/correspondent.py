@@ -15,12 +15,14 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import json
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
@@ -234,6 +236,19 @@ class Session:
         return True
 
 
+async def _take_orders(counter: str, opening: Callable[[Order], Coroutine[Any, Any, None]]) -> None:
+    """Carries out what comes in at ``counter``, a Unix socket, an order a line of JSON, until it is told to stop."""
+    async with asyncio.TaskGroup() as under_way:
+
+        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.closing(writer):
+                async for line in reader:
+                    under_way.create_task(opening(Order(**json.loads(line))))
+
+        async with await asyncio.start_unix_server(take, counter) as server:
+            await server.serve_forever()
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, "correspondent")
     config = CorrespondentFile.read(arguments.config)
@@ -249,12 +264,15 @@ async def _main(arguments: argparse.Namespace) -> None:
     ways = {name: methods.load(side.side)(means, **side.parameters) for name, side in config.methods.items()}
     policies = {key: methods.load(side.side)(**side.parameters) for key, side in config.policies.items()}
     directory = Directory(config.browse, config.resolver, log) if config.browse and config.resolver else None
-    sessions = asyncio.gather(
-        *(
-            Session(order, ways[order.method], policies[order.select], config, arguments.address, log, directory).run()
-            for order in config.orders
-        )
-    )
+
+    def opening(order: Order) -> Coroutine[Any, Any, None]:
+        way, policy = ways[order.method], policies[order.select]
+        return Session(order, way, policy, config, arguments.address, log, directory).run()
+
+    work = [opening(order) for order in config.orders]
+    if config.counter is not None:
+        work.append(_take_orders(config.counter, opening))
+    sessions = asyncio.gather(*work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sessions.cancel)
     log.emit("ready", sessions=len(config.orders))
     with contextlib.suppress(asyncio.CancelledError), process.all_ended(any(order.program for order in config.orders)):

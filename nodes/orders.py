@@ -110,6 +110,7 @@ class CorrespondentFile:
     browse: str | None = None  # the zone in which to look for the nodes' IDs
     desk: str | None = None  # where a mobile node's own agent takes what is to be asked of the registration server
     family: Family = "ipv4"
+    counter: str | None = None  # where it takes further orders while it runs
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""

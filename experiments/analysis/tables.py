@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -33,7 +33,7 @@ def reduce(recording: Recording) -> None:
     """Writes ``events.jsonl`` and the tables. Raises RecordError if the raw records do not allow it."""
     run, sent = recording.run, flows(recording)
     _write_events(recording)
-    rows.write(run.probes, ProbeRow, _probes(recording, sent))
+    rows.write(run.probes, ProbeRow, _probes(sent, recording, recording.specs))
     rows.write(run.handovers, HandoverRow, _handovers(recording, sent))
     expected = recording.oracle
     rows.write(run.sessions, SessionRow, (_session(recording, sent, s, expected.of(s)) for s in recording.specs))
@@ -41,6 +41,17 @@ def reduce(recording: Recording) -> None:
     if any(spec.entry.run is not None for spec in recording.specs):
         rows.write(run.programs, ProgramRow, programs.rows(recording))
         rows.write(run.program_moves, ProgramMoveRow, programs.moves(recording))
+
+
+def session_rows(recording: Recording, names: Collection[str]) -> list[SessionRow]:
+    """The rows of the sessions of these ``names``, by what a run has left so far."""
+    sent, expected = flows(recording), recording.oracle
+    return [_session(recording, sent, spec, expected.of(spec)) for spec in recording.specs if spec.name in names]
+
+
+def probe_rows(recording: Recording, names: Collection[str]) -> list[ProbeRow]:
+    """The rows of the probes of the sessions of these ``names``, by what a run has left so far."""
+    return list(_probes(flows(recording), recording, (spec for spec in recording.specs if spec.name in names)))
 
 
 def problems(recording: Recording) -> list[str]:
@@ -66,8 +77,8 @@ def _write_events(recording: Recording) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def _probes(recording: Recording, sent: Flows) -> Iterator[ProbeRow]:
-    for spec in recording.specs:
+def _probes(sent: Flows, recording: Recording, specs: Iterable[SessionSpec]) -> Iterator[ProbeRow]:
+    for spec in specs:
         flow = sent.get(spec.number, Flow())
         for number in range(spec.count):
             sent_ns, received_ns = flow.sent_ns.get(number), flow.received_ns.get(number)

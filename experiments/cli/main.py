@@ -218,12 +218,18 @@ def _draw(runs: list[RunDirectory], wanted: tuple[str, ...], pdf: bool) -> bool:
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
 @LEDGER
 def shell(scenario: str, runtime: str, ledger: Path | None) -> None:
-    """Play a scenario in real time, at the Mininet prompt."""
-    from dmmlab.experiments.runner.means import means
+    """Play a scenario in real time, at a prompt: move nodes, open sessions, see who knows what."""
+    from dmmlab.experiments.runner.means import means, refuse_families
     from dmmlab.experiments.runner.run import shell as at_prompt
 
-    loaded = _loaded(scenario, ledger)
-    sys.exit(at_prompt(loaded, Path("results") / f"{loaded.name}-shell", *means(runtime, "real")))
+    loaded, folder = _loaded(scenario, ledger), Path("results")
+    chosen = means(runtime, "real")
+    refuse_families([loaded], chosen[0])
+    folder /= f"{loaded.name}-shell"
+    status = at_prompt(loaded, folder, *chosen, "dmmlab.experiments.cli.shell")
+    if status == HELD:
+        click.echo(f"{folder}: the records; `dmmlab run {folder}/played.yaml` plays the same again in virtual time")
+    sys.exit(status)
 
 
 @cli.command()

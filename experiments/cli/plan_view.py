@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from dmmlab.experiments.cli.console import table
+from dmmlab.experiments.cli.settings_view import HEADS, settings
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.oracle.lifetimes import deprecated_s
 from dmmlab.experiments.scenario import program_ports, programs
@@ -56,6 +57,7 @@ def show(scenario: Scenario) -> None:
         delays = [(" - ".join(pair.between), f"{pair.delay * 1e3:g} ms") for pair in scenario.geometry.delays]
         table("Delays by the core, each direction", ("between", "delay"), delays)
     _programs(scenario)
+    table("How it is done", HEADS, list(settings(scenario)))
     oracle = Oracle(scenario)
     if scenario.addresses.lifetime != "fixed":
         table("Addresses", ("node", "router", "address", "an old one from", "until"), [*_addresses(scenario, oracle)])

@@ -40,26 +40,55 @@ class FigureError(Refusal):
 
 @dataclass(frozen=True)
 class About:
-    """What a caption says of the runs behind a figure."""
+    """What a caption says of the runs behind a figure. ``own``: they are those that were made for it."""
 
     names: tuple[str, ...]
     seeds: tuple[int, ...]
     runtimes: tuple[str, ...]
+    families: tuple[str, ...] = ("ipv4",)
+    movement: str = ""
+    own: bool = True
 
     @classmethod
-    def of(cls, runs: Sequence[RunDirectory]) -> About:
+    def of(cls, runs: Sequence[RunDirectory], own: bool = True) -> About:
         """What the manifests of ``runs`` say."""
         manifests = [run.manifest() for run in runs]
+        scenarios = [parse(manifest["scenario"], manifest["name"]) for manifest in manifests]
         return cls(
             tuple(sorted({str(manifest["name"]) for manifest in manifests})),
             tuple(sorted({int(manifest["seed"]) for manifest in manifests})),
             tuple(sorted({f"{manifest['runtime']}, {manifest['clock']} time" for manifest in manifests})),
+            tuple(sorted({scenario.family for scenario in scenarios})),
+            _movement(scenarios[0]) if len({scenario.movement for scenario in scenarios}) == 1 else "",
+            own,
         )
+
+    def designed(self, words: str) -> str:
+        """``words`` about how the figure's own runs were laid out; nothing where it is drawn from others."""
+        return f"{words} " if self.own else ""
 
     def __str__(self) -> str:
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {_ranges(self.seeds)}"
         runs = "1 run" if len(self.names) == 1 else f"{len(self.names)} runs"
-        return f"{runs}; {seeds}; {'; '.join(self.runtimes)}."
+        families = "" if self.families == ("ipv4",) else f"; {' and '.join(_FAMILIES[name] for name in self.families)}"
+        return f"{runs}; {seeds}; {'; '.join(self.runtimes)}{families}."
+
+
+_FAMILIES = {"ipv4": "IPv4", "ipv6": "IPv6"}
+_MOST_MOVES = 4  # that a caption names
+
+
+def _movement(scenario: Scenario) -> str:
+    """Where the mobile nodes go, in words: ``MN1 moves to MR2 at 10 s``; empty if they stay where they are."""
+    found = []
+    for node in scenario.mobile_nodes:
+        moves = scenario.moves_of(node)
+        later = [f"to {move.to} at {move.at:g} s" for move in moves[1:]]
+        if 0 < len(later) <= _MOST_MOVES:
+            found.append(f"{node} moves {', '.join(later[:-1])}{' and ' * (len(later) > 1)}{later[-1]}")
+        elif later:
+            found.append(f"{node} moves {len(later)} times from {moves[1].at:g} s on")
+    return "; ".join(found)
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -101,6 +130,7 @@ class FigureKind:
     check: Check
     claim: str  # what `check` checks, in words
     real: Callable[[Mapping[str, Any]], float] | None = None
+    shown: Callable[[Sequence[RunDirectory]], Sequence[RunDirectory]] = lambda runs: runs  # of which it has rows
 
     def __reduce__(self) -> tuple[Callable[[str], FigureKind], tuple[str]]:
         return FIGURES.__getitem__, (self.id,)  # to another process it goes by its name
@@ -143,17 +173,23 @@ class FigureKind:
         """Writes the figure's files into folder ``out``; returns the PNG's path."""
         chosen = self.choose(runs, loader)
         rows, stem = self._measured(chosen), out / self.stem
+        own = self._own(loader)
+        about = About.of(self.shown(chosen), own=all(digest_of(run) in own for run in chosen))
         out.mkdir(parents=True, exist_ok=True)
         write_csv(stem.with_suffix(".csv"), self.columns, [_written(row) for row in rows])
         with style.in_force():
-            drawing = self.plot(read(stem.with_suffix(".csv")), About.of(chosen))  # what is drawn is in the file
+            drawing = self.plot(read(stem.with_suffix(".csv")), about)  # what is drawn is in the file
             style.save(drawing.figure, str(stem), pdf)
         stem.with_suffix(".txt").write_text(f"Figure {self.id} ({self.name}). {drawing.caption}\n")
         return stem.with_suffix(".png")
 
+    def _own(self, loader: Load) -> set[str]:
+        """The digests of its own scenarios."""
+        return {digest(scenario) for scenario in self.scenarios(loader)}
+
     def choose(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[RunDirectory]:
         """The runs that were made for this figure; all of them, if none was. By name: their order says nothing."""
-        own = {digest(scenario) for scenario in self.scenarios(loader)}
+        own = self._own(loader)
         chosen = [run for run in runs if digest_of(run) in own] or runs
         manifests = {run.root: run.manifest() for run in chosen}
         return sorted(chosen, key=lambda run: (manifests[run.root]["name"], manifests[run.root]["seed"], run.root))

@@ -195,8 +195,9 @@ def _caption(rows: list[Row], middle: float, about: About) -> str:
     return (
         f"Which address to choose. The mobile node has moved twice: from its first router to another, both {old:g} "
         "ms from the core, where the correspondent learned its address, and on to a router at the distance on the "
-        f"axis, {middle:g} ms from the first (left, centre), half of it from the second. Left: round trip of the "
-        "session that each policy ends up with. Centre: its set-up delay; `latest`, `lowest RTT` and `race` ask "
+        f"axis, {middle:g} ms from the first (left, centre){', half of it from the second' * about.own}. "
+        "Left: round trip of the session that each "
+        "policy ends up with. Centre: its set-up delay; `latest`, `lowest RTT` and `race` ask "
         "the registration server first, `anchor` and `cached` know an address and ask nobody. A race takes "
         "whichever address answers first, `lowest RTT` waits for all answers and then opens. "
         "Right: the address with the lowest round trip; on the line the new "

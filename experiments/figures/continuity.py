@@ -7,6 +7,7 @@ from typing import Any
 
 from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.records.recording import Recording, recordings
 from dmmlab.experiments.records.rows import HandoverRow
 from dmmlab.experiments.records.rundir import RunDirectory
@@ -22,19 +23,31 @@ def scenarios(load: Load) -> list[Scenario]:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Every probe of the first session that a move interrupts, of one run with the redirect and one without."""
-    rows: list[Row] = []
+    return [row for run, hit in _drawn(runs) for row in _probes(run, *hit, run.scenario.redirect)]
+
+
+def _drawn(runs: Sequence[RunDirectory]) -> list[tuple[Recording, tuple[str, HandoverRow]]]:
+    """The first run with the redirect and the first without that show it, each with the session and the move."""
+    found = []
     for redirect in (True, False):
         for run in (run for run in recordings(runs) if run.scenario.redirect == redirect):
             if hits := _interrupted(run):
-                rows += _probes(run, *hits[0], redirect)
+                found.append((run, hits[0]))
                 break
-    return rows
+    return found
+
+
+def shown(runs: Sequence[RunDirectory]) -> list[RunDirectory]:
+    """Those of ``runs`` that are drawn."""
+    return [run.run for run, _ in _drawn(runs)]
 
 
 def _interrupted(run: Recording) -> list[tuple[str, HandoverRow]]:
     """Sessions with probes on both sides of a move of either end, each with the first such move."""
     found = []
     for session in run.sessions:
+        if METHODS[session.spec.method].relayed:
+            continue  # it keeps the server's address, not one of the node's
         sent = [probe.sent_s for probe in run.probes[session.spec.name]]
         for move in run.handovers:
             if (
@@ -89,10 +102,11 @@ def plot(rows: list[Row], about: About) -> Drawing:
         outcomes.append(_panel(axis, [row for row in rows if row["redirect"] == redirect], redirect))
     axes[0][0].set_ylabel("sequence number of the probe")
     figure.supxlabel("time a probe was sent, since the scenario's start (s)")
+    names = " and ".join(dict.fromkeys(row["session"] for row in rows))
     caption = (
-        f"Sequence number against time of session {rows[0]['session']}, which keeps the address of the mobile "
+        f"Sequence number against time of session {names}, which keeps the address of the mobile "
         f"router it began at, while its mobile node moves on. It goes so: {'; '.join(outcomes)}. Times are kernel "
-        f"capture stamps at the correspondent; n = 1 session each. {about}"
+        f"capture stamps where the session was opened; n = 1 session each. {about}"
     )
     return Drawing(figure, caption)
 
@@ -111,7 +125,7 @@ def _panel(axis: Any, probes: list[Row], redirect: bool) -> str:
         style.line(axis, drawn._replace(dash="", label=label), points, markersize=size)
     axis.set_xlim(detach - _LEAD_S, detach + _TRAIL_S)
     axis.set_title(f"{look.label}: {len(lost)} of {len(probes)} probes lost")
-    axis.legend(loc="upper left")
+    axis.legend(loc="lower right")
     after = [row for row in lost if row["sent_s"] > detach]
     came = "none" if len(after) == sum(row["sent_s"] > detach for row in probes) else "all others"
     return f"{look.label}, {len(lost)} of {len(probes)} probes are lost, and {came} sent after the detachment arrive"
@@ -126,5 +140,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
+    shown=shown,
     claim="with the redirect, only probes of the gap and before its confirmation are lost; without, all after the move",
 )

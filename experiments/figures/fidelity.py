@@ -161,7 +161,9 @@ def plot(rows: list[Row], about: About) -> Drawing:
         style.line(left, look._replace(dash="", label=f"{name}, median"), points)
         ends = [(row["configured"], row["off_max"] * 1e3) for row in mine]
         style.line(left, look._replace(dash="", label=f"{name}, largest"), ends, markerfacecolor="none")
-    left.set_xscale("log")
+    configured = [row["configured"] for row in rows if row["panel"] == "delay"]
+    if configured and max(configured) > 10 * min(configured):
+        left.set_xscale("log")
     limit = 1.5e3 * max([EXACT_MS, *(row["off_max"] for row in rows if row["panel"] == "delay")])
     left.set_ylim(-limit, limit)
     left.set_xlabel("configured round trip (ms)")
@@ -176,14 +178,20 @@ def plot(rows: list[Row], about: About) -> Drawing:
                    linestyle=":", label="equal")  # fmt: skip
     right.set_xlabel("configured loss, there and back (%)")
     right.set_ylabel("measured loss (%)")
-    right.legend(loc="upper left")
+    if mine:
+        right.legend(loc="upper left")
+    else:
+        right.text(0.5, 0.5, "no link loses packets", transform=right.transAxes, ha="center", fontsize=8)
     delays = [row for row in rows if row["panel"] == "delay"]
     least = min((row["n"] for row in delays), default=0)
+    loss = (
+        "Right: share of probes without an answer, with 95 % confidence intervals (Wilson, n = "
+        f"{min((row['n'] for row in mine), default=0)} each). "
+    )
     caption = (
         "What is measured against what is configured. Left: round trip of probes minus the sum of the configured "
         f"delays on their path, median and largest of n ≥ {least} probes on each of {len(delays)} sums of delays. "
-        "Right: share of probes without an answer, with 95 % confidence intervals (Wilson, n = "
-        f"{min((row['n'] for row in mine), default=0)} each). {about}"
+        f"{loss if mine else ''}{about}"
     )
     return Drawing(figure, caption)
 

@@ -157,39 +157,49 @@ def plot(rows: list[Row], about: About) -> Drawing:
     figure, axes = style.figure(nrows=len(panels), ncols=2, height_in=3.4 * len(panels), squeeze=False)
     for (bars, cdf), (groups, title, label) in zip(axes, panels, strict=True):
         _stacks(bars, groups, label)
-        if groups is near:
+        if groups is near or not about.own:  # whose probes may have another interval
             _distribution(cdf, groups, title, "interruption of the old session (ms)", lambda row: row["total_ms"])
         else:
-            lost_ms = "probes lost to the movement, times their interval (ms)"
+            lost_ms = "probes lost times their interval (ms)"
             _distribution(cdf, groups, title, lost_ms, lambda row: row["lost"] * _PROBE_S * 1e3)
     per = [len(found) for found in (*near.values(), *detecting.values())]
     p95 = ", ".join(f"{stats.quantile([row['total_ms'] for row in found], 0.95):.1f}" for found in near.values())
+    tail = f"; its 95th percentile{'s are' if len(near) > 1 else ' is'} {p95} ms" if near else ""
+    to_and_fro = (
+        "The node goes to and fro between two routers, so each time it finds the redirect of its last stay there "
+        "until the controller has replaced it; a registration that is faster than that gets no answer and is repeated."
+    )
+    right = f"Right: distribution of the old session's interruption{tail}. "
+    jitter = f"The path to the controller jitters by 20 % of its delay, but not at {_PLAIN_MS} ms."
     caption = (
         "Handover latency against the one-way delay between the switches and the controller. Left: medians of the "
         "components, for a session on an old address (upper bar of each pair: no radio link, until the redirect "
         "is confirmed, until its first packet arrives) and for new sessions (lower bar: no radio link, until the "
-        "node has its new address, until both kinds of server know it). The black tick is the closed form of the "
-        "redirect: gap + radio + 3 control delays. The node goes to and fro between two routers, so each time it "
-        "finds the redirect of its last stay there until the controller has replaced it; a registration that is "
-        "faster than that gets no answer and is repeated. Right: distribution of the old session's interruption; "
-        f"its 95th percentiles are {p95} ms. The path to the controller jitters by 20 % of its delay, but not at "
-        f"{_PLAIN_MS} ms. {_in_ipv6(detecting)}Probes every {_PROBE_S * 1e3:g} ms; n = {min(per)} handovers each. "
-        f"{about}"
+        "node has its new address, until the servers that it tells know it). The black tick is the closed form of the "
+        f"redirect: gap + radio + 3 control delays. {about.designed(to_and_fro)}"
+        f"{right if near or not about.own else ''}"
+        f"{about.designed(jitter)}{_in_ipv6(detecting, about)}"
+        f"{about.designed(f'Probes every {_PROBE_S * 1e3:g} ms;')}n = {min(per)} handovers each. {about}"
     )
     return Drawing(figure, caption)
 
 
-def _in_ipv6(detecting: Mapping[str, list[Row]]) -> str:
+def _in_ipv6(detecting: Mapping[str, list[Row]], about: About) -> str:
     """What the caption says of the lower half, if there is one."""
     if not detecting:
         return ""
     words = ", ".join(f"{stats.median([row['address_ms'] for row in found]):.0f} ms ({dad})"
                       for dad, found in detecting.items())  # fmt: skip
+    plain = f"Below: the same in IPv6, the controller at {_PLAIN_MS} ms without jitter."
+    waits = (
+        "A node that waits for the detection of duplicates (RFC 4862) does so for its link-local address before it "
+        "solicits the router, so that its old sessions get no answer meanwhile. "
+    )
+    hopes = "An optimistic node (RFC 4429) does not wait for the detection of duplicates. "
+    cost = "Right: what a movement costs a session on an old address, there and back."
     return (
-        f"Below: the same in IPv6, the controller at {_PLAIN_MS} ms without jitter. A node that waits for the "
-        "detection of duplicates (RFC 4862) does so for its link-local address before it solicits the router, so that "
-        "its old sessions get no answer meanwhile; an optimistic one (RFC 4429) does not wait. Right: what a movement "
-        f"costs a session on an old address, there and back. Median time to the new address: {words}. "
+        f"{about.designed(plain)}{waits * ('on' in detecting)}{hopes * ('optimistic' in detecting)}"
+        f"{about.designed(cost)}Median time to the new address: {words}. "
     )
 
 

@@ -119,14 +119,20 @@ def plot(rows: list[Row], about: About) -> Drawing:
     right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     right.set_ylabel("set-up delay (ms): filled median, open p95")
     left.legend(loc="lower left")
+    methods = {row["method"] for row in rows}
+    relayed = "Server central sends the user plane over a lossy link too. "
+    each = about.designed(f"; each of {_SEEDS} runs has a resolver of its own").strip()
+    resolver = (
+        "A resolver that has asked in vain too often takes the DDNS server for dead for a while, so sessions by DDNS "
+        f"share bad times{each}. "
+    )
     caption = (
         "Setting sessions up over UDP while the links of the resolver, the DDNS server and the registration "
         "server lose packets at random, each way. Left: share of sessions that are set up, with 95 % confidence "
         "intervals (Wilson). Right: their set-up delay, median with its 95 % confidence interval and p95 (open "
-        "markers). Server central sends the user plane over a lossy link too. A resolver that has asked in vain too "
-        "often takes the DDNS server for dead for a while, so sessions by DDNS share bad times; each of "
-        f"{_SEEDS} runs has a resolver of its own. Ring: closed form without loss. n = "
-        f"{min(row['n'] for row in rows)} sessions a point. {about}"
+        f"markers). {relayed * any(METHODS[name].relayed for name in methods)}"
+        f"{resolver * any(METHODS[name].cached for name in methods)}"
+        f"Ring: closed form without loss. n = {min(row['n'] for row in rows)} sessions a point. {about}"
     )
     return Drawing(figure, caption)
 

@@ -48,12 +48,16 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """One row a method and number of concurrent sessions; the first and last second of each step are left out."""
     rows: list[Row] = []
     for run in recordings(runs):
+        link = run.scenario.link(SERVER, CORE)
+        if link is None or link.rate != _RATE_KBIT * 1e3:
+            continue
         steps: dict[str, list[RecordedSession]] = {}
         for session in run.sessions:
             if (
                 session.from_host
                 and session.spec.method in _METHODS
                 and session.spec.count >= 20
+                and session.spec.interval_s == _INTERVAL_S
                 and session.spec.name.startswith("S")
             ):
                 steps.setdefault(session.spec.name.split("n")[0], []).append(session)
@@ -147,13 +151,14 @@ def plot(rows: list[Row], about: About) -> Drawing:
     left.legend(loc="center left")
     right.legend(loc="upper left")
     right.set_ylim(-2, 1.5 * max(row["p95_ms"] - row["rtt_ms"] + row["added_ms"] for row in rows))
+    no_time = "Processing takes no time here: what a server's processor adds is not in the figure. "
     caption = (
         f"Left: what arrives at the registration server, whose link carries {_RATE_KBIT} kbit/s, against the "
         f"number of sessions of {1 / _INTERVAL_S:g} probes ({_FRAME_BYTES} bytes on the wire) a second each. "
         "Right: how much longer the round trip is than that of the direct path: the way by the server, four times "
         "the sending of a packet on its link, and queueing as that fills. Medians with 95 % confidence intervals "
         f"and p95; n = {min(row['n'] for row in rows)} to {max(row['n'] for row in rows)} probes a point. "
-        f"Processing takes no time here: what a server's processor adds is not in the figure. {about}"
+        f"{no_time if all('virtual' in each for each in about.runtimes) else ''}{about}"
     )
     return Drawing(figure, caption)
 

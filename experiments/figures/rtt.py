@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import ENTRIES, style
-from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureError, FigureKind, Load, Row
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, session_entry
-from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.methods import METHODS, fixed
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays, moves
 from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
@@ -30,11 +32,22 @@ def scenarios(load: Load) -> list[Scenario]:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Every probe of sessions over UDP that live through a move, or begin after one; the first run that has them."""
+    return [
+        row for run in _drawn(runs) for session in run.sessions if _fits(run, session) for row in _rows(run, session)
+    ]
+
+
+def _drawn(runs: Sequence[RunDirectory]) -> list[Recording]:
+    """The first run that has such sessions by two methods or more; none, if none has."""
     for run in recordings(runs):
-        rows = [row for session in run.sessions if _fits(run, session) for row in _rows(run, session)]
-        if len({row["method"] for row in rows}) > 1:
-            return rows
+        if len({session.spec.method for session in run.sessions if _fits(run, session)}) > 1:
+            return [run]
     return []
+
+
+def shown(runs: Sequence[RunDirectory]) -> list[RunDirectory]:
+    """The one of ``runs`` that is drawn."""
+    return [run.run for run in _drawn(runs)]
 
 
 def _fits(run: Recording, session: RecordedSession) -> bool:
@@ -89,9 +102,10 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
-    """Round trips through two moves: sessions that began before them (left) and between them (right)."""
+    """Round trips through the moves, a panel for the sessions that were opened at each router."""
     opened = list(dict.fromkeys(row["opened"] for row in rows))
     figure, axes = style.figure(height_in=4.6, nrows=len(opened), sharex=True, sharey=True, squeeze=False)
+    scaled = False
     for axis, where in zip(axes[:, 0], opened, strict=True):
         here = [row for row in rows if row["opened"] == where]
         for turn, method in enumerate(METHODS):
@@ -104,33 +118,61 @@ def plot(rows: list[Row], about: About) -> Drawing:
             style.line(axis, look._replace(dash=""), [(r["sent_s"], r["rtt_ms"]) for r in shown])
         form = [(row["sent_s"], row["expected_ms"]) for row in here if row["expected_ms"] and row["seq"] % 15 == 0]
         style.closed_form(axis, form)
-        _stretch_axis(axis, here)
+        scaled = _stretch_axis(axis, here) or scaled
         axis.set_title(f"sessions opened {where}")
         axis.set_ylabel("round trip (ms)")
     axes[0][0].set_ylim(0, 1.6 * max(row["expected_ms"] or 0 for row in rows))
     axes[0][0].legend(ncols=3, loc="upper left")
     axes[-1][0].set_xlabel("time a probe was sent, since the scenario's start (s)")
-    caption = (
-        "Round trip of each method's user plane, through a move to MR2 at 20 s and back to MR1 at 40 s, of "
-        "sessions opened at MR1 and of sessions opened at MR2. `fixed` knows the first address alone. All but "
-        "server central keep the address that they were opened on and take the detour through its router when the "
-        "node is elsewhere; server central always goes by the server. The scale on the right is the path stretch, "
-        "the round trip over that of the direct path. Rings: closed form. Probes every 200 ms; n = 1 session a "
-        f"line. {about}"
-    )
-    if not rows:
-        raise FigureError("F3: no rows")
-    return Drawing(figure, caption)
+    return Drawing(figure, _caption(rows, scaled, about))
 
 
-def _stretch_axis(axis: object, rows: list[Row]) -> None:
+def _caption(rows: list[Row], scaled: bool, about: About) -> str:
+    """What the rows show, through the movement of the run that they are from."""
+    methods = {row["method"] for row in rows}
+    opened = " and of sessions opened ".join(dict.fromkeys(row["opened"] for row in rows))
+    words = [f"Round trip of the user plane of {_named(methods)}, of sessions opened {opened}."]
+    words += [f"{about.movement}."] if about.movement else []
+    words += ["Method fixed knows the first address alone."] if fixed.METHOD.name in methods else []
+    relayed = {name for name in methods if METHODS[name].relayed}
+    if methods - relayed:
+        who = f"All but {_named(relayed)}" if relayed else "Sessions"
+        words.append(
+            f"{who} keep the address that they were opened on and take the detour through its router when the node is "
+            "elsewhere."
+        )
+    words += [f"With {_named(relayed)} packets always go by the server."] if relayed else []
+    scale = "The scale on the right is the path stretch, the round trip over that of the direct path."
+    words += [scale] if scaled else []
+    words.append(f"Rings: closed form. Probes every {_interval_ms(rows):g} ms.")
+    return f"{' '.join(words)} {about}"
+
+
+def _named(methods: Iterable[str]) -> str:
+    *others, last = [METHODS[name].look.label for name in METHODS if name in methods]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _interval_ms(rows: list[Row]) -> float:
+    """Between two probes of a session, by the times at which they were sent."""
+    lines: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        lines[row["opened"], row["method"]].append(row)
+    gaps = [two["sent_s"] - one["sent_s"] for line in lines.values() for one, two in pairwise(line)
+            if two["seq"] == one["seq"] + 1]  # fmt: skip
+    return round(stats.median(gaps) * 1e3, 3)
+
+
+def _stretch_axis(axis: object, rows: list[Row]) -> bool:
+    """Adds the scale; False where the direct path differs between routers: one scale cannot tell the stretch."""
     direct = [row["direct_ms"] for row in rows if row["direct_ms"]]
     if not direct or max(direct) - min(direct) > 1e-6:
-        return  # the direct path differs between routers: one scale cannot tell the stretch
+        return False
     twin = axis.secondary_yaxis(  # type: ignore[attr-defined]
         "right", functions=(lambda rtt: rtt / direct[0], lambda stretch: stretch * direct[0])
     )
     twin.set_ylabel("path stretch")
+    return True
 
 
 FIGURE = FigureKind(
@@ -142,6 +184,7 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
+    shown=shown,
     claim=f"outside the {_SETTLES_S} s after a move no probe is lost and round trips are within {EXACT_MS} ms of the "
     "closed form",
 )

@@ -146,10 +146,13 @@ def plot(rows: list[Row], about: About) -> Drawing:
         axis.xaxis.set_major_locator(MultipleLocator(4))
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     figure.supxlabel("number of mobile nodes, or of mobile routers")
+    tour = (
+        f"Each mobile node visits every router once, {_RESIDENCE_S:g} s at each, and keeps its addresses, so that at "
+        "the end all but its newest are redirected: that is why a move costs the more, the more routers there were "
+        "before."
+    )
     caption = (
-        f"What the redirect costs. Each mobile node visits every router once, {_RESIDENCE_S:g} s at each, and "
-        "keeps its addresses, so that at the end all but its newest are redirected: that is why a move costs the "
-        "more, the more routers there were before. Flow entries are counted on the switches at the end, "
+        f"What the redirect costs. {about.designed(tour)}Flow entries are counted on the switches at the end, "
         "packet-ins and flow-mods by the controller (deletions counted as flow-mods, the switches' base rules "
         f"not). Nothing here is a matter of chance: n = 1 run a point. {about}"
     )

@@ -26,6 +26,7 @@ PANELS = {
     "cn": "correspondent to core",
     "mn": "mobile node's radio hop",
 }
+_DISTANCES = {"server": "of the server", "cn": "of the correspondent", "mn": "of the mobile node"}
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -177,10 +178,12 @@ def plot(rows: list[Row], about: About) -> Drawing:
             crossed.append(f"{style.METHODS[one].label} and {style.METHODS[two].label} at {x:.1f} ms ({PANELS[panel]})")
     axes[0][0].set_ylabel("set-up delay over UDP (ms)")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
+    *others, last = [_DISTANCES[panel] for panel in panels]
+    cold = "; DDNS with nothing cached" if any(METHODS[row["method"]].cached for row in rows) else ""
     caption = (
-        "Set-up delay against the one-way distance of the server, of the correspondent and of the mobile node, "
-        f"one changed at a time. Lines cross between {'; '.join(crossed) or 'none'} (before that point the first "
-        "is the faster). Medians with 95 % confidence intervals, rings the closed form; DDNS with nothing cached. "
+        f"Set-up delay against the one-way distance {', '.join(others)}{' and ' * bool(others)}{last}"
+        f"{', one changed at a time' if others else ''}. Lines cross between {'; '.join(crossed) or 'none'} (before "
+        f"that point the first is the faster). Medians with 95 % confidence intervals, rings the closed form{cold}. "
         f"n = {min(row['n'] for row in rows)} sessions a point. {about}"
     )
     return Drawing(figure, caption)

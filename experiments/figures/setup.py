@@ -10,7 +10,7 @@ from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band
 from dmmlab.experiments.figures.sweep import Item, build, session_entry
-from dmmlab.experiments.methods import METHODS, ddns, short
+from dmmlab.experiments.methods import METHODS, ddns, fixed, short
 from dmmlab.experiments.methods.base import RESOLVER
 from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
@@ -158,16 +158,27 @@ def plot(rows: list[Row], about: About) -> Drawing:
         axis.grid(axis="x", visible=False)
     axes[0][0].set_ylabel("set-up delay (ms)")
     _legend(axes[0][0])
+    return Drawing(figure, _caption(rows, cases, about))
+
+
+def _caption(rows: list[Row], cases: list[str], about: About) -> str:
+    """What is drawn, and of what is not drawn nothing."""
+    transports = {row["transport"] for row in rows}
+    pair = "the left bar of each pair is UDP, the hatched right one TCP" if len(transports) > 1 else ""
+    places = [case.partition(", ")[2] for case in cases if case.split(",")[0] == ddns.METHOD.name]
+    where = [f"with the answer in the {place}" if place else "with nothing cached" for place in places]
+    known = f" From the left: DDNS {', '.join(where)}." if len(where) > 1 else ""
+    old = [row for row in rows if (row["phase"], row["case"]) == ("after", fixed.METHOD.name)]
+    paths = {path for row in old for path in row["path"].split(", ")}
+    redirected = " After the move method fixed still uses the old address, which the redirect serves."
     n = sorted({row["n"] for row in rows})
-    caption = (
+    return (
         "Session set-up delay by method: the lookup (light) and from the first packet of the user plane to the "
-        "first byte of the mobile node's service (dark); the left bar of each pair is UDP, the hatched right one "
-        "TCP. From the left: DDNS with nothing cached, with the answer in the resolver, with the answer in the "
-        "correspondent. Medians, with p95 as a dot and the closed form as a black tick. After the move `fixed` "
-        f"still uses the old address, which the redirect serves. n = {n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} "
+        f"first byte of the mobile node's service (dark); {pair or f'over {transports.pop().upper()}'}.{known} "
+        "Medians, with p95 as a dot and the closed form as a black tick."
+        f"{redirected if paths == {'redirect'} else ''} n = {n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} "
         f"sessions a bar. {about}"
     )
-    return Drawing(figure, caption)
 
 
 def _bar(axis: Any, row: Row, place: int) -> None:

@@ -224,16 +224,30 @@ def plot(rows: list[Row], about: About) -> Drawing:
         for ratio, one, two in crossings(rows)
     ]
     n_moves, n_sessions = max((r["n"] for r in moves), default=0), sorted({r["n"] for r in own})
+    legs = "; server central's legs, opened at moves, are its sessions'"
     caption = (
-        "Signalling, from captures. Left: for one move, by protocol (bytes; the numbers are messages); DHCP, ARP "
-        "and OpenFlow are there whatever the method, DNS updates and registrations because both kinds of server "
-        "are kept informed. Middle: for one session, by method; server central's legs, opened at moves, are its "
-        "sessions'. Right: per session, with the moves' share in what keeps the method's server informed, against "
+        "Signalling, from captures. Left: for one move, by protocol (bytes; the numbers are messages); "
+        f"{_whatever(row['name'] for row in moves)}. Middle: for one session, by method"
+        f"{legs if any(row['name'] in RELAYED for row in own) else ''}. Right: per session, with the moves' "
+        "share in what keeps the method's server informed, against "
         f"sessions per move: {'; '.join(crossed) or 'no two methods cross'}. Means with 95 % confidence intervals "
         f"(bootstrap); n = {n_moves} moves, {' to '.join(map(str, n_sessions[:1] + n_sessions[1:][-1:]))} sessions "
         f"of each method. {about}"
     )
     return Drawing(figure, caption)
+
+
+def _whatever(protocols: Iterable[str]) -> str:
+    """Which of ``protocols`` are there whatever the method, and why the others are."""
+    there = set(protocols)
+    names = {"dhcp": "DHCP", "arp": "ARP", "nd": "neighbour discovery", "openflow": "OpenFlow"}
+    kept = {"dns-update": "DNS updates", "registration": "registrations"}
+    always = [words for name, words in names.items() if name in there]
+    told = [words for name, words in kept.items() if name in there]
+    *others, last = always or ["nothing"]
+    said = f"{', '.join(others)}{' and ' * bool(others)}{last} {'are' if others else 'is'} there whatever the method"
+    both = "because both kinds of server are kept informed" if len(told) > 1 else "because the server is kept informed"
+    return f"{said}, {' and '.join(told)} {both}" if told else said
 
 
 def _bars(axis: Any, bars: Sequence[tuple[str, Row, str, str]], title: str) -> None:

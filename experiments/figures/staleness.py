@@ -150,9 +150,10 @@ def plot(rows: list[Row], about: About) -> Drawing:
         style.line(left, style.METHODS[method], points, [(r["low"] * 100, r["high"] * 100) for r in mine])
     style.closed_form(left, [(r["ratio"], r["expected"] * 100) for r in with_redirect if r["expected"] is not None])
     curve = [(row["ratio"], row["warm_cache"] * 100) for row in with_redirect if row["warm_cache"] is not None]
-    left.plot(
-        *zip(*sorted(curve), strict=True), color="black", linewidth=0.8, linestyle=":", label="warm cache, formula"
-    )
+    if curve:
+        left.plot(
+            *zip(*sorted(curve), strict=True), color="black", linewidth=0.8, linestyle=":", label="warm cache, formula"
+        )
     left.set_xscale("log", base=2)
     left.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     left.set_xlabel("residence time over TTL")
@@ -160,16 +161,24 @@ def plot(rows: list[Row], about: About) -> Drawing:
     left.set_ylim(bottom=-2)
     left.legend(loc="upper right")
     _fates(right, [row for row in rows if METHODS[row["method"]].cached])
-    n = [row["n"] for row in rows if METHODS[row["method"]].cached]
-    others = [row["n"] for row in rows if not METHODS[row["method"]].cached]
+    asked = {name: [row["n"] for row in rows if METHODS[row["method"]].cached == kept]
+             for name, kept in (("DDNS", True), ("registration", False))}  # fmt: skip
+    ways = {"DDNS": "by DDNS through a caching resolver", "registration": "by registration"}
+    counts = " and ".join(
+        f"{' to '.join(map(str, sorted({min(n), max(n)})))} sessions by {name}" for name, n in asked.items() if n
+    )
+    ttls = " or ".join(f"{ttl_s:g} s" for ttl_s in sorted({row["ttl_s"] for row in rows}))
+    redirects = {row["redirect"] for row in rows}
+    pairs = "with the redirect (left bar) and without it (right bar)"
+    only = f"with{'' if True in redirects else 'out'} the redirect"
+    how = " and ".join(ways[name] for name, n in asked.items() if n)
     caption = (
-        "Left: share of new sessions whose lookup gave an address that the mobile node had left, by DDNS through "
-        "a caching resolver and by registration, against the time that the node stays at a router over the "
-        f"records' TTL ({rows[0]['ttl_s']:g} s). Bars: 95 % confidence intervals (bootstrap over periods of the "
+        "Left: share of new sessions whose lookup gave an address that the mobile node had left, "
+        f"{how}, against the time that the node stays at a router "
+        f"over the records' TTL ({ttls}). Bars: 95 % confidence intervals (bootstrap over periods of the "
         "cache); rings: each session's closed form; dotted: the formula of a cache that is asked at random. "
-        "Right: what became of the DDNS sessions, at each ratio with the redirect (left bar) and without it "
-        f"(right bar). n = {min(n)} to {max(n)} sessions by DDNS and {min(others)} to {max(others)} by "
-        f"registration at each point. {about}"
+        f"Right: what became of the DDNS sessions, at each ratio {pairs if len(redirects) > 1 else only}. "
+        f"n = {counts} at each point. {about}"
     )
     return Drawing(figure, caption)
 

@@ -86,7 +86,11 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
         found = [
             session
             for session in run.sessions
-            if session.spec.method == fixed.METHOD.name and session.worked and session.row.serving and session.from_host
+            if session.spec.method == fixed.METHOD.name
+            and session.worked
+            and session.row.serving
+            and session.from_host
+            and run.rtts_ms(session.spec.name)
         ]
         for session in found:
             direct = [other for other in found if _beside(session, other) and other.row.anchor == other.row.serving]
@@ -164,13 +168,29 @@ def plot(rows: list[Row], about: About) -> Drawing:
     axes[0][0].set_ylabel("path stretch (RTT by the old address\nover RTT by the new one)")
     caption = (
         "Path stretch of a session that keeps the address of its first mobile router: its round trip over that of "
-        "a session on the newest address at the same time. Left: after one move, against the delay between the "
-        "old and the new router, for three correspondents; the nearer the correspondent, the more the detour "
-        "weighs. Right: against the number of moves, down a chain of routers and to and fro between two. Points "
+        f"a session on the newest address at the same time. {_panels(rows, panels)} Points "
         f"are medians of n = {min(row['n'] for row in rows)} probes with 95 % confidence intervals, rings the "
         f"closed form. {about}"
     )
     return Drawing(figure, caption)
+
+
+def _panels(rows: list[Row], panels: Sequence[str]) -> str:
+    """What each panel that is drawn is about."""
+    series = {panel: {row["series"] for row in rows if row["panel"] == panel} for panel in panels}
+    tours = " and ".join(_TOURS[name] for name in sorted(series.get("moves", ())))
+    words = {
+        "distance": f"after one move, against the delay between the old and the new router, for "
+        f"{_NUMBERS.get(len(series.get('distance', ())), 'several')}; the nearer the correspondent, the more the "
+        "detour weighs.",
+        "moves": f"against the number of moves, {tours}.",
+    }
+    sides = ("Left: ", "Right: ") if len(panels) > 1 else ("It is drawn ",)
+    return " ".join(f"{side}{words[panel]}" for side, panel in zip(sides, panels, strict=True))
+
+
+_NUMBERS = {1: "one correspondent", 2: "two correspondents", 3: "three correspondents"}
+_TOURS = {"chain": "down a chain of routers", "to and fro": "to and fro between two"}
 
 
 FIGURE = FigureKind(

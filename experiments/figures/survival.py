@@ -171,13 +171,19 @@ def plot(rows: list[Row], about: About) -> Drawing:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
     n = min(row["n"] for row in rows if row["panel"] == "length")
+    udp, tcp, dies = (any(row[key] == value for row in rows)
+                      for key, value in (("transport", "udp"), ("transport", "tcp"), ("redirect", False)))  # fmt: skip
+    judged = ["A UDP session survives if its last probe is answered"] * udp
+    judged += [f"{'a' if udp else 'A'} TCP session {'' if udp else 'survives '}if its whole stream is"] * tcp
+    trying = ": TCP repeats itself for longer, and a node that comes round to its old router finds it still trying"
     caption = (
         "Sessions that live to their end while their mobile node goes from router to router, against their length "
-        "in residence times (left) and against the moves that they see (right). A UDP session survives if its "
-        f"last probe is answered, a TCP session if its whole stream is, each within {_PATIENCE_MS / 1e3:g} s: TCP "
-        "repeats itself for longer, and a node that comes round to its old router finds it still trying. Sessions "
-        f"begin at random times; n = {n} at each point on the left. Bars are 95 % confidence intervals (Wilson), "
-        f"rings the closed form: without the redirect a session dies with the first move. {about}"
+        "in residence times (left) and against the moves that they see (right). "
+        f"{', '.join(judged)},{' each' * (udp and tcp)} within {_PATIENCE_MS / 1e3:g} s{trying * (tcp and dies)}. "
+        f"{about.designed('Sessions begin at random times;')}n = {n} {'at' if about.own else 'or more at'} each point "
+        "on the left. Bars are 95 % confidence intervals (Wilson), rings the closed form: "
+        f"{'without the redirect a session dies with the first move' if dies else 'with the redirect all survive'}. "
+        f"{about}"
     )
     return Drawing(figure, caption)
 

@@ -41,12 +41,21 @@ def caption(ladder: Ladder) -> str:
     )
     return (
         f"Messages of method {METHODS[ladder.method].look.label} as captured, to hold beside the draft's Figure "
-        f"{FIGURES[ladder.method]}: registration of {entry.to}'s addresses, then session {ladder.session.name}, which "
+        f"{FIGURES[ladder.method]}: registration of {_registering(ladder)}, then session {ladder.session.name}, which "
         f"{entry.from_} opens at {ladder.session.at_s:g} s. Thin arrows: control plane; thick arrows: user plane."
         f"{black} "
         "Beside each arrow, the time at which the message left its sender and the time at which it reached its "
         "receiver, in ms since the event that heads the section. Rows are in the order of departure and not to scale."
     )
+
+
+def _registering(ladder: Ladder) -> str:
+    """Whose addresses are told to a server before the session."""
+    told = [s for section in ladder.sections if section.since != ladder.session.name for s in section.steps]
+    first = [step for step in told if step.plane != USER and step.source not in _ROLES]
+    names = dict.fromkeys(step.source for step in first)
+    owners = [f"{name}'s" for name in sorted(names, key=lambda name: name != ladder.session.mn)]
+    return f"{' and '.join(owners)} addresses"
 
 
 def _places(ladder: Ladder) -> list[float]:

@@ -201,7 +201,7 @@ class LadderReader:
         for node in self._trace.plan.mobile_nodes:
             for turn, own in enumerate(node.addresses.values(), 1):
                 if str(own) == address:
-                    return f"IP{turn}"
+                    return f"{node.name}'s IP{turn}" if self._trace.scenario.peers else f"IP{turn}"
         name = self._names.of(address)
         return "relay" if name == SERVER else f"{name}'s IP" if name != address else address
 

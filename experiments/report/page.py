@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from markupsafe import Markup
 
 from dmmlab.experiments.figures import parallel, style
 from dmmlab.experiments.ladders import files as ladders
@@ -68,7 +69,14 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["code"] = _code
     return environment.from_string(_asset(REPORT))
+
+
+def _code(caption: str) -> Markup:
+    """What stands between backticks in a caption, as code."""
+    parts = enumerate(caption.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if turn % 2 else part for turn, part in parts)
 
 
 def _asset(name: str) -> str:
@@ -104,7 +112,7 @@ def _described(recording: Recording) -> dict[str, Any]:
 
 def _story(scenario: Scenario) -> list[str]:
     """The scenario in sentences."""
-    sentences = []
+    sentences = [_addressing(scenario)]
     for node in scenario.mobile_nodes:
         moves = scenario.moves_of(node)
         places = [f"at {moves[0].to} from {moves[0].at:g} s"]
@@ -126,6 +134,14 @@ def _story(scenario: Scenario) -> list[str]:
         f"The redirect is {'on' if scenario.redirects else 'off'}; the scenario lasts {scenario.duration:g} s."
     )
     return sentences
+
+
+def _addressing(scenario: Scenario) -> str:
+    if scenario.family == "ipv4":
+        return "Addresses are IPv4; mobile nodes get theirs by DHCP."
+    found = {"off": "without detection of duplicates", "on": "after detection of duplicates (RFC 4862)"}
+    how = found.get(scenario.addresses.dad, "with optimistic detection of duplicates (RFC 4429)")
+    return f"Addresses are IPv6; mobile nodes form theirs from what routers advertise, {how}."
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:

@@ -93,8 +93,10 @@ def _messages(messages: Iterable[SignallingRow], cause: str, until_s: float, zer
 
 
 def _answers(recording: Recording, node: str, since_s: float, until_s: float, zero_s: float) -> Iterable[Item]:
-    """Answers to the probes of sessions that run through the movement; the hole between them is what it cost."""
-    through = [s.name for s in recording.specs if s.mn == node and s.at_s < zero_s and s.count > 1]
+    """Answers to the probes of sessions that run through the movement, whoever opened them; the hole between them is
+    what it cost.
+    """
+    through = [s.name for s in recording.specs if node in (s.mn, s.cn) and s.at_s < zero_s and s.count > 1]
     for row in recording.probe_rows:
         at_s = row.sent_s if row.received_s is None else row.received_s
         if row.session not in through[:_MOST_SESSIONS] or at_s is None or not since_s <= at_s < until_s:

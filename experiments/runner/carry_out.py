@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from dmmlab.experiments.runner.executor import Executor
 from dmmlab.experiments.runner.lab import Lab, LabError
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.network import network_plan
+from dmmlab.experiments.scenario.playground import Playground
 from dmmlab.experiments.scenario.timeline import timeline
 from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes import clock
@@ -37,11 +38,21 @@ from dmmlab.topologies.openvswitch import OpenVSwitch
 from dmmlab.topologies.plan import NetworkPlan
 
 _LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which falls on a full second
+_OPENER_S = 1.0  # more of it for each opener, where somebody plays: the machine may be as busy as it likes
 _LOSSY_LEAD_S = (
     30.0  # where links lose: a correspondent finds its server and tries for 10 s to register before the start
 )
 _EXACT_CLOCK = Path("/sys/kernel/exact_clock")  # of the guest's kernel: whether a task's work has moved virtual time
 _GRACE_S = 1.0 + tcpdump.LATENCY_S  # after the scenario's end, for what is still under way and not yet written
+
+
+def progress(**fields: object) -> None:
+    """For whoever started this process: a line of JSON."""
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+Say = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,26 @@ class NetworkHost:
         return self.network.inside(self.name)
 
 
-def carry_out(run: RunDirectory, shell: bool = False) -> None:
+@dataclass(frozen=True)
+class Live:
+    """A scenario that is being played, since ``start_ns`` (ns since the epoch)."""
+
+    network: Network
+    daemons: Daemons
+    executor: Executor
+    start_ns: int
+
+
+def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, say: Say = progress) -> None:
     """One scenario from ``run.json``, start to end; LabError or RuntimeError when it could not be done.
 
-    With ``shell`` it is played while the user is at the Mininet prompt, and ends when he leaves.
+    With ``shell`` it is played while that goes on, which may order more (`Playground`), and ends with it. ``say`` takes
+    what there is to say of the progress.
     """
     manifest = run.manifest()
     scenario = parse(manifest["scenario"], str(run.run_json))
+    if shell is not None:
+        scenario = Playground.of(scenario)
     plan = network_plan(scenario)
     with ExitStack() as stack:
         say(phase="Open vSwitch")
@@ -83,19 +107,18 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         stack.callback(_open_logs, run)
         stack.callback(lab.stop)
         daemons = Daemons(scenario, plan, run, Path(tempfile.mkdtemp(prefix="dmmlab-")))
-        _start_servers(lab, daemons)
-        watched = manifest["clock"] == "real"
-        start_ns = _start_agents(lab, daemons, network, watched)
+        _start_servers(lab, daemons, say)
+        watched = manifest["clock"] == "real" and shell is None
+        start_ns = _start_agents(lab, daemons, network, watched, say)
         log = EventLog(run.events_of("runner"), "runner")
         log.write([("scenario_started", start_ns, {})])
         say(phase="scenario")
         executor = Executor(timeline(scenario), network, log, lab.check_alive)
         if shell:
-            from mininet.cli import CLI  # which no other run needs
-
             threading.Thread(target=executor.play, args=(start_ns, lambda _share: None), daemon=True).start()
-            CLI(network.mininet)
+            shell(Live(network, daemons, executor, start_ns))
             executor.leave()
+            time.sleep(tcpdump.LATENCY_S)
             return
         executor.play(start_ns, lambda share: say(progress=share))
         clock.wait_until(start_ns + round((scenario.duration + _GRACE_S) * 1e9))
@@ -107,7 +130,7 @@ def carry_out(run: RunDirectory, shell: bool = False) -> None:
         say(phase="stopping")
 
 
-def _start_servers(lab: Lab, daemons: Daemons) -> None:
+def _start_servers(lab: Lab, daemons: Daemons, say: Say) -> None:
     """All that is there before a node is, ready to be used."""
     say(phase="controller, DHCP, captures")
     controller, captures = daemons.controller(), daemons.captures()
@@ -124,7 +147,7 @@ def _start_servers(lab: Lab, daemons: Daemons) -> None:
     lab.await_ready([controller])
 
 
-def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool) -> int:
+def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, say: Say) -> int:
     """Mobile nodes, and correspondents, which register before the scenario starts, as the draft has it; returns when it
     does (ns since the epoch).
     """
@@ -139,7 +162,8 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool) -
     lab.await_ready(mobile_nodes)
     scenario = daemons.scenario
     lossy = scenario.needs(SERVER) and any(link.loss for link in scenario.links)
-    start_ns = -(-(time.time_ns() + round((_LOSSY_LEAD_S if lossy else _LEAD_S) * 1e9)) // 10**9) * 10**9
+    lead_s = (_LOSSY_LEAD_S if lossy else _LEAD_S) + _OPENER_S * len(scenario.openers) * scenario.open_ended
+    start_ns = -(-(time.time_ns() + round(lead_s * 1e9)) // 10**9) * 10**9
     correspondents = daemons.correspondents(start_ns)
     lab.start(correspondents)
     lab.await_ready(correspondents)
@@ -171,20 +195,13 @@ def _open_logs(run: RunDirectory) -> None:
         file.chmod(0o644)
 
 
-def say(**fields: object) -> None:
-    """Progress, for whoever started this process."""
-    if "--shell" not in sys.argv:
-        sys.stdout.write(json.dumps(fields) + "\n")
-        sys.stdout.flush()
-
-
-def main() -> int:
+def main(shell: Callable[[Live], None] | None = None, say: Say = progress) -> int:
     """Carries out the run in the folder that the command line names (`__main__`); exit status 0, or 1 with a sentence
-    why.
+    why. ``shell`` and ``say`` are those of `carry_out`.
     """
     clock.sharpen()
     try:
-        carry_out(RunDirectory(Path(sys.argv[1])), shell="--shell" in sys.argv)
+        carry_out(RunDirectory(Path(sys.argv[1])), shell, say)
     except (LabError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"{error}\n")
         sys.stderr.flush()

@@ -112,6 +112,7 @@ class Daemons:
                 self.run.pcap(name),
                 tcpdump.WHOLE if name == CONTROLLER else tcpdump.HEADS,
                 buffer_kib,
+                self.scenario.open_ended,
                 **self._place(f"tcpdump-{name}", name),
             )
             for name, interface, buffer_kib in ends
@@ -119,6 +120,8 @@ class Daemons:
 
     def _busy_nodes(self) -> set[str]:
         """Nodes of bulk transfers, of programs, or of more probes at once than a small capture buffer might hold."""
+        if self.scenario.open_ended:
+            return set(self.scenario.ends)
         frames: Counter[str] = Counter()
         for session in sessions_of(self.scenario):
             a_second = min(session.count, 1 / session.interval_s if session.interval_s else 1)
@@ -207,7 +210,6 @@ class Daemons:
         since the epoch).
         """
         scenario = self.scenario
-        opened = {session.to for session in scenario.sessions}
         made: list[Daemon] = [
             Service(
                 "correspondent",
@@ -217,7 +219,7 @@ class Daemons:
                 **self._place(f"{name}-service", name),
             )
             for name in scenario.correspondents
-            if name in opened
+            if name in scenario.opened
         ]
         made += [
             self._correspondent(name, name, str(self.plan.host(name).address.ip), start_ns)
@@ -239,11 +241,16 @@ class Daemons:
             name = f"{node}-programs"
             yield Servers(self.folder, orders, events=self.run.events_of(name), **self._place(name, node))
 
+    def counter(self, opener: str) -> Path:
+        """Where the agent that opens the sessions of ``opener`` takes further orders, if the scenario is open-ended."""
+        return self.folder / f"{opener}.counter"
+
     def _correspondent(self, name: str, host: str, address: str | None, start_ns: int) -> Correspondent:
         def client(spec: SessionSpec) -> Program | None:
             return programs.program(spec, CLIENT, start_ns, self.folder, self.run.log)
 
         desk = None if address else self._desk(host)
-        config = correspondent_file(self.scenario, self.plan, host, start_ns, desk, client)
+        counter = str(self.counter(host)) if self.scenario.open_ended else None
+        config = correspondent_file(self.scenario, self.plan, host, start_ns, desk, client, counter)
         events = self.run.events_of(name)
         return Correspondent(address, self.folder, config, events=events, **self._place(name, host))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
 from dmmlab.experiments.scenario.timeline import AnyEvent, Attach, Detach, Event, ScenarioEnd, SessionEnd, SessionStart
@@ -42,7 +43,8 @@ class Executor:
             clock.wait_until(start_ns + round(event.at_s * 1e9))
             if self._left.is_set():
                 return
-            self._carry_out(event)
+            if getattr(event, "node", "") not in self._in_other_hands:
+                self._carry_out(event)
             progress(event.at_s / self._end_s)
             self._check()
         clock.wait_until(start_ns + round(self._end_s * 1e9))
@@ -51,6 +53,20 @@ class Executor:
     def leave(self) -> None:
         """Ends `play` before its time."""
         self._left.set()
+
+    @cached_property
+    def _in_other_hands(self) -> set[str]:
+        """Mobile nodes that are moved from outside."""
+        return set()
+
+    def move(self, node: str, to: str, at_s: float, gap_s: float, start_ns: int) -> None:
+        """Moves ``node`` at ``at_s``, without a radio link for ``gap_s`` (break-before-make), in a scenario that
+        started at ``start_ns``; its own movements of the node are given up.
+        """
+        self._in_other_hands.add(node)
+        for event in (Detach(at_s, node, to), Attach(at_s + gap_s, node, to, gap_s)):
+            clock.wait_until(start_ns + round(event.at_s * 1e9))
+            self._carry_out(event)
 
     def _carry_out(self, event: Attach | Detach | _Look) -> None:
         match event:

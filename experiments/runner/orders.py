@@ -84,8 +84,8 @@ def _more_services(scenario: Scenario, node: str) -> dict[str, int]:
 
 def _named_services(scenario: Scenario, node: str) -> dict[str, int]:
     """Those that somebody looks up in the DNS, beside the one that is always there."""
-    asked = {s.service for s in sessions_of(scenario) if DDNS in METHODS[s.method].needs} - {"echo"}
-    return {name: port for name, port in services_of(scenario, node).items() if name in asked}
+    asked = {s.service for s in sessions_of(scenario) if DDNS in METHODS[s.method].needs} | scenario.kept_in_dns
+    return {name: port for name, port in services_of(scenario, node).items() if name in asked - {"echo"}}
 
 
 def _zone_key(scenario: Scenario, plan: NetworkPlan, node: str) -> ZoneKey | None:
@@ -145,23 +145,23 @@ def correspondent_file(
     start_ns: int,
     desk: str | None = None,
     client: Callable[[SessionSpec], Program | None] = lambda _: None,
+    counter: str | None = None,
 ) -> CorrespondentFile:
     """What ``name`` is to open, when the scenario starts at ``start_ns`` (ns since the epoch).
 
     With ``desk`` it is a mobile node, whose agent has the node's account: what is asked goes there. ``client`` gives
-    the program that a session runs at who opens it.
+    the program that a session runs at who opens it. At ``counter`` it takes further orders.
     """
     mine = [session for session in sessions_of(scenario) if session.cn == name]
+    methods = scenario.methods_of(name)
     return CorrespondentFile(
-        orders=tuple(_order(scenario, plan, session, start_ns, client(session)) for session in mine),
+        orders=tuple(order_of(scenario, plan, session, start_ns, client(session)) for session in mine),
         methods={
-            name: Side(method.side, dict(method.parameters))
-            for name, method in METHODS.items()
-            if any(session.method == name for session in mine)
+            name: Side(method.side, dict(method.parameters)) for name, method in METHODS.items() if name in methods
         },
         policies={
             chosen.key: Side(chosen.policy.side, {name: f"{value:.12g}" for name, value in chosen.parameters.items()})
-            for chosen in (session.selection for session in mine)
+            for chosen in scenario.selections_of(name)
         },
         retry_s=scenario.retry.after,
         attempts=scenario.retry.attempts,
@@ -172,12 +172,14 @@ def correspondent_file(
         discover=ZONE if scenario.discovery != "configuration" else None,
         browse=_browse(scenario),
         family=scenario.family,
+        counter=counter,
     )
 
 
-def _order(
-    scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns: int, program: Program | None
+def order_of(
+    scenario: Scenario, plan: NetworkPlan, session: SessionSpec, start_ns: int, program: Program | None = None
 ) -> Order:
+    """What its opener is told of a session of a scenario that started, or starts, at ``start_ns``."""
     return Order(
         number=session.number,
         session=session.name,

@@ -104,15 +104,21 @@ def _origin(scenario: Scenario) -> dict[str, Any]:
     return {"mobility": entries} if entries else {}
 
 
-def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock) -> int:
-    """The running scenario at the Mininet prompt, on this process's terminal; returns the exit status."""
+def shell(scenario: Scenario, out: Path, runtime: Runtime, clock: Clock, program: str) -> int:
+    """The scenario, played by the module ``program`` on this process's terminal; returns the exit status."""
     from dmmlab.guest import terminal
 
-    command = [*_command(prepare(scenario, out, runtime, clock).root.resolve()), "--shell"]
+    run = prepare(scenario, out, runtime, clock)
+    command, began = _command(run.root.resolve(), program=program), time.monotonic()
     sources.compile_all()
     if runtime == "native":
-        return subprocess.run(processes.as_root(command)).returncode
-    return terminal.shell(command, writable=[out], clock=clock, services=False)
+        status = subprocess.run(processes.as_root(command)).returncode
+    else:
+        memory_mb = memory.given_mb(network_plan(scenario), len(scenario.mobile_nodes))
+        status = terminal.shell(command, writable=[out], clock=clock, services=False, memory_mb=memory_mb)
+    if status == 0:
+        _reduce(run, began)
+    return status
 
 
 def run_scenario(
@@ -175,10 +181,10 @@ def _reduce(run: RunDirectory, began: float) -> None:
     run.finish("invalid" if found else "ok", "; ".join(found) or None, wall_s=round(time.monotonic() - began, 3))
 
 
-def _command(root: Path | str, modules: Path | None = None) -> list[str]:
+def _command(root: Path | str, modules: Path | None = None, program: str = _RUNNER) -> list[str]:
     """What carries a run out; with ``modules``, a file of `bundle.bundle_of`."""
     found_by = [] if modules is None else ["dmmlab.machine.bundle", str(modules)]
-    return isolation.argv([sys.executable, "-m", *found_by, _RUNNER, str(root)])
+    return isolation.argv([sys.executable, "-m", *found_by, program, str(root)])
 
 
 def _in_guest(

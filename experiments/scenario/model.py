@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -22,7 +22,7 @@ from dmmlab.experiments.scenario.mobility.expansion import Ground, Leg, itinerar
 from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.programs import Run
 from dmmlab.experiments.scenario.section import Section
-from dmmlab.experiments.scenario.selection import Select, selection
+from dmmlab.experiments.scenario.selection import Select, Selection, selection
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
 
 # Or pydantic asks every installed package whether it has something to add to a model.
@@ -229,6 +229,8 @@ class Identity(Section):
 class Scenario(Section):
     """A scenario: the keys of its file (docs/scenarios.md), times in seconds."""
 
+    open_ended: ClassVar[bool] = False  # whether sessions are ordered while it is played (`playground`)
+
     name: str
     family: Family = "ipv4"
     mobile_routers: tuple[str, ...] = Field(min_length=1)
@@ -301,6 +303,24 @@ class Scenario(Section):
     def more_agents(self) -> int:
         """How many agents there are beside the one that each node has, for those that open sessions or run programs."""
         return self.mobile_openers + len(self.program_nodes)
+
+    @cached_property
+    def opened(self) -> frozenset[str]:
+        """Those that a session is opened to."""
+        return frozenset(session.to for session in self.sessions)
+
+    def methods_of(self, opener: str) -> frozenset[str]:
+        """The methods by which ``opener`` opens sessions."""
+        return frozenset(name for session in self.sessions if session.from_ == opener for name in session.method)
+
+    def selections_of(self, opener: str) -> tuple[Selection, ...]:
+        """How the sessions that ``opener`` opens choose among addresses."""
+        return tuple(selection(session.select) for session in self.sessions if session.from_ == opener)
+
+    @property
+    def kept_in_dns(self) -> frozenset[str]:
+        """Services that are in the DNS whether a session looks them up or not."""
+        return frozenset()
 
     @property
     def redirects(self) -> bool:

@@ -31,6 +31,7 @@ class Tcpdump(Daemon):
     capture: Path
     snap_bytes: int = HEADS
     buffer_kib: int = LARGE_KIB
+    read_meanwhile: bool = False  # by who looks at the capture while it is made
 
     @property
     def argv(self) -> list[str]:
@@ -44,6 +45,7 @@ class Tcpdump(Daemon):
             f"--buffer-size={self.buffer_kib}",
             f"--snapshot-length={self.snap_bytes}",
             "--relinquish-privileges=root",
+            *(["--packet-buffered"] if self.read_meanwhile else []),
             "-w",
             "-",
         ]

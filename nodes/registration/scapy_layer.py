@@ -43,6 +43,15 @@ ENUMS = {"mode": Mode, "transport": Transport, "reason": Reason, "leg": Leg}
 NUMBERS = {"u16": (2, "!H"), "u32": (4, "!I"), "u64": (8, "!Q")}
 
 
+class _ServiceField(StrLenField):  # type: ignore[misc]
+    """A further service, which is shown as its name and port."""
+
+    def i2repr(self, packet: Any, value: bytes) -> str:
+        """As ``bulk, port 5002``."""
+        name, port = BY_CODE[packet.code].decode(value)
+        return f"{name}, port {port}"
+
+
 def _names(enum: Any) -> dict[int, str]:
     return {int(member): member.name.lower() for member in enum}
 
@@ -69,7 +78,9 @@ def _choices() -> list[tuple[Any, Any]]:
         if kind == "address":
             choices.append((IPField("value", "0.0.0.0"), _is(rows, 4)))
             choices.append((IP6Field("value", "::"), _is(rows, 16)))
-        elif kind not in ("text", "service"):
+        elif kind == "service":
+            choices.append((_ServiceField("value", b"", length_from=lambda packet: packet.length), _is(rows, 0)))
+        elif kind != "text":
             size, field = _field(kind)
             choices.append((field, _is(rows, size)))
     return choices

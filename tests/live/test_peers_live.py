@@ -97,6 +97,10 @@ def test_both_ends_register_again_and_each_message_has_its_cause(swapped: Record
         (section.since, [step.message for step in section.steps]) for section in drawn["correspondent"].sections
     ] == [(f"MN1→{move}", ["REGISTER", "REGISTERED"]) for move in ("MR1@0s", "MR2@10s")]
     assert {step.source for section in drawn["p2p"].sections for step in section.steps} == {"MN1", "MN2", "SERVER"}
+    said = [step.says for section in drawn["correspondent"].sections for step in section.steps]
+    assert [words for words in said if words != "registered"] == [
+        "register MN1's IP1, port 5001, ID", "register MN1's IP2, port 5001, ID",
+    ]  # fmt: skip
 
 
 def test_which_end_moved_and_by_which_path(run: Run) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from agents_fake import EPOCH_NS, FakeStream, Log, World, world
 
 from dmmlab.experiments.scenario.selection import Select, selection
-from dmmlab.nodes.correspondent import Session
+from dmmlab.nodes.correspondent import Session, _take_orders
 from dmmlab.nodes.methods.base import Found, load
 from dmmlab.nodes.orders import CorrespondentFile, Order
 from dmmlab.nodes.policies.base import Policy
@@ -318,3 +320,33 @@ def test_a_bulk_transfer_is_checked_by_its_digest(scene: Scene, intact: bool) ->
     assert len(stream.taken) == 150_000
     assert scene.log.of("bulk_checked") == [{"session": "P1", "size": 150_000, "intact": intact}]
     assert scene.log.names[-1] == "session_ended"
+
+
+def test_orders_come_in_while_others_are_carried_out(tmp_path: Path) -> None:
+    """As lines of JSON, at a Unix socket, from whoever connects, one after the other."""
+    begun: list[str] = []
+    both = asyncio.Event()
+
+    async def opening(order: Order) -> None:
+        begun.append(order.session)
+        if len(begun) == 3:
+            both.set()
+        await asyncio.sleep(60.0)
+
+    async def played() -> None:
+        taking = asyncio.create_task(_take_orders(str(tmp_path / "counter"), opening))
+        while not (tmp_path / "counter").exists():
+            await asyncio.sleep(0.01)
+        for names in (("S1", "S2"), ("S3",)):
+            _, writer = await asyncio.open_unix_connection(tmp_path / "counter")
+            with contextlib.closing(writer):
+                for name in names:
+                    writer.write(json.dumps(asdict(replace(ORDER, session=name))).encode() + b"\n")
+                await writer.drain()
+        await asyncio.wait_for(both.wait(), 5.0)
+        taking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await taking
+
+    asyncio.run(played())
+    assert sorted(begun) == ["S1", "S2", "S3"]

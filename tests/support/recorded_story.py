@@ -1,4 +1,6 @@
-"""The draft's story as a run directory made by hand: registration, movement, and a session by each method at once."""
+"""The draft's story as a run directory made by hand: MN1 registers and opens P1, moves, registers and opens P2; then
+CN3 opens a session by each method at once.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ class Story:
 
     def __init__(self, folder: Path) -> None:
         sessions = [
-            {"name": "P1", "at": "2s", "from": "CN1", "to": "MN1"},
-            {"name": "P2", "at": "12s", "from": "CN2", "to": "MN1", "anchor": "MR2"},
+            {"name": "P1", "at": "2s", "from": "MN1", "to": "CN1"},
+            {"name": "P2", "at": "12s", "from": "MN1", "to": "CN2"},
             {"name": "Px", "at": "15s", "from": "CN3", "to": "MN1", "method": ["ddns", "p2p", "central", "combined"]},
         ]
         links = [link.model_dump(mode="json") for link in scenario().links] + [
@@ -46,26 +48,26 @@ class Story:
         ]
         self.of = Recorded(folder, scenario(sessions=sessions, links=links))
         self.registrations()
-        self.lookup(0, "CN1", 2.0, 2.0, "MN1@MR1")
-        self.probe(2.0, "CN1", "MN1@MR1", 0)
-        self.lookup(1, "CN2", 12.0, 12.0, "MN1@MR2")
-        self.probe(12.0, "CN2", "MN1@MR2", 1)
+        self.lookup(0, "MN1", 2.0, 2.0, "CN1")
+        self.probe(2.0, "MN1@MR1", "CN1", 0)
+        self.lookup(1, "MN1", 12.0, 12.0, "CN2")
+        self.probe(12.0, "MN1@MR2", "CN2", 1)
         self.ddns()
         for number, mode in ((3, Mode.P2P), (4, Mode.CENTRAL), (5, Mode.COMBINED)):
             self.request(number, mode)
 
-    def probe(self, at_s: float, cn: str, where: str, number: int, ports: tuple[int, int] | None = None) -> None:
+    def probe(self, at_s: float, opener: str, where: str, number: int, ports: tuple[int, int] | None = None) -> None:
         payload = struct.pack("!IIQ", MAGIC, number, 0) + bytes(PROBE_BYTES - 16)
         one, other = ports or (20_000 + number, 5001)
-        self.of.packet(at_s, 0.017, cn, where, udp(one, other, payload))
-        self.of.packet(at_s + 0.017, 0.017, where, cn, udp(other, one, payload))
+        self.of.packet(at_s, 0.017, opener, where, udp(one, other, payload))
+        self.of.packet(at_s + 0.017, 0.017, where, opener, udp(other, one, payload))
 
-    def lookup(self, number: int, cn: str, start_s: float, end_s: float, where: str) -> None:
-        """What the agent of ``cn`` notes of a session whose lookup gave the address of ``where``."""
+    def lookup(self, number: int, opener: str, start_s: float, end_s: float, where: str) -> None:
+        """What the agent of ``opener`` notes of a session whose lookup gave the address of ``where``."""
         about = {"session": list(NAMES)[number], "attempt": 0}
-        self.of.event(cn, start_s, "lookup_started", **about)
+        self.of.event(opener, start_s, "lookup_started", **about)
         found = {"outcome": "ok", "addresses": [self.of.address[where]], "cached": False}
-        self.of.event(cn, end_s, "lookup_ended", **about, **found)
+        self.of.event(opener, end_s, "lookup_ended", **about, **found)
 
     def registrations(self) -> None:
         for turn, (at_s, who, name) in enumerate(
@@ -140,6 +142,9 @@ class Story:
             expected_setup_ms=84.0, address="10.1.2.100", anchor="MR2", serving="MR2", path="direct", outcome="ok",
         )  # fmt: skip
         sessions = [replace(session, session=name, method=method) for name, method in NAMES.items()]
+        sessions[:2] = [
+            replace(session, cn="MN1", mn=cn) for session, cn in zip(sessions, ("CN1", "CN2"), strict=False)
+        ]
         rows.write(run.sessions, SessionRow, sessions)
         rows.write(run.signalling, SignallingRow, signalling.rows(recording))
         rows.write(run.probes, ProbeRow, [ProbeRow(session="P1", seq=0, sent_s=2.0, received_s=2.034, rtt_ms=34.0)])

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from dmmlab.experiments.cli.main import main
+from dmmlab.experiments.runner import means
+from dmmlab.machine import checks
+from dmmlab.nodes.guid import GuidLedger
 
 
 def dmmlab(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -15,12 +23,48 @@ def dmmlab(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
-def test_a_ledger_that_cannot_be_used_starts_nothing(tmp_path: Path) -> None:
-    (tmp_path / "guids").write_text("nothing of the kind\n" * 300)
-    said = dmmlab("run", "two-mr", "--ledger", "guids", cwd=tmp_path)
+def damaged(ledger: Path) -> None:
+    ledger.write_text("nothing of the kind\n" * 300)
+
+
+def of_another_version(ledger: Path) -> None:
+    GuidLedger(ledger).close()
+    with closing(sqlite3.connect(ledger)) as database:
+        database.execute("PRAGMA user_version = 7")
+
+
+@pytest.mark.parametrize("verb", ["run", "shell"])
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(damaged, "the ledger cannot be used"), (of_another_version, "a ledger of version 7")]
+)
+def test_a_ledger_that_cannot_be_used_starts_nothing(
+    tmp_path: Path, verb: str, spoil: Callable[[Path], None], words: str
+) -> None:
+    spoil(tmp_path / "guids")
+    said = dmmlab(verb, "two-mr", "--ledger", "guids", cwd=tmp_path)
     assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("dmmlab: guids: the ledger cannot be used") and said.stderr.count("\n") == 1
+    assert said.stderr.startswith(f"dmmlab: guids: {words}") and said.stderr.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "shell"])
+def test_a_family_that_a_program_lacks_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    lacking = [checks.Check("dnsmasq with IPv6", False, "built without", "apt-get install dnsmasq-base")]
+    monkeypatch.setattr(checks, "ipv6", lambda *_: lacking)
+    monkeypatch.setattr(means, "means", lambda runtime, clock: (runtime, clock))
+    monkeypatch.setattr(sys, "argv", ["dmmlab", verb, "two-mr-ipv6", "--runtime", "guest"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err == (
+        "dmmlab: two-mr-ipv6: family: ipv6 needs dnsmasq with IPv6, which is built without: "
+        "apt-get install dnsmasq-base\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -77,6 +121,26 @@ def test_bad_arguments(tmp_path: Path, arguments: tuple[str, ...], words: str) -
     assert words in said.stderr
     assert "Traceback" not in said.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_says_how_things_are_done(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "extends: two-mr-ipv6\naddresses: {dad: optimistic, keep: 8s}\nregistration: {update: lazy, after: 3s}\n"
+        "discovery: dns-sd\nservices: [{name: chat, port: 7000}]\nidentities: [{node: MN1, label: mn-given}]\n"
+        "redirect: false\n"
+    )
+    lines = [" ".join(line.split()) for line in dmmlab("check", "mine.yaml", cwd=tmp_path).stdout.splitlines()]
+    for said in (
+        "family ipv6",
+        "redirect off",
+        "registration lifetime 300s, control udp, update lazy, after 3s",
+        "addresses keep 8s, lease 3600s, dad optimistic",
+        "services echo at port 5001, bulk at port 5002, chat at port 7000",
+        "mobile correspondents MN1 (1 movement)",
+    ):
+        assert any(line.startswith(said) for line in lines), said
+    assert any(line.startswith("discovery dns-sd: nodes look the registration server") for line in lines)
+    assert any(line.startswith("identities, labels of a ledger") and "MN1 mn-given." in line for line in lines)
 
 
 def test_list_check_and_doctor_speak(tmp_path: Path) -> None:

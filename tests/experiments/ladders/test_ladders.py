@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 from recorded_story import CN, MN, Story
 
-from dmmlab.experiments.ladders import files
+from dmmlab.experiments.ladders import drawing, files
 from dmmlab.experiments.ladders.ladder import COLUMNS, CONTROL, FIGURES, USER, Ladder
 from dmmlab.experiments.ladders.reading import ladders
 from dmmlab.experiments.records.recording import Recording
@@ -16,42 +17,30 @@ from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.guest.cache import GuestKernel
 from dmmlab.nodes.registration.wire import Message, MessageType, Mode, Transport
 
-# The draft's figures, restated: (plane, from, to, what is said), and what answers it. "IP1" is from MR1, "IP2" from
-# MR2, the latest one when CN3 opens its session. The resolver stands between CN3 and the DDNS server.
-UPDATES = [(CONTROL, "MN1", "DDNS", "update IP1, port 5001, ID"), (CONTROL, "DDNS", "MN1", "updated")]
-FIRST = [
-    (CONTROL, "CN3", "SERVER", "register CN3's IP, port 5001, ID"),
-    (CONTROL, "SERVER", "CN3", "registered"),
-    (CONTROL, "MN1", "SERVER", "register IP1, port 5001, ID"),
-    (CONTROL, "SERVER", "MN1", "registered"),
-    (CONTROL, "MN1", "SERVER", "register IP2, port 5001, ID"),
-    (CONTROL, "SERVER", "MN1", "registered"),
-]
-ASKED = [(CONTROL, "CN3", "SERVER", "service request to MN1")]
-PASSED_ON = [
-    (CONTROL, "SERVER", "MN1", "service request from CN3"),
-    (CONTROL, "MN1", "SERVER", "answer: IP2, port 5001"),
-]
-ANSWERED = [(CONTROL, "SERVER", "CN3", "answer: IP2, port 5001")]
-DIRECT = [(USER, "CN3", "MN1", "first packet to IP2"), (USER, "MN1", "CN3", "answer from IP2")]
-DRAFT = {
-    "ddns": [
-        *UPDATES,
-        (USER, "CN1", "MN1", "first packet to IP1"), (USER, "MN1", "CN1", "answer from IP1"),
-        (CONTROL, "MN1", "DDNS", "update IP2, port 5001, ID"), (CONTROL, "DDNS", "MN1", "updated"),
-        (USER, "CN2", "MN1", "first packet to IP2"), (USER, "MN1", "CN2", "answer from IP2"),
-        (CONTROL, "CN3", "RESOLVER", "query"), (CONTROL, "RESOLVER", "DDNS", "query"),
-        (CONTROL, "DDNS", "RESOLVER", "answer"), (CONTROL, "RESOLVER", "CN3", "answer"),
-        *DIRECT,
-    ],
-    "p2p": [*FIRST, *ASKED, *ANSWERED, *DIRECT],
-    "central": [
-        *FIRST, *ASKED, *PASSED_ON, (CONTROL, "SERVER", "CN3", "answer: relay, port 46000"),
-        (USER, "CN3", "SERVER", "first packet to relay"), (USER, "SERVER", "MN1", "first packet to IP2"),
-        (USER, "MN1", "SERVER", "answer from IP2"), (USER, "SERVER", "CN3", "answer from relay"),
-    ],
-    "combined": [*FIRST, *ASKED, *PASSED_ON, *ANSWERED, *DIRECT],
-}  # fmt: skip
+PAGE = Path(__file__).parents[3] / "docs" / "ladders.md"
+METHODS = ("ddns", "p2p", "central", "combined")  # of the draft's Figures 2 to 5
+Row = tuple[str, str, str, str]
+
+
+def tabled(page: str) -> dict[str, list[Row]]:
+    """By method, the rows of its figure's table: plane, from, to, what the ladder says."""
+    found: dict[str, list[Row]] = {}
+    for section in page.split("\n## ")[1:]:
+        if (number := re.match(r"Figure (\d):", section)) is None:
+            continue
+        method = next(name for name, figure in FIGURES.items() if figure == int(number[1]))
+        lines = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("|")][2:]
+        found[method] = [row_of(ends.strip(), said.strip()) for _, ends, said, _ in lines]
+    return found
+
+
+def row_of(ends: str, said: str) -> Row:
+    source, destination = ends.split(" → ")
+    user = said.startswith(("first packet", "answer from", "answer to"))
+    return USER if user else CONTROL, source, destination, said
+
+
+DRAFT = tabled(PAGE.read_text())
 
 
 def steps_of(ladder: Ladder) -> list[tuple[str, str, str, str]]:
@@ -70,6 +59,11 @@ def without_port(steps: list[tuple[str, str, str, str]]) -> list[tuple[str, str,
     return [(*step[:3], step[3].split(", port")[0] if "relay" in step[3] else step[3]) for step in steps]
 
 
+def test_the_page_has_the_drafts_four_figures() -> None:
+    assert list(DRAFT) == list(METHODS)
+    assert [len(rows) for rows in DRAFT.values()] == [14, 10, 14, 12]
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return Story(tmp_path / "run").write()
@@ -78,7 +72,7 @@ def run(tmp_path: Path) -> RunDirectory:
 @pytest.mark.parametrize("method", DRAFT)
 def test_order_and_parties_are_those_of_the_drafts_figure(run: RunDirectory, method: str) -> None:
     ladder = next(ladder for ladder in ladders(Recording(run)) if ladder.method == method)
-    assert steps_of(ladder) == DRAFT[method]
+    assert without_port(steps_of(ladder)) == DRAFT[method]
 
 
 def test_a_message_out_of_place_is_noticed(tmp_path: Path) -> None:
@@ -87,7 +81,7 @@ def test_a_message_out_of_place_is_noticed(tmp_path: Path) -> None:
                    peer_port=20_003)  # fmt: skip
     story.of.registration(15.03, 0.022, "SERVER", "MN1@MR2", late)  # the server must not ask MN1 in mode P2P
     ladder = next(ladder for ladder in ladders(Recording(story.write())) if ladder.method == "p2p")
-    assert steps_of(ladder) != DRAFT["p2p"]
+    assert without_port(steps_of(ladder)) != DRAFT["p2p"]
 
 
 def test_times_are_those_of_both_ends(run: RunDirectory) -> None:
@@ -117,6 +111,14 @@ def test_files_and_caption(run: RunDirectory, tmp_path: Path) -> None:
         assert set(read_csv(path.with_suffix(".csv"))[0]) == set(COLUMNS)
 
 
+def test_a_caption_says_who_registers(run: RunDirectory) -> None:
+    captions = {ladder.method: drawing.caption(ladder) for ladder in ladders(Recording(run))}
+    assert "registration of MN1's addresses, then session Px.ddns" in captions["ddns"]
+    assert "Black: the first packets of P1 and P2" in captions["ddns"]
+    for method in ("p2p", "central", "combined"):
+        assert "registration of MN1's and CN3's addresses" in captions[method]
+
+
 def test_a_method_without_a_session_that_worked_has_no_ladder(run: RunDirectory) -> None:
     rows = [{**row, "outcome": "timeout" if "p2p" in row["session"] else "ok"} for row in read_csv(run.sessions)]
     write_csv(run.sessions, list(rows[0]), rows)
@@ -124,22 +126,23 @@ def test_a_method_without_a_session_that_worked_has_no_ladder(run: RunDirectory)
 
 
 @pytest.mark.live
-def test_a_run_in_the_guest_has_the_drafts_ladders(live_kernel: GuestKernel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("base", ["two-mr", "two-mr-ipv6"])
+def test_a_run_in_the_guest_has_the_drafts_ladders(live_kernel: GuestKernel, base: str, tmp_path: Path) -> None:
     from dmmlab.experiments.runner.run import Progress, run_scenario
     from dmmlab.experiments.scenario.load import load
 
     short = {
         "name": "ladders",
         "sessions": [
-            {"name": "P1", "at": "1s", "from": "CN1", "to": "MN1"},
-            {"name": "P2", "at": "3s", "from": "CN2", "to": "MN1", "anchor": "MR2"},
-            {"name": "Px", "at": "4s", "from": "CN3", "to": "MN1", "method": list(DRAFT)},
+            {"name": "P1", "at": "1s", "from": "MN1", "to": "CN1"},
+            {"name": "P2", "at": "3s", "from": "MN1", "to": "CN2"},
+            {"name": "Px", "at": "4s", "from": "CN3", "to": "MN1", "method": list(METHODS)},
         ],
         "movement": [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "2s", "node": "MN1", "to": "MR2"}],
         "duration": "6s",
     }
-    run = run_scenario(load("two-mr", short), tmp_path / "run", "guest", "virtual", Progress())
+    run = run_scenario(load(base, short), tmp_path / "run", "guest", "virtual", Progress())
     found = {ladder.method: steps_of(ladder) for ladder in ladders(Recording(run))}
     assert set(found) == set(DRAFT)
     for method, steps in found.items():
-        assert without_port(steps) == without_port(DRAFT[method])
+        assert without_port(steps) == DRAFT[method]

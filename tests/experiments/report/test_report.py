@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import figures_fake
 import pytest
 import yaml
 from recorded_run import Recorded, scenario
@@ -153,6 +154,23 @@ def test_the_timeline_has_events_messages_and_probes_of_a_movement(folder: Path)
     assert ("message", "MN1", "SERVER", "REGISTER") in said and ("message", "MN1", "DDNS", "update") in said
     assert second["items"] == sorted(second["items"], key=lambda item: item["t"])
     assert second["lanes"].index("MN1") < second["lanes"].index("SERVER")
+
+
+def test_the_story_says_how_nodes_get_their_addresses() -> None:
+    assert "IPv4; mobile nodes get theirs by DHCP" in report._story(load("two-mr"))[0]
+    for dad, words in (("off", "without"), ("on", "after"), ("optimistic", "with optimistic")):
+        said = report._story(load("two-mr-ipv6", {"addresses": {"dad": dad}}))[0]
+        assert "IPv6" in said and f", {words} detection of duplicates" in said
+
+
+def test_what_a_caption_calls_code_is_code_and_nothing_gets_through() -> None:
+    assert report._code("method `p2p` <b>") == "method <code>p2p</code> &lt;b&gt;"
+
+
+def test_a_session_that_the_mobile_node_opened_is_in_the_timeline_too(tmp_path: Path) -> None:
+    found = figures_fake.make(load("two-mr"), tmp_path)
+    (_, move) = timeline.movements(Recording(found))
+    assert "session P1" in move["lanes"]
 
 
 # -- how it behaves -----------------------------------------------------------------------------------------------

@@ -91,3 +91,10 @@ def test_a_user_who_leaves_the_prompt_ends_it(network: FakeNetwork, log: EventLo
     leaving.play(START_NS, lambda share: leaving.leave() if share > 0.5 else None)
     assert network.done[-1] == (2.0, "MN1 at MR2")
     assert "scenario_ended" not in (tmp_path / "events").read_text()
+
+
+def test_a_node_that_is_moved_from_outside_is_left_alone_from_then_on(network: FakeNetwork, log: EventLog) -> None:
+    played = executor(network, log)
+    played.move("MN1", "MR3", 1.0, 0.2, START_NS)
+    played.play(START_NS, lambda _share: None)
+    assert network.done == [(1.0, "MN1 off"), (1.0, "MN1 at MR3"), (1.2, "MN1 on")]

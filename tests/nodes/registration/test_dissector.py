@@ -127,6 +127,16 @@ def test_every_attribute_is_shown_with_its_value(tshark: str, tmp_path: Path) ->
     assert values == wanted | {"addresses": "10.1.2.100"}
 
 
+def test_an_address_of_either_family_is_shown_wherever_one_may_be(tshark: str, tmp_path: Path) -> None:
+    names = [row.name for row in wire.ATTRIBUTES if row.kind.name == "address"]
+    assert names == ["addresses", "peer_address"]
+    message = Message(
+        MessageType.SERVICE_REQUEST, 3, node="cn3.mn.dmm.test", addresses=("2001:db8::1",), peer_address="2001:db8::9"
+    )
+    found = fields(tshark, capture(tmp_path, datagram(message)), "addresses6", "peer_address6", "addresses")
+    assert found == [["2001:db8::1", "2001:db8::9", ""]]
+
+
 def test_a_service_is_shown_with_its_port(tshark: str, tmp_path: Path) -> None:
     message = Message(MessageType.DEREGISTER, 1, node="mn1.mn.dmm.test", services=(("bulk", 5002),))
     assert fields(tshark, capture(tmp_path, datagram(message)), "services", "services.port") == [["bulk", "5002"]]

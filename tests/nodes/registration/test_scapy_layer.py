@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 
 from dmmlab.nodes.registration.scapy_layer import Attribute, Registration, bind
 from dmmlab.nodes.registration.wire import (
@@ -49,12 +50,13 @@ def full(kind: MessageType, rng: random.Random) -> Message:
 
 @pytest.mark.parametrize("kind", list(MessageType), ids=lambda kind: kind.name)
 @pytest.mark.parametrize("lower", [UDP, TCP])
-def test_every_message_is_dissected(kind: MessageType, lower: Any) -> None:
+@pytest.mark.parametrize("network", [IP(src="10.1.0.2", dst="10.0.0.5"), IPv6(src="2001:db8::1", dst="2001:db8::5")])
+def test_every_message_is_dissected(kind: MessageType, lower: Any, network: Any) -> None:
     rng = random.Random(kind)
     for ports in ({"sport": PORT, "dport": 9}, {"sport": 9, "dport": PORT}):
         message = full(kind, rng)
         data = encode(message, KEY)
-        packet = IP(bytes(IP(src="10.1.0.2", dst="10.0.0.5") / lower(**ports) / data))
+        packet = type(network)(bytes(network / lower(**ports) / data))
         layer = packet[Registration]
         assert (layer.type, layer.sequence, layer.length) == (kind, message.sequence, len(data))
         assert layer.authenticator == data[-16:]
@@ -88,3 +90,13 @@ def test_messages_that_share_a_segment_and_another_port() -> None:
     first = packet[Registration]
     assert first.value("node") == "n1" and first.payload.value("node") == "n2"
     assert first.value("addresses") == [] and first.value("port") is None
+
+
+def test_addresses_of_both_families_and_services_are_shown_as_a_person_reads_them() -> None:
+    message = Message(MessageType.REGISTER, 1, node="mn1", addresses=("2001:db8::7", "10.1.0.2"), port=5001)
+    message.peer_address, message.services = "2001:db8::9", (("bulk", 5002),)
+    layer = Registration(encode(message, KEY))
+    assert layer.value("peer_address") == "2001:db8::9"
+    shown = layer.show(dump=True)
+    for words in ("2001:db8::7", "10.1.0.2", "2001:db8::9", "bulk, port 5002"):
+        assert words in shown
