@@ -70,6 +70,8 @@ class Port(IntEnum):
     ROUTER_CORE = 5
     CORE_TO_ROUTER = 6
     CONTROL = 7
+    SITE = 8
+    SITE_HUB = 9
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,10 @@ class Scheme:
         whole = Range(self.control, self.control.prefixlen)
         return Link(whole.interface(0, 1), whole.interface(0, 2))
 
+    def site_link(self, site: int) -> Link:
+        """The link of site ``site`` to the control network, in a network of several."""
+        return Link(_SITES.interface(site, 1), _SITES.interface(site, 2))
+
     def mac(self, port: Port, index: int) -> str:
         """The MAC of the interface that ``port`` says, of the router, host or mobile node of this index.
 
@@ -149,6 +155,7 @@ def link_local(mac: str) -> IPv6Address:
 
 _ROUTERS = Range(ip_network("10.3.0.0/16"), 24)
 _CONTROL = ip_network("169.254.253.0/30")
+_SITES = Range(ip_network("169.254.0.0/16"), 30)  # the first 250: far below the control link's
 SCHEMES = (
     # What a person reads at a glance, 10.1.ROUTER.NODE, 10.2.HOST and 10.3.ROUTER, as long as the numbers fit.
     Scheme(

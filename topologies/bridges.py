@@ -48,12 +48,15 @@ class Bridges:
         )
         self._database.configure(*operations)
 
-    def move(self, port: str, leaves: str | None, joins: str) -> None:
-        """Takes ``port`` out of the bridge ``leaves``, if it is in one, and puts it into ``joins``.
+    def move(self, port: str, leaves: str | None, joins: str | None) -> None:
+        """Takes ``port`` out of the bridge ``leaves``, if it is in one, and puts it into ``joins``, if that is one.
 
         It is another port there, as with ``ovs-vsctl del-port`` and ``add-port``.
         """
         out = [_change_ports(leaves, "delete", self._uuids[port])] if leaves else []
+        if joins is None:
+            self._database.configure(*out)
+            return
         rows = _port("port", SwitchPort(port))
         results = self._database.configure(*out, *rows, _change_ports(joins, "insert", ["named-uuid", "port"]))
         self._uuids[port] = results[len(out) + len(rows) - 1]["uuid"]

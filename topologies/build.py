@@ -21,7 +21,7 @@ from mininet.topo import Topo
 from mininet.util import numCores
 
 from dmmlab.topologies import sysctls
-from dmmlab.topologies.bridges import Bridge, Bridges, SwitchPort
+from dmmlab.topologies.bridges import Bridge, SwitchPort
 from dmmlab.topologies.elements import Controller, Host, Interface, Switch, Veth
 from dmmlab.topologies.links import End, Netlink
 from dmmlab.topologies.namespaces import Namespace
@@ -31,6 +31,7 @@ from dmmlab.topologies.plan import (
     CONTROLLER,
     CONTROLLER_PORT,
     CORE,
+    HUB,
     INTER_MR_VLAN,
     MobileNode,
     MobileRouter,
@@ -38,6 +39,7 @@ from dmmlab.topologies.plan import (
     Wire,
 )
 from dmmlab.topologies.plan import Host as PlannedHost
+from dmmlab.topologies.sites import Sites
 
 # Mininet would raise the limit of open files to 16384, and `mnexec -c` then closes every one of them for each shell.
 Mininet.inited = True
@@ -45,17 +47,18 @@ numCores.ncores = os.cpu_count()  # which it would have counted by a program
 
 _CORE_MTU = 1600  # octets, with tunnels: a frame of 1514 and, over IPv6, 70 of headers around it
 
-SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches, and so the radio ports, live
+SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches of the first site, or of all, live
 # And for what is between the mobile nodes and their radio ports: whenever a link changes, ovs-vswitchd lists all links
-# of its namespace, which with some hundred nodes costs more than all else in a move.
+# of its namespace, which with some hundred nodes costs more than all else in a move. With several sites, the middle of
+# inter-MR links is there, too, and a radio port that is in no switch.
 AIR = "air"
 
 
 class DmmTopo(Topo):  # type: ignore[misc]
     """The plan as Mininet describes networks: nodes, and the interfaces of their links with their MACs."""
 
-    def build(self, plan: NetworkPlan, here: Netlink) -> None:
-        """Adds hosts, routers, switches and links of ``plan``; the switches are in the namespace of ``here``."""
+    def build(self, plan: NetworkPlan, sites: Sites) -> None:
+        """Adds hosts, routers, switches and links of ``plan``; the switches are in the namespaces of ``sites``."""
         for name in (
             CORE,
             CONTROLLER,
@@ -64,10 +67,13 @@ class DmmTopo(Topo):  # type: ignore[misc]
             *(node.name for node in plan.mobile_nodes),
         ):
             self.addHost(name, ip=None)
-        self.addHost(SWITCH_SIDE, ip=None, netlink=here)
+        for site in plan.sites:
+            self.addHost(site.name, ip=None, netlink=sites.at(site))
         self.addHost(AIR, ip=None)
         for router in plan.mobile_routers:
-            self.addSwitch(router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", netlink=here)
+            self.addSwitch(
+                router.switch, dpid=f"{router.dpid:x}", protocols="OpenFlow13", netlink=sites.netlink(router.switch)
+            )
             self._link(
                 (router.name, router.core_interface, router.core_mac),
                 (CORE, router.router_interface, router.router_mac),
@@ -80,18 +86,25 @@ class DmmTopo(Topo):  # type: ignore[misc]
         switches = {router.name: router.switch for router in plan.mobile_routers}
         for link in plan.inter_mr:
             for name, port, middle in zip(link.routers, link.ports, link.middle, strict=True):
-                self._link((switches[name], port, None), (SWITCH_SIDE, middle, None))
+                self._link((switches[name], port, None), (_between(plan), middle, None))
         for node in plan.mobile_nodes:
             self._link((node.name, node.interface, node.mac), (AIR, node.middle[0], None))
-        control = plan.control
-        self._link(
-            (CONTROLLER, control.interface, control.mac), (SWITCH_SIDE, control.switch_interface, control.switch_mac)
-        )
+        control, hub = plan.control, SWITCH_SIDE
+        if len(plan.sites) > 1:
+            hub = self.addHost(HUB, ip=None)
+            for site in plan.sites:
+                self._link((site.name, site.interface, site.mac), (HUB, site.hub_interface, site.hub_mac))
+        self._link((CONTROLLER, control.interface, control.mac), (hub, control.switch_interface, control.switch_mac))
 
     def _link(self, one: tuple[str, str, str | None], other: tuple[str, str, str | None]) -> None:
         """Of each end the node, the interface and its MAC (None: any)."""
         (node1, interface1, mac1), (node2, interface2, mac2) = one, other
         self.addLink(node1, node2, intfName1=interface1, addr1=mac1, intfName2=interface2, addr2=mac2)
+
+
+def _between(plan: NetworkPlan) -> str:
+    """Where the wire of an inter-MR link is."""
+    return SWITCH_SIDE if len(plan.sites) == 1 else AIR
 
 
 class Network:
@@ -104,8 +117,9 @@ class Network:
         self.plan = plan
         self._seed = seed
         self._datapath: Datapath = datapath
-        self._bridges = Bridges(database, datapath)
         self._here = Netlink(Namespace.current())
+        self._one_site = len(plan.sites) == 1
+        self._sites = Sites(plan.sites, self._here, database, datapath)
         self._unconfined = unconfined()
         self._serving: dict[str, str | None] = {node.name: None for node in plan.mobile_nodes}
         self.mininet = Mininet(
@@ -115,12 +129,13 @@ class Network:
     def __enter__(self) -> Network:
         try:
             self._here.namespace.set(sysctls.NO_IPV6)  # before there are interfaces that would solicit routers
-            self.mininet.topo = DmmTopo(plan=self.plan, here=self._here)
+            self._sites.start()
+            self.mininet.topo = DmmTopo(plan=self.plan, sites=self._sites)
             address = str(self.plan.control.address.ip)
             self.mininet.addController("c0", Controller, ip=address, port=CONTROLLER_PORT, netlink=self._here)
             self.mininet.build()
             self._make_tunnels()
-            self._bridges.start(self._planned_bridges())
+            self._sites.make(self._planned_bridges())
             self._configure()
         except BaseException:
             self.stop()
@@ -137,6 +152,7 @@ class Network:
         """
         for node in self.mininet.values():
             node.terminate()
+        self._sites.stop()
         self._here.close()
         self._here.namespace.close()
 
@@ -166,7 +182,7 @@ class Network:
 
     def rewire(self, node: MobileNode, to: MobileRouter) -> None:
         """Takes the radio port out of the switch that has it and puts it into that of ``to``; it has no carrier yet."""
-        self._bridges.move(node.radio_port, self._serving[node.name], to.switch)
+        self._sites.move(node.radio_port, self._serving[node.name], to.switch, self.netlink(AIR))
         self._serving[node.name] = to.switch
 
     def attach(self, node: MobileNode) -> None:
@@ -176,6 +192,10 @@ class Network:
         """
         for end in reversed(node.middle):
             self.netlink(AIR).up(end)
+
+    def programs_of(self, switch: str) -> dict[str, str]:
+        """The environment in which Open vSwitch's programs find ``switch``."""
+        return {**os.environ, **self._sites.environment(switch)}
 
     # -- what Mininet leaves to us ------------------------------------------------------------------------------
     def _planned_bridges(self) -> list[Bridge]:
@@ -198,9 +218,9 @@ class Network:
         for tunnel in self.plan.tunnels:
             ends = [self.plan.mobile_router(name) for name in tunnel.routers]
             for port, near, far in zip(tunnel.ports, ends, reversed(ends), strict=True):
-                self.netlink(near.name).tunnel(
-                    port, tunnel.number, near.core_address.ip, far.core_address.ip, self._here
-                )
+                there = self._sites.netlink(near.switch)
+                addresses = near.core_address.ip, far.core_address.ip
+                self.netlink(near.name).tunnel(port, tunnel.number, *addresses, there)
         for name in dict.fromkeys(name for tunnel in self.plan.tunnels for name in tunnel.routers):
             router = self.plan.mobile_router(name)
             self.netlink(name).mtu(router.core_interface, _CORE_MTU)
@@ -255,9 +275,12 @@ class Network:
         netlink.namespace.set(sysctls.mobile_node(self.plan.family, node.interface, self.plan.dad))
         netlink.up("lo")
         netlink.up(node.interface)
-        air.veth(End(node.middle[1]), End(node.radio_port), self._here)
+        if self._one_site:
+            air.veth(End(node.middle[1]), End(node.radio_port), self._here)
+            self._here.up(node.radio_port)
+        else:
+            air.veth(End(node.middle[1]), End(node.radio_port), air)
         air.splice(*node.middle, node.wire, self._seed)
-        self._here.up(node.radio_port)
         self.detach(node)
 
     def _configure_core(self) -> None:
@@ -292,6 +315,9 @@ class Network:
 
     def _configure_control(self) -> None:
         control, there, here = self.plan.control, self.netlink(CONTROLLER), self._here
+        if not self._one_site:
+            here = self.netlink(HUB)
+            self._configure_sites(here)
         there.namespace.set(sysctls.NO_IPV6)
         there.up("lo")
         there.up(control.interface)
@@ -300,15 +326,35 @@ class Network:
         here.up(control.switch_interface)
         here.address(control.switch_interface, control.switch_address)
         here.shape(control.switch_interface, control.wire, self._seed)
+        if not self._one_site:
+            there.route(None, control.switch_address.ip)
+
+    def _configure_sites(self, hub: Netlink) -> None:
+        hub.namespace.set(sysctls.router("ipv4", []))
+        for site in self.plan.sites:
+            netlink = self._sites.at(site)
+            netlink.up("lo")
+            for end, interface, address in (
+                (netlink, site.interface, site.address),
+                (hub, site.hub_interface, site.hub_address),
+            ):
+                end.up(interface)
+                end.address(interface, address)
+            netlink.neighbour(site.interface, site.hub_address.ip, site.hub_mac)
+            hub.neighbour(site.hub_interface, site.address.ip, site.mac)
+            netlink.route(None, site.hub_address.ip)
 
     def _configure_inter_mr(self) -> None:
-        ports = [port for link in self.plan.inter_mr for port in link.ports]
-        ports += [port for tunnel in self.plan.tunnels for port in tunnel.ports]
-        here = self._here
+        between = self.netlink(_between(self.plan))
+        ends: list[tuple[str, str]] = []
         for link in self.plan.inter_mr:
-            here.splice(*link.middle, link.wire, self._seed)
-        for port in (*ports, *(router.router_port for router in self.plan.mobile_routers)):
-            here.up(port)
+            between.splice(*link.middle, link.wire, self._seed)
+            ends += zip(link.routers, link.ports, strict=True)
+        for tunnel in self.plan.tunnels:
+            ends += zip(tunnel.routers, tunnel.ports, strict=True)
+        ports = [(self.plan.mobile_router(name).switch, port) for name, port in ends]
+        for switch, port in (*ports, *((router.switch, router.router_port) for router in self.plan.mobile_routers)):
+            self._sites.netlink(switch).up(port)
 
 
 def unconfined() -> list[str]:

@@ -78,15 +78,19 @@ class Netlink:
         with namespace.inside():
             self._kernel = Rtnetlink()
         self._ifbs = 0
-        self._indices = {"lo": 1}
+        self._indices, self._last = {"lo": 1}, _FIRST_INDEX
 
     def close(self) -> None:
         """Ends the connection. The namespace is for its owner to close."""
         self._kernel.close()
 
     def veth(self, end: End, far: End, there: Netlink) -> None:
-        """A pair of interfaces, one here and its peer in the namespace of ``there``; both are down."""
-        peer = there._new(far)
+        """A pair of interfaces, one here and its peer in the namespace of ``there``; both are down.
+
+        Their indices differ: the kernel tells at once of a carrier's loss only on an interface whose index is not its
+        peer's, else up to a second later, and not at all of one that has come back by then (net/core/link_watch.c).
+        """
+        peer = there._new(far, unlike=self._free() if there is not self else None)
         peer["attrs"].append(("IFLA_NET_NS_FD", there.namespace.file))
         self._make(end, "veth", ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", peer)]}))
 
@@ -116,6 +120,13 @@ class Netlink:
         """What ``interface`` sends at most in one packet."""
         fields = {"index": self._indices[interface], "attrs": [("IFLA_MTU", octets)]}
         self._kernel.ask(f"MTU of {interface}", RTM_NEWLINK, ifinfmsg(), fields)
+
+    def hand_over(self, interface: str, there: Netlink, index: int) -> None:
+        """Moves ``interface`` into the namespace of ``there``, where it is down and has ``index``."""
+        to = [("IFLA_NET_NS_FD", there.namespace.file), ("IFLA_NEW_IFINDEX", index)]
+        fields = {"index": self._indices.pop(interface), "attrs": to}
+        self._kernel.ask(f"{interface} elsewhere", RTM_NEWLINK, ifinfmsg(), fields)
+        there._indices[interface] = index
 
     def up(self, interface: str) -> None:
         """Brings ``interface`` up."""
@@ -200,9 +211,14 @@ class Netlink:
             self._redirect(near, far)
             self.up(near)
 
-    def _new(self, end: End) -> dict[str, Any]:
-        """The description of an interface that is about to be made here."""
-        index = self._indices[end.name] = _FIRST_INDEX + len(self._indices)
+    def _free(self) -> int:
+        """The index that the next interface made here gets."""
+        return self._last + 1
+
+    def _new(self, end: End, unlike: int | None = None) -> dict[str, Any]:
+        """The description of an interface that is about to be made here, with another index than ``unlike``."""
+        self._last = self._free() + (self._free() == unlike)
+        index = self._indices[end.name] = self._last
         attributes: list[tuple[str, Any]] = [("IFLA_IFNAME", end.name)]
         if end.mac is not None:
             attributes.append(("IFLA_ADDRESS", end.mac))

@@ -24,22 +24,24 @@ _SETTLED_S = 15.0
 class OpenVSwitch:
     """ovsdb-server and ovs-vswitchd, in the network namespace of the caller.
 
-    ``database``: the connection to its configuration, from the entry of the context to the exit.
+    With ``default`` it is the one that ovs-vsctl and the like talk to. ``database`` is the connection to its
+    configuration, from the entry of the context to the exit.
     """
 
     database: Database
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, default: bool = True) -> None:
+        self._folder, self._default = folder, default
 
     def __enter__(self) -> OpenVSwitch:
         folder = self._folder
         folder.mkdir(parents=True, exist_ok=True)
         time.sleep(max(0.0, _SETTLED_S - time.monotonic()))
         with ExitStack() as started:
-            os.environ["OVS_RUNDIR"] = str(folder)  # where ovs-vsctl and the like look for the sockets
-            started.callback(os.environ.pop, "OVS_RUNDIR")
-            _run("ovsdb-tool", "create", f"{folder}/conf.db", str(SCHEMA))
+            if self._default:
+                os.environ["OVS_RUNDIR"] = str(folder)
+                started.callback(os.environ.pop, "OVS_RUNDIR")
+            self._run("ovsdb-tool", "create", f"{folder}/conf.db", str(SCHEMA))
             self._start(started, "ovsdb-server", f"{folder}/conf.db", f"--remote=punix:{folder}/db.sock")
             self.database = Database(folder / "db.sock")
             started.callback(self.database.close)
@@ -53,7 +55,7 @@ class OpenVSwitch:
 
     def _start(self, started: ExitStack, name: str, *words: str) -> None:
         """Returns when it can be used."""
-        _run(
+        self._run(
             name,
             *words,
             "--detach",
@@ -64,8 +66,8 @@ class OpenVSwitch:
         )
         started.callback(os.kill, int((self._folder / f"{name}.pid").read_text()), signal.SIGTERM)
 
-
-def _run(*argv: str) -> None:
-    result = subprocess.run(argv, capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(f"{' '.join(argv)}: {result.stderr.strip() or f'exit status {result.returncode}'}")
+    def _run(self, *argv: str) -> None:
+        environment = {**os.environ, "OVS_RUNDIR": str(self._folder)}  # where its sockets are
+        result = subprocess.run(argv, capture_output=True, text=True, env=environment)
+        if result.returncode:
+            raise RuntimeError(f"{' '.join(argv)}: {result.stderr.strip() or f'exit status {result.returncode}'}")

@@ -38,6 +38,9 @@ from dmmlab.topologies.addressing import (
 CORE = "CORE"
 CONTROLLER = "CONTROLLER"
 CONTROLLER_PORT = 6653
+HUB = "HUB"
+# Of one Open vSwitch, which looks at each of them some twenty times a move. Fewer are not what a run is made of.
+SITE_PORTS = 40
 INTER_MR_VLAN = 4094  # keeps what a switch floods away from the inter-MR ports; explicit rules still reach them
 
 
@@ -145,6 +148,24 @@ class ControlNetwork:
 
 
 @dataclass(frozen=True)
+class Site:
+    """Access switches that have one Open vSwitch, in a namespace called ``name``.
+
+    Where there are several sites, each reaches the control network by a link of its own to a router called HUB, without
+    a delay: from ``interface`` to ``hub_interface``.
+    """
+
+    name: str
+    switches: frozenset[str]
+    interface: str
+    hub_interface: str
+    mac: str
+    hub_mac: str
+    address: Interface
+    hub_address: Interface
+
+
+@dataclass(frozen=True)
 class NetworkPlan:
     """A whole network; ``scheme`` is where its addresses and MACs come from."""
 
@@ -154,6 +175,7 @@ class NetworkPlan:
     hosts: tuple[Host, ...]
     mobile_nodes: tuple[MobileNode, ...]
     control: ControlNetwork
+    sites: tuple[Site, ...]
     pairs: Mapping[frozenset[str], float] = field(default_factory=dict)  # delay between two nodes at the core, seconds
     dad: Dad = "off"  # what mobile nodes do about duplicate addresses (IPv6)
     tunnels: tuple[Tunnel, ...] = ()
@@ -234,6 +256,7 @@ def plan_network(
     """
     scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)), family)
     routers = {name: _router(scheme, i, name, wire) for i, (name, wire) in enumerate(mobile_routers.items(), 1)}
+    ports = len(mobile_nodes) + 2 * (len(routers) + len(inter_mr) + len(tunnels))
     return NetworkPlan(
         scheme=scheme,
         mobile_routers=tuple(routers.values()),
@@ -243,6 +266,7 @@ def plan_network(
             _mobile_node(scheme, j, name, wire, routers) for j, (name, wire) in enumerate(mobile_nodes.items(), 1)
         ),
         control=_control(scheme, control),
+        sites=_sites(scheme, [router.switch for router in routers.values()], ports),
         pairs=dict(pairs or {}),
         dad=dad,
     )
@@ -258,6 +282,27 @@ def _control(scheme: Scheme, wire: Wire) -> ControlNetwork:
         address=link.far,
         switch_address=link.near,
         wire=wire,
+    )
+
+
+def _sites(scheme: Scheme, switches: list[str], ports: int) -> tuple[Site, ...]:
+    """One, or if there are more than `SITE_PORTS` one for each switch."""
+    if ports <= SITE_PORTS:
+        return (_site(scheme, 1, switches),)
+    return tuple(_site(scheme, k, [switch]) for k, switch in enumerate(switches, 1))
+
+
+def _site(scheme: Scheme, k: int, switches: list[str]) -> Site:
+    link = scheme.site_link(k)
+    return Site(
+        name="access" if k == 1 else f"access{k}",
+        switches=frozenset(switches),
+        interface=f"site{k}-hub",
+        hub_interface=f"hub-site{k}",
+        mac=scheme.mac(Port.SITE, k),
+        hub_mac=scheme.mac(Port.SITE_HUB, k),
+        address=link.far,
+        hub_address=link.near,
     )
 
 

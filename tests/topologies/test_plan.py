@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 from dmmlab.topologies.addressing import Size
-from dmmlab.topologies.plan import NetworkPlan, Wire, plan_network
+from dmmlab.topologies.plan import SITE_PORTS, NetworkPlan, Wire, plan_network
 
 
 def plan(routers: int = 3, hosts: int = 4, nodes: int = 2, meshed: bool = True) -> NetworkPlan:
@@ -29,6 +29,7 @@ def interfaces(of: NetworkPlan) -> list[str]:
     names += [name for link in of.inter_mr for name in (*link.ports, *link.middle)]
     names += [name for tunnel in of.tunnels for name in tunnel.ports]
     names += [name for node in of.mobile_nodes for name in (node.interface, node.radio_port, *node.middle)]
+    names += [name for site in of.sites for name in (site.interface, site.hub_interface)]
     return [*names, of.control.interface, of.control.switch_interface]
 
 
@@ -50,10 +51,12 @@ def test_addresses_and_macs_are_unique() -> None:
         addresses += [end.ip for host in of.hosts for end in (host.address, host.gateway)]
         addresses += [address for node in of.mobile_nodes for address in node.addresses.values()]
         addresses += [of.control.address.ip, of.control.switch_address.ip]
+        addresses += [end.ip for site in of.sites for end in (site.address, site.hub_address)]
         assert len(set(addresses)) == len(addresses)
         macs = [mac for router in of.mobile_routers for mac in (router.access_mac, router.core_mac, router.router_mac)]
         macs += [mac for host in of.hosts for mac in (host.mac, host.core_mac)] + [node.mac for node in of.mobile_nodes]
         macs += [of.control.mac, of.control.switch_mac]
+        macs += [mac for site in of.sites for mac in (site.mac, site.hub_mac)]
         assert len(set(macs)) == len(macs)
 
 
@@ -73,6 +76,15 @@ def test_the_largest_plan_has_all_that_it_was_asked_for() -> None:
     assert last.addresses["MR249"] not in router.prefix
     assert max(map(len, interfaces(of))) <= 15
     assert max(len(name) for name in interfaces(plan(routers=250, hosts=1, nodes=1))) <= 15
+
+
+def test_a_small_network_has_one_site_and_in_a_large_one_each_switch_is_one() -> None:
+    (site,) = plan(routers=4, nodes=16, hosts=20).sites
+    assert (site.name, sorted(site.switches)) == ("access", ["s1", "s2", "s3", "s4"])
+    for routers, nodes in ((10, 60), (20, 200), (250, 2000), (3, 500), (100, 1)):
+        of = plan(routers, 1, nodes, meshed=False)
+        assert [site.switches for site in of.sites] == [{router.switch} for router in of.mobile_routers]
+        assert nodes + 2 * routers > SITE_PORTS
 
 
 # Of every field of the plans that the first scheme holds, before there was another. Captures of such scenarios are
