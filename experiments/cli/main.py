@@ -139,7 +139,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
         for scenario in loaded
         for turn, folder in enumerate(_folders(scenario, out, repeat, several=len(loaded) > 1))
     ]
-    at_once = 1 if scheduler else _side_by_side([job.scenario for job in work], chosen[0], jobs, memory)
+    at_once = 1 if scheduler else _side_by_side([job.scenario for job in work], *chosen, jobs, memory)
     where, spent_s = place(at_once, scheduler, chosen[0]), {}
     with (
         console.Board([job.folder.name for job in work]) as board,
@@ -165,7 +165,7 @@ def _loaded(name: str, ledger: Path | None, overrides: dict[str, int] | None = N
     return scenario if ledger is None else identified(scenario, ledger)
 
 
-def _side_by_side(scenarios: list[Scenario], runtime: str, jobs: int | None, memory_mb: int | None) -> int:
+def _side_by_side(scenarios: list[Scenario], runtime: str, clock: str, jobs: int | None, memory_mb: int | None) -> int:
     """How many of these runs are carried out at the same time. Raises Refusal where the machine cannot hold them."""
     import os
 
@@ -177,7 +177,9 @@ def _side_by_side(scenarios: list[Scenario], runtime: str, jobs: int | None, mem
         if jobs and jobs > 1:
             raise click.UsageError("--jobs: native runs share this machine's time and cannot run beside each other")
         return 1
-    needs_mb = [memory_mb or memory.needed_mb(network_plan(scenario), scenario.more_agents) for scenario in scenarios]
+    needs_mb = [
+        memory_mb or memory.needed_mb(network_plan(scenario), scenario.more_agents, clock) for scenario in scenarios
+    ]
     return memory.at_a_time(needs_mb, jobs, len(os.sched_getaffinity(0)), checks.available_memory_mb())
 
 

@@ -33,9 +33,9 @@ from dmmlab.experiments.scenario.timeline import timeline
 from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.daemons import tcpdump
+from dmmlab.nodes.daemons.crew import crews
 from dmmlab.topologies.build import SWITCH_SIDE, Network
 from dmmlab.topologies.openvswitch import OpenVSwitch
-from dmmlab.topologies.plan import NetworkPlan
 
 _LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which falls on a full second
 _OPENER_S = 1.0  # more of it for each opener, where somebody plays: the machine may be as busy as it likes
@@ -124,7 +124,7 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
         clock.wait_until(start_ns + round((scenario.duration + _GRACE_S) * 1e9))
         if watched:
             _measure_paths(daemons, network, "after", scenario.duration)
-        _dump_flows(run, plan)
+        _dump_flows(run, network)
         if _EXACT_CLOCK.is_dir():
             say(exact_clock={file.name: int(file.read_text()) for file in sorted(_EXACT_CLOCK.iterdir())})
         say(phase="stopping")
@@ -157,7 +157,9 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, s
         watch = daemons.clock_watch(SWITCH_SIDE)
         lab.start([watch])
         lab.await_ready([watch])
-    mobile_nodes = daemons.mobile_nodes()
+    nodes = daemons.mobile_nodes()
+    # In real time one node's work must not wait for another's.
+    mobile_nodes = nodes if watched else crews(nodes, functools.partial(NetworkHost, network))
     lab.start(mobile_nodes)
     lab.await_ready(mobile_nodes)
     scenario = daemons.scenario
@@ -179,14 +181,18 @@ def _measure_paths(daemons: Daemons, network: Network, when: str, at_s: float) -
     clockwatch.measure(log, when, ways, network.inside)
 
 
-def _dump_flows(run: RunDirectory, plan: NetworkPlan) -> None:
+def _dump_flows(run: RunDirectory, network: Network) -> None:
     """What the switches hold at the end, for who wants to know: ``log/SWITCH.flows``, and ``log/datapath``."""
-    for router in plan.mobile_routers:
+    for router in network.plan.mobile_routers:
         argv = ["ovs-ofctl", "--protocols=OpenFlow13", "dump-flows", router.switch]
         with (run.log / f"{router.switch}.flows").open("wb") as output:
-            subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False)
-    with (run.log / "datapath").open("wb") as output:
-        subprocess.run(["ovs-appctl", "--timeout=5", "dpif/show"], stdout=output, stderr=output, check=False)
+            environment = network.programs_of(router.switch)
+            subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False, env=environment)
+    show = ["ovs-appctl", "--timeout=5", "dpif/show"]
+    for site in network.plan.sites:
+        with (run.log / "datapath").open("ab") as output:
+            environment = network.programs_of(min(site.switches))
+            subprocess.run(show, stdout=output, stderr=output, check=False, env=environment)
 
 
 def _open_logs(run: RunDirectory) -> None:

@@ -174,9 +174,9 @@ class Daemons:
         """In real time: what watches beside the run, on ``host``, whether the machine keeps time."""
         return ClockWatch(events=self.run.events_of(CLOCKWATCH), **self._place(CLOCKWATCH, host))
 
-    def mobile_nodes(self) -> list[Daemon]:
-        """On each mobile node one process: its agent and its service."""
-        made: list[Daemon] = []
+    def mobile_nodes(self) -> list[MobileNode]:
+        """On each mobile node its agent and its service."""
+        made: list[MobileNode] = []
         for node in self.plan.mobile_nodes:
             events = self.run.events_of(node.name)
             config = mobile_node_file(self.scenario, self.plan, node.name, self._desk(node.name))

@@ -7,23 +7,27 @@ from collections.abc import Sequence
 from dmmlab.machine.errors import Refusal
 from dmmlab.topologies.plan import NetworkPlan
 
-# MB: the kernel, Open vSwitch, the controller and the servers; and what each node adds: what a Python process copies of
-# the one that it was forked from, 17 MB and more, and a capture with its buffer. A guest with 60 nodes on 10 routers
-# used 28 MB a node in all (benchmarks/many.txt), and one that lacks memory does not end but looks for it for ever: so
-# it is given more.
-BASE_MB, MOBILE_NODE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 28, 20, 4
+# MB: the kernel, the controller and the servers; for each mobile router an Open vSwitch, though a small network has one
+# for all; and what each node adds, a capture with its buffer among it. Mobile nodes that share a process added 6.6
+# each, with 20 to 200 of them (benchmarks/many.txt); one with a process of its own copies 17 and more of what that was
+# forked from, and added 28 in all. A guest that lacks memory does not end but looks for it for ever: it is given more.
+BASE_MB, MOBILE_NODE_MB, ALONE_MB, HOST_MB, MOBILE_ROUTER_MB = 300, 10, 28, 20, 14
 LEAST_MB = 1024  # what a guest is given at least: a machine lends it only what it uses
 
 
-def needed_mb(plan: NetworkPlan, openers: int = 0) -> int:
-    """What a guest with this network will use, MB, with so many agents beside those of mobile nodes and hosts."""
-    nodes = len(plan.mobile_nodes) * MOBILE_NODE_MB + (len(plan.hosts) + openers) * HOST_MB
+def needed_mb(plan: NetworkPlan, openers: int = 0, clock: str = "virtual") -> int:
+    """What a guest with this network will use, MB, with so many agents beside those of mobile nodes and hosts.
+
+    In real time each mobile node has a process of its own.
+    """
+    node_mb = MOBILE_NODE_MB if clock == "virtual" and len(plan.mobile_nodes) > 1 else ALONE_MB
+    nodes = len(plan.mobile_nodes) * node_mb + (len(plan.hosts) + openers) * HOST_MB
     return BASE_MB + nodes + len(plan.mobile_routers) * MOBILE_ROUTER_MB
 
 
-def given_mb(plan: NetworkPlan, openers: int = 0) -> int:
-    """What a guest with this network is given, MB; ``openers`` as in `needed_mb`."""
-    return max(LEAST_MB, needed_mb(plan, openers))
+def given_mb(plan: NetworkPlan, openers: int = 0, clock: str = "virtual") -> int:
+    """What a guest with this network is given, MB; arguments as of `needed_mb`."""
+    return max(LEAST_MB, needed_mb(plan, openers, clock))
 
 
 def at_a_time(needs_mb: Sequence[int], jobs: int | None, processors: int, available_mb: int | None) -> int:

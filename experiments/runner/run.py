@@ -141,7 +141,7 @@ def run_scenario(
                     clock,
                     progress,
                     processor,
-                    memory_mb or memory.given_mb(network_plan(scenario), scenario.more_agents),
+                    memory_mb or memory.given_mb(network_plan(scenario), scenario.more_agents, clock),
                 )
                 if runtime == "guest"
                 else _natively(work, progress)

@@ -37,7 +37,7 @@ class Agent(Daemon):
             return Forked(pid)
         status = 1
         try:
-            host.enter()
+            self.enter(host)
             output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             for number in (1, 2):
                 os.dup2(output, number)
@@ -49,6 +49,10 @@ class Agent(Daemon):
         finally:
             sys.stderr.flush()
             os._exit(status)
+
+    def enter(self, host: Host) -> None:
+        """Moves the fork to where it belongs, while it has the files of its parent."""
+        host.enter()
 
     def ready(self, alive: Alive = lambda: None) -> bool:
         """Waits until it has logged that it is."""

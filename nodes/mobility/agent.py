@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -225,7 +226,8 @@ async def _main(arguments: argparse.Namespace) -> None:
     if presence is not None:
         await presence.open_desk()
     task = asyncio.create_task(node.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if threading.current_thread() is threading.main_thread():  # else it ends with the process
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task
 

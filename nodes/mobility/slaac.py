@@ -26,7 +26,8 @@ from dmmlab.topologies.addressing import Address, interface_identifier
 _NODAD, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE, _NOPREFIXROUTE = 0x02, 0x04, 0x08, 0x20, 0x40, 0x200
 _SCOPE_GLOBAL, _SCOPE_LINK = 0, 253  # linux/rtnetlink.h
 _FOREVER = 0xFFFFFFFF
-_ROUTES = Path("/proc/net/ipv6_route")
+# Of the thread: /proc/net is that of the process, which may have several nodes.
+_ROUTES = Path("/proc/thread-self/net/ipv6_route")
 _ALL_NODES, _ALL_ROUTERS, _HOPS = "ff02::1", "ff02::2", 255  # RFC 4861 sections 4.1 and 4.4
 _SOLICITATION = bytes([133, *bytes(7)])  # without the link-layer address, which an optimistic node must not tell
 _REGISTRATION = bytes([157, *bytes(7)])  # a duplicate address request; its lifetime, the last two octets, is 0

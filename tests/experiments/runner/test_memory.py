@@ -24,7 +24,15 @@ def with_nodes(number: int) -> Scenario:
 def test_a_small_network_gets_what_a_guest_always_had_and_a_large_one_more() -> None:
     small, large = network_plan(load("two-mr")), network_plan(with_nodes(500))
     assert memory.given_mb(small) == 1024 > memory.needed_mb(small)
-    assert memory.given_mb(large) == memory.needed_mb(large) == memory.needed_mb(small) + 500 * memory.MOBILE_NODE_MB
+    assert memory.given_mb(large) == memory.needed_mb(large) > 500 * memory.MOBILE_NODE_MB
+    alone_mb = memory.needed_mb(large, clock="real")
+    assert alone_mb == memory.needed_mb(small, clock="real") + 500 * memory.ALONE_MB
+
+
+def test_the_estimate_is_above_what_was_measured_and_a_guest_of_200_nodes_is_below_4_gb() -> None:
+    """benchmarks/many.txt: 361, 635 and 1,550 MB with 20, 60 and 200 nodes."""
+    for nodes, measured_mb in ((20, 361), (60, 635), (200, 1550)):
+        assert measured_mb < memory.needed_mb(network_plan(with_nodes(nodes))) < 4000
 
 
 @pytest.mark.parametrize(
@@ -54,13 +62,13 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_the_command_asks_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "available_memory_mb", lambda: 2000)
-    assert main._side_by_side([load("two-mr")], "guest", None, None) == 1
+    assert main._side_by_side([load("two-mr")], "guest", "virtual", None, None) == 1
     with pytest.raises(Refusal, match="a run needs"):
-        main._side_by_side([with_nodes(500)], "guest", None, None)
-    assert main._side_by_side([with_nodes(500)], "guest", None, 1500) == 1, "--memory is the user's own word"
+        main._side_by_side([with_nodes(500)], "guest", "virtual", None, None)
+    assert main._side_by_side([with_nodes(500)], "guest", "virtual", None, 1500) == 1, "--memory is the user's own word"
     with pytest.raises(Refusal, match="a run needs 2,500 MB"):
-        main._side_by_side([load("two-mr")], "guest", None, 2500)
-    assert main._side_by_side([with_nodes(500)], "native", None, None) == 1
+        main._side_by_side([load("two-mr")], "guest", "virtual", None, 2500)
+    assert main._side_by_side([with_nodes(500)], "native", "real", None, None) == 1
 
 
 def test_this_machine_says_what_it_has_available() -> None:
