@@ -175,7 +175,6 @@ class NetworkPlan:
     hosts: tuple[Host, ...]
     mobile_nodes: tuple[MobileNode, ...]
     control: ControlNetwork
-    sites: tuple[Site, ...]
     pairs: Mapping[frozenset[str], float] = field(default_factory=dict)  # delay between two nodes at the core, seconds
     dad: Dad = "off"  # what mobile nodes do about duplicate addresses (IPv6)
     tunnels: tuple[Tunnel, ...] = ()
@@ -233,6 +232,15 @@ class NetworkPlan:
         return frozenset(hosts | {address for address, (node, _) in self.owners.items() if node == name})
 
     @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """One for all switches, or if they have more than `SITE_PORTS` one for each."""
+        switches = [router.switch for router in self.mobile_routers]
+        links = len(switches) + len(self.inter_mr) + len(self.tunnels)
+        if len(self.mobile_nodes) + 2 * links <= SITE_PORTS:
+            return (_site(self.scheme, 1, switches),)
+        return tuple(_site(self.scheme, k, [switch]) for k, switch in enumerate(switches, 1))
+
+    @cached_property
     def owners(self) -> dict[str, tuple[str, str]]:
         """Of each address of a mobile node, as text: the node, and the mobile router that it is from."""
         return {str(own): (node.name, name) for node in self.mobile_nodes for name, own in node.addresses.items()}
@@ -256,7 +264,6 @@ def plan_network(
     """
     scheme = scheme_for(Size(len(mobile_routers), len(hosts), len(mobile_nodes)), family)
     routers = {name: _router(scheme, i, name, wire) for i, (name, wire) in enumerate(mobile_routers.items(), 1)}
-    ports = len(mobile_nodes) + 2 * (len(routers) + len(inter_mr) + len(tunnels))
     return NetworkPlan(
         scheme=scheme,
         mobile_routers=tuple(routers.values()),
@@ -266,7 +273,6 @@ def plan_network(
             _mobile_node(scheme, j, name, wire, routers) for j, (name, wire) in enumerate(mobile_nodes.items(), 1)
         ),
         control=_control(scheme, control),
-        sites=_sites(scheme, [router.switch for router in routers.values()], ports),
         pairs=dict(pairs or {}),
         dad=dad,
     )
@@ -283,13 +289,6 @@ def _control(scheme: Scheme, wire: Wire) -> ControlNetwork:
         switch_address=link.near,
         wire=wire,
     )
-
-
-def _sites(scheme: Scheme, switches: list[str], ports: int) -> tuple[Site, ...]:
-    """One, or if there are more than `SITE_PORTS` one for each switch."""
-    if ports <= SITE_PORTS:
-        return (_site(scheme, 1, switches),)
-    return tuple(_site(scheme, k, [switch]) for k, switch in enumerate(switches, 1))
 
 
 def _site(scheme: Scheme, k: int, switches: list[str]) -> Site:
