@@ -79,7 +79,7 @@ def test_the_largest_plan_has_all_that_it_was_asked_for() -> None:
 
 
 def test_a_small_network_has_one_site_and_in_a_large_one_each_switch_is_one() -> None:
-    (site,) = plan(routers=4, nodes=16, hosts=20).sites
+    (site,) = plan(routers=4, nodes=8, hosts=20).sites
     assert (site.name, sorted(site.switches)) == ("access", ["s1", "s2", "s3", "s4"])
     for routers, nodes in ((10, 60), (20, 200), (250, 2000), (3, 500), (100, 1)):
         of = plan(routers, 1, nodes, meshed=False)
