@@ -63,6 +63,12 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry("F13", "choice", "which address to choose: delay per selection policy over the geometry"),
         Entry("F14", "fidelity", "measured minus configured on every path"),
+        Entry("F15", "program", "goodput of iperf3 over TCP through a move, with redirect and without"),
+        Entry(
+            "F16",
+            "lifetime",
+            "an address's life in the flow tables, by its kind: fixed, session-lasting, non-persistent",
+        ),
     )
 }
 

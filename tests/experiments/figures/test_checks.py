@@ -47,6 +47,7 @@ def becomes(**values: object) -> Callable[[Row], Row]:
     return lambda row: dict(values)
 
 
+GIVEN_BACK = {"lifetime": "fixed", "family": "ipv4", "panel": "mark", "what": "given back", "at_s": 16.0}
 BROKEN: list[tuple[str, str, Break]] = [
     ("F1", "probe 7 was lost with redirect", where(becomes(rtt_ms=None), redirect=True, seq=7)),
     ("F1", "probe 900 was answered without redirect", where(becomes(rtt_ms=40.0), redirect=False, seq=900)),
@@ -88,6 +89,17 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("F13", "one address is the best everywhere", lambda rows: [r for r in rows if r["backhaul_ms"] == 2]),
     ("F14", "direct path of", where(more(0.002, "low", "high"), panel="delay", path="direct")),
     ("F14", "% measured", every(becomes(low=50.0, high=51.0), panel="loss")),
+    ("F15", "no run without redirect", lambda rows: [row for row in rows if row["case"] != "without redirect"]),
+    ("F15", "9.500 Mbit/s before", where(becomes(before_mbps=9.5), panel="silence", case="with redirect")),
+    ("F15", "at most .* by the timer", where(becomes(silence_ms=280.0), panel="silence", case="with redirect")),
+    ("F15", "something arrived after", where(becomes(mbps=1.0), case="without redirect", since_ms=200)),
+    ("F15", "nothing arrived after", every(becomes(mbps=0.0), panel="goodput", case="with redirect")),
+    ("F16", "no run with fixed", lambda rows: [row for row in rows if row["lifetime"] != "fixed"]),
+    ("F16", "when it is given back", where(more(1, "rules"), lifetime="session-lasting", what="s2", at_s=16.071)),
+    ("F16", "it should stay", every(becomes(rules=8), lifetime="fixed")),
+    ("F16", "no redirect is wanted", where(more(9, "rules"), lifetime="non-persistent", what="s1", at_s=10.001)),
+    ("F16", "given back at .* expected", where(more(2e-6, "at_s"), what="given back", family="ipv6")),
+    ("F16", "given back at 16", lambda rows: [*rows, GIVEN_BACK]),
 ]
 
 
