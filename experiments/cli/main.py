@@ -5,10 +5,12 @@ Each command imports what it needs when it is given, so that none waits for what
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import sys
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -143,7 +145,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     where, spent_s = place(at_once, scheduler, chosen[0]), {}
     with (
         console.Board([job.folder.name for job in work]) as board,
-        closing(where.carry_out(work, lambda folder, *how: board.follow(folder.name)(*how))) as ended,
+        contextlib.closing(where.carry_out(work, lambda folder, *how: board.follow(folder.name)(*how))) as ended,
     ):
         for done in ended:
             if done.error is not None:
@@ -167,8 +169,6 @@ def _loaded(name: str, ledger: Path | None, overrides: dict[str, int] | None = N
 
 def _side_by_side(scenarios: list[Scenario], runtime: str, clock: str, jobs: int | None, memory_mb: int | None) -> int:
     """How many of these runs are carried out at the same time. Raises Refusal where the machine cannot hold them."""
-    import os
-
     from dmmlab.experiments.runner import memory
     from dmmlab.experiments.scenario.network import network_plan
     from dmmlab.machine import checks
@@ -256,8 +256,22 @@ def figures(ids: tuple[str, ...], sources: tuple[Path, ...], out: Path, pdf: boo
     pictures.draw_from(sources, pictures.names(ids), out, pdf)
 
 
-def main() -> None:
-    """Runs a command; what goes wrong is one sentence on standard error."""
+def main() -> NoReturn:
+    """`dmmlab`: runs a command and ends at once; to take an interpreter apart takes longer than many a command."""
+    status = HELD
+    try:
+        command()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else HELD
+    atexit._run_exitfuncs()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def command() -> None:
+    """Runs a command; what goes wrong is one sentence on standard error. Raises SystemExit unless all is well."""
     debug = "--debug" in sys.argv
     try:
         cli(standalone_mode=False)

@@ -21,8 +21,8 @@ SCENARIO = ("pydantic", "yaml", "dmmlab.experiments.scenario.model")
 def imported(*arguments: str, cwd: Path) -> set[str]:
     """Every module that is there once the command has done its work."""
     program = (
-        "import contextlib, io, sys\nfrom dmmlab.experiments.cli.main import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main()\n"
+        "import contextlib, io, sys\nfrom dmmlab.experiments.cli.main import command\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): command()\n"
         "print(*sys.modules, sep='\\n')"
     )
     ran = subprocess.run([sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True)
