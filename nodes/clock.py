@@ -132,6 +132,35 @@ class Alarm:
                 timer.cancel()
 
 
+class Flag:
+    """Something that comes to hold once and stays so, for one who waits for it: asyncio's own takes a task a wait."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._set = loop, False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def is_set(self) -> bool:
+        """Whether it holds."""
+        return self._set
+
+    def set(self) -> None:
+        """It holds from now on."""
+        self._set = True
+        if self._waiting is not None:
+            _ring(self._waiting)
+
+    async def within(self, seconds: float) -> bool:
+        """Whether it holds, as soon as it does or after so many seconds."""
+        if not self._set:
+            self._waiting = self._loop.create_future()
+            timer = self._loop.call_later(seconds, _ring, self._waiting)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+        return self._set
+
+
 def _ring(rung: asyncio.Future[None]) -> None:
     if not rung.done():
         rung.set_result(None)

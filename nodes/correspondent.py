@@ -154,7 +154,7 @@ class Session:
     async def _datagrams(self, addresses: Sequence[str], port: int, head_start_s: float) -> bool:
         """A session with whichever of ``addresses`` answers first; each has its turn ``head_start_s`` after another."""
         loop = asyncio.get_running_loop()
-        race = Contest(last=self._order.count - 1)
+        race = Contest(loop, last=self._order.count - 1)
         with contextlib.ExitStack() as stack:
             for turn, address in enumerate(addresses):
                 there = stack.enter_context(datagrams_to(address, port, self._order.local_port))
@@ -162,21 +162,17 @@ class Session:
                 loop.add_reader(number, race.take_answer, there, address)
                 stack.callback(loop.remove_reader, number)
                 if head_start_s and turn:
-                    joins = asyncio.create_task(self._join(race, there, turn * head_start_s))
+                    joins = loop.create_task(self._join(race, there, turn * head_start_s))
                     stack.callback(joins.cancel)
                 else:
                     race.runners.append(there)
-            sending = asyncio.create_task(self._send_datagrams(race))
+            sending = loop.create_task(self._send_datagrams(race))
             stack.callback(sending.cancel)
-            try:
-                await asyncio.wait_for(race.decided.wait(), self._config.retry_s)
-            except TimeoutError:
-                if self._method.asks:
-                    return False
+            if not await race.decided.within(self._config.retry_s) and self._method.asks:
+                return False
             self._note("address_chosen", address=race.winner or addresses[0])
             await sending
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(race.finished.wait(), _ANSWER_S)
+            await race.finished.within(_ANSWER_S)
         return race.decided.is_set()
 
     async def _join(self, race: Contest, there: socket.socket, after_s: float) -> None:

@@ -8,6 +8,7 @@ import ctypes
 import socket
 import struct
 
+from dmmlab.nodes import clock
 from dmmlab.nodes.orders import DNS_PORT
 from dmmlab.nodes.probe import LOW_SEQUENCE_AT, sequence_of
 
@@ -21,10 +22,10 @@ _LOAD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 class Contest:
     """Sockets to a mobile node's addresses; the first to hear from it stays, the others drop out."""
 
-    def __init__(self, last: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, last: int) -> None:
         self.runners: list[socket.socket] = []
         self.winner = ""
-        self.decided, self.finished = asyncio.Event(), asyncio.Event()
+        self.decided, self.finished = clock.Flag(loop), clock.Flag(loop)
         self._last = last
 
     def take_answer(self, there: socket.socket, address: str) -> None:

@@ -82,3 +82,34 @@ def test_streams_processes_and_signals_work_on_it() -> None:
 
     clock.run(main())
     assert seen == [b"hello\n", 0, True]
+
+
+def test_a_flag_is_waited_for_until_it_is_set_or_time_is_up() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        flag, began_s = clock.Flag(loop), loop.time()
+        assert not await flag.within(0.02)
+        assert loop.time() - began_s >= 0.02
+        loop.call_later(0.01, flag.set)
+        assert await flag.within(10.0)
+        assert flag.is_set()
+        assert await flag.within(0.0)
+        assert loop.time() - began_s < 5.0
+
+    clock.run(run())
+
+
+def test_a_cancelled_wait_for_a_flag_leaves_no_timer() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        flag = clock.Flag(loop)
+        waiting = loop.create_task(flag.within(0.01))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        flag.set()
+        await asyncio.sleep(0.02)
+        assert await flag.within(0.0)
+
+    clock.run(run())

@@ -45,7 +45,7 @@ def test_only_the_answer_to_one_probe_is_heard(address: str) -> None:
 
 def test_a_session_hears_of_the_first_answer_and_of_the_last() -> None:
     async def run() -> list[int]:
-        contest, heard = Contest(last=9), []
+        contest, heard = Contest(asyncio.get_running_loop(), last=9), []
         with echo("127.0.0.1") as (there, service):
             for sequence in range(10):
                 answer(there, service, range(sequence, sequence + 1))
@@ -61,7 +61,7 @@ def test_a_session_hears_of_the_first_answer_and_of_the_last() -> None:
 
 def test_of_few_answers_all_are_heard() -> None:
     async def run() -> None:
-        contest = Contest(last=2)
+        contest = Contest(asyncio.get_running_loop(), last=2)
         with echo("127.0.0.1") as (there, service):
             answer(there, service, range(1))
             contest.take_answer(there, "127.0.0.1")
