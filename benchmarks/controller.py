@@ -33,7 +33,7 @@ PACKET_INS = 4  # of a move
 SETTLED_S = 0.012  # until stale rules have gone from the old path: two-mr's 4 ms between its routers, and some
 ROUTER, INTER_MR, FIRST_RADIO = 1, 2, 10
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
-PLAN = redirect_plan(network_plan(load("two-mr")), peers=False)
+PLAN = redirect_plan(network_plan(load("two-mr")), load("two-mr"))
 
 
 @contextlib.contextmanager

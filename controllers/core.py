@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dmmlab.controllers import dhcp, flows, messages, nd
+from dmmlab.controllers.departures import Departures
+from dmmlab.controllers.holds import Holds
 from dmmlab.controllers.identity import Identities
 from dmmlab.controllers.messages import Command, Event, ReportRules, SendFrame
 from dmmlab.controllers.plan import Plan
@@ -34,7 +36,10 @@ class Core:
         self.identities = Identities()
         self._out: list[Command] = []
         self.updates = Updates(self.switches, self._out, lambda rule: self.redirects.held(rule))
-        self.redirects = Redirects(plan, self.switches, self.nodes, self.bindings, self.updates, redirect)
+        known = self.switches, self.nodes, self.bindings
+        self.redirects = Redirects(plan, *known, self.updates, redirect, self.identities.radios)
+        self.holds = Holds(self.switches, self.updates, self._out, plan.buffered and redirect)
+        self.departures = Departures(plan, *known, self.identities, self.redirects, self.holds, self.updates.record)
         self.ready = False
         self._router_macs = {each.router_mac for each in plan.switches}
         self._handlers: dict[type, Callable[[Any, int], str | None]] = {
@@ -54,6 +59,7 @@ class Core:
         cause = self._handlers[type(event)](event, now_ns)
         if cause is not None or self.updates.book.changed:
             self.updates.flush(now_ns, cause or OTHER)
+        self.holds.settle(now_ns)
         commands = list(self._out)
         self._out.clear()
         return commands
@@ -128,9 +134,8 @@ class Core:
 
     def _assign_base(self, switch: Switch) -> None:
         dpid = switch.plan.dpid
-        self.updates.book.assign(
-            ("base", dpid), {dpid: flows.base(switch.plan, switch.ports, self.plan.family, self.plan.releases)}
-        )
+        rules = flows.base(switch.plan, switch.ports, self.plan.family, self.plan.releases)
+        self.updates.book.assign(("base", dpid), {dpid: rules + flows.leaving(self.plan)})
 
     # Ports and mobile nodes
 
@@ -144,7 +149,7 @@ class Core:
         role = switch.role(event.name)
         self.updates.record("port_added", switch=switch.plan.name, port=event.name, role=role)
         if role == "mobile_node":
-            return None  # its first frame says whose it is
+            return self.departures.port_added(switch, event, now_ns)
         self._assign_base(switch)
         self.redirects.refresh_all(now_ns, "port_added")
         return "port_added"
@@ -177,6 +182,7 @@ class Core:
             if not node.attached:
                 self.redirects.assign_answers(node.mac)
                 self.updates.record("mn_detached", mn=node.mac, switch=switch.plan.name, port=name)
+                self.departures.hold(node)
             elif node.location in gone:
                 node.location = node.latest()
                 moved.append(node)
@@ -192,8 +198,9 @@ class Core:
         self._assign_sightings(node)
         if node.latest() != location:
             return False
-        node.location = location
+        node.location, node.expected, node.leaves_for = location, None, None
         self._record_place(node, event)
+        self.holds.arrived(mac)
         return True
 
     def _join(self, radio: str, mac: str, now_ns: int) -> None:
@@ -245,6 +252,8 @@ class Core:
         cause = None
         at_node = switch.role(name) == "mobile_node"
         self._answer(switch, event, radio)
+        if at_node:
+            self.departures.frame_copied(switch, event)
         if at_node and radio not in self._router_macs and not event.frame[6] & 1:
             same = self.identities.hear(message) if message is not None and message.mac == radio else None
             if same is not None:
@@ -346,6 +355,7 @@ class Core:
     def _unbind(self, binding: Binding, now_ns: int, event: str) -> None:
         del self.bindings[binding.address]
         self._record_binding(binding, event, now_ns)
+        self.holds.end(binding)
         self.updates.book.assign(("ledger", binding.address), {})
         self.redirects.withdraw(binding, now_ns, event)
 

@@ -7,9 +7,10 @@ by hand first; docs/redirect.md gives the reason for each.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from dmmlab.controllers.leaving import ANNOUNCEMENT_PORT, ORDERS
 from dmmlab.controllers.nd import DEREGISTRATION
 from dmmlab.controllers.paths import Hop, Path
-from dmmlab.controllers.plan import SwitchPlan
+from dmmlab.controllers.plan import Plan, SwitchPlan
 from dmmlab.controllers.rules import (
     ADMIT,
     FORWARD,
@@ -113,6 +114,17 @@ def family_of(address: str) -> Family:
     return FAMILIES["ipv6" if ":" in address else "ipv4"]
 
 
+def leaving(plan: Plan) -> list[Rule]:
+    """What mobile nodes announce is for the controller, and what routers are told comes from it alone."""
+    mark, rules = cookie(Kind.BASE), list[Rule]()
+    if plan.announced:
+        said = match(**FAMILIES[plan.family].to_address, ip_proto=17, udp_dst=ANNOUNCEMENT_PORT)
+        rules.append(Rule(ADMIT, _DHCP, said, (ToController(DHCP_BYTES),), mark))
+    if plan.buffered:
+        rules.append(Rule(ADMIT, _DHCP, match(eth_type=ORDERS), (), mark))
+    return rules
+
+
 def base(switch: SwitchPlan, ports: Mapping[str, int], family: str = "ipv4", releases: bool = False) -> list[Rule]:
     """What a switch does for everybody: local traffic by learning, nothing from a peer, copies of what reveals a move.
 
@@ -198,7 +210,7 @@ def _renamed(name: str, old: str, new: str) -> tuple[Action, ...]:
     return () if old == new else (SetField(name, new),)
 
 
-def pair_rules(routes: Iterable[Route], router: SwitchPlan) -> dict[int, list[Rule]]:
+def pair_rules(routes: Iterable[Route], router: SwitchPlan, radios: Iterable[str] = ()) -> dict[int, list[Rule]]:
     """Per switch, what carries frames between a mobile node and its old router, whichever address they are about.
 
     ``routes`` are those of all its addresses from this router: they differ in the hardware address at most.
@@ -206,13 +218,17 @@ def pair_rules(routes: Iterable[Route], router: SwitchPlan) -> dict[int, list[Ru
     A mobile node that comes back to its anchor asks for its router, or for a lease, and is answered before the
     controller has heard of it. So the anchor gives the on-link answers both ways, along the path and to its own ports:
     sent along the path alone they are lost, and the mobile node waits for a retransmission of half a second and more.
+    It may come back by another of its ``radios``, and is answered by that one's MAC.
     """
     addresses = [each for each in (router.router_ip, router.router_ip6) if each is not None]
     rules: dict[tuple[int, Key], Rule] = {}
     for route in sorted(set(routes), key=lambda each: each.hardware):
         mark = cookie(Kind.REDIRECT_PAIR, mac_tag(route.hardware))
         for hop in route.path.hops:
-            for rule in (*_down(route, hop, router, addresses, mark), *_up(route, hop, router, addresses, mark)):
+            for rule in (
+                *_down(route, hop, router, addresses, mark, radios),
+                *_up(route, hop, router, addresses, mark),
+            ):
                 # One radio, two hardware addresses: either will do inwards, for the router goes by the IP address.
                 rules.setdefault((hop.dpid, rule.key), rule)
     whole: dict[int, list[Rule]] = {}
@@ -221,13 +237,17 @@ def pair_rules(routes: Iterable[Route], router: SwitchPlan) -> dict[int, list[Ru
     return whole
 
 
-def _down(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
+def _down(
+    route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int, radios: Iterable[str]
+) -> Iterator[Rule]:
     fields = match(in_port=hop.inward, eth_src=router.router_mac, eth_dst=route.hardware)
     yield Rule(FORWARD, _PAIR, fields, route.outwards(hop), mark)
     if hop is route.path.anchor:
         for answer in (answer for address in addresses for answer in family_of(address).on_link):
-            fields = match(**{**answer, "in_port": hop.inward, "eth_dst": route.hardware})
-            yield Rule(FORWARD, _ON_LINK, fields, route.from_anchor(), mark)
+            away = len(route.path.hops) > 1
+            for mac in dict.fromkeys((route.hardware, *radios)) if away else (route.hardware,):
+                fields = match(**{**answer, "in_port": hop.inward, "eth_dst": mac})
+                yield Rule(FORWARD, _ON_LINK, fields, route.from_anchor(), mark)
 
 
 def _up(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:

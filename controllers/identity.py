@@ -14,6 +14,10 @@ class Identities:
         """The mobile node that this MAC belongs to; itself, unless another is known."""
         return self._known.get(radio, radio)
 
+    def radios(self, mac: str) -> list[str]:
+        """The MACs of a mobile node, in order."""
+        return sorted({mac, *(radio for radio, owner in self._known.items() if owner == mac)})
+
     def join(self, radio: str, mac: str) -> bool:
         """This radio belongs to the mobile node ``mac``; whether that is news."""
         if self.of(radio) == self.of(mac):

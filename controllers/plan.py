@@ -57,6 +57,8 @@ class Plan:
     family: str = "ipv4"
     peers: bool = False  # whether mobile nodes speak to each other, and so to those that have left their link
     releases: bool = False  # whether mobile nodes give IPv6 addresses back (RFC 6775), as they do with DHCP's
+    announced: bool = False  # whether mobile nodes say that they are about to leave, and where to
+    buffered: bool = False  # whether routers keep what comes for a mobile node that is between two links
 
     def __post_init__(self) -> None:
         _check(self)
@@ -88,12 +90,12 @@ class Plan:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise PlanError(f"not JSON: {error}") from None
-        top = _fields(data, "plan", {"switches"}, {"format", "family", "peers", "releases"})
+        top = _fields(data, "plan", {"switches"}, {"format", "family", "peers", "releases", "announced", "buffered"})
         if top.pop("format", FORMAT) != FORMAT:
             raise PlanError(f"format: expected {FORMAT}")
         switches = tuple(_switch(each, f"switches[{i}]") for i, each in enumerate(_list(top["switches"], "switches")))
-        more = {name: bool(top.get(name, False)) for name in ("peers", "releases")}
-        return cls(switches=switches, family=str(top.get("family", "ipv4")), **more)
+        flags = {name: bool(top.get(name, False)) for name in ("peers", "releases", "announced", "buffered")}
+        return cls(switches=switches, family=str(top.get("family", "ipv4")), **flags)
 
 
 def _switch(data: object, where: str) -> SwitchPlan:

@@ -1,6 +1,6 @@
 """From bindings and places to redirects: which address goes along which path, and the rules for it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dmmlab.controllers import flows
 from dmmlab.controllers.flows import Route
@@ -15,7 +15,8 @@ from dmmlab.controllers.updates import Updates
 class Redirects:
     """Keeps every binding's route what it should be; ``enabled=False`` is the ablation, in which there is none.
 
-    ``settled`` is set once every switch of the plan has reported its rules: nothing more is to be relearned.
+    ``radios`` says which MACs a mobile node has. ``settled`` is set once every switch of the plan has reported its
+    rules: nothing more is to be relearned.
     """
 
     def __init__(
@@ -26,14 +27,16 @@ class Redirects:
         bindings: Mapping[str, Binding],
         updates: Updates,
         enabled: bool,
+        radios: Callable[[str], list[str]] = lambda mac: [mac],
     ) -> None:
+        self._radios = radios
         self.settled = False
         self._plan, self._switches, self._nodes, self._bindings = plan, switches, nodes, bindings
         self._updates = updates
         self._enabled = enabled
 
     def _route(self, binding: Binding) -> Route | None:
-        location = self._nodes[binding.mac].location
+        location = self._nodes[binding.mac].place
         if not self._enabled or location is None:
             return None
         if (location.dpid, location.radio) == (binding.anchor, binding.hardware):
@@ -82,7 +85,7 @@ class Redirects:
 
     def _record_stranded(self, binding: Binding, route: Route | None) -> None:
         """Say once that an address needs a redirect and no inter-MR path has it."""
-        location = self._nodes[binding.mac].location
+        location = self._nodes[binding.mac].place
         away = location is not None and location.dpid != binding.anchor
         stranded = self._enabled and away and route is None
         if stranded and not binding.stranded and location is not None:
@@ -102,7 +105,7 @@ class Redirects:
         self._updates.book.assign(("redirect", binding.address), rules)
         involved = {hop.dpid for hop in route.path.hops} if route else {binding.anchor}
         token = self._updates.token
-        location = self._nodes[binding.mac].location
+        location = self._nodes[binding.mac].place
         serving = location.dpid if location is not None else None
         change = Change(binding.mac, binding.address, binding.anchor, serving, route, token, now_ns, involved, cause)
         self._updates.begin(change, old.path.delay_s if old else 0.0, now_ns)
@@ -116,7 +119,8 @@ class Redirects:
     def assign_pairs(self, mac: str, anchor: int) -> None:
         """Bring what all of a mobile node's addresses from one anchor share in line with their routes."""
         routes = [b.route for b in self._bindings.values() if b.mac == mac and b.anchor == anchor and b.route]
-        self._updates.book.assign(("pair", mac, anchor), flows.pair_rules(routes, self._switches[anchor].plan))
+        rules = flows.pair_rules(routes, self._switches[anchor].plan, self._radios(mac))
+        self._updates.book.assign(("pair", mac, anchor), rules)
 
     def held(self, rule: Rule) -> bool:
         """Whether a redirect rule that nothing wants may yet be wanted, because not all is known."""

@@ -54,6 +54,14 @@ class MobileNode:
     mac: str
     sightings: dict[Location, int] = field(default_factory=dict)
     location: Location | None = None
+    leaves_for: int | None = None  # the switch to which it said that it is about to go, and
+    port_name: str = ""  # what its port was called when it did
+    expected: Location | None = None  # where its port has appeared there, and it has not been heard yet
+
+    @property
+    def place(self) -> Location | None:
+        """Where its traffic is to go."""
+        return self.expected or self.location
 
     @property
     def attached(self) -> bool:

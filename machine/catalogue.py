@@ -54,13 +54,17 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("scenario_started", "", "time 0 of the scenario"),
         _kind("detached", "mn to", "a mobile node's radio link is gone; the next one will be to mobile router `to`"),
         _kind("attached", "mn to", "a mobile node has a radio link to `to`"),
+        _kind("left", "mn router", "make-before-break: a mobile node's radio link to `router`, its old one, is gone"),
         _kind("scenario_ended", "", "the scenario's duration is over"),
     ),
     "mobile node": (
-        _kind("ready", "interface", "its agent follows the carrier of the interface"),
+        _kind("ready", "interface", "its agent follows the carrier of the interface, or of both"),
         _SERVES,
-        _kind("carrier_up", "", "the interface has a carrier"),
-        _kind("carrier_down", "", "the interface has lost its carrier"),
+        _kind("carrier_up", "", "the interface has a carrier", sometimes="interface"),
+        _kind("carrier_down", "", "the interface has lost its carrier", sometimes="interface"),
+        _kind(
+            "handover_announced", "to lead_s", "it has told the network that it leaves for access switch `to` so soon"
+        ),
         _kind("address_configured", "address router lease_s", "a new address is the one for new sessions"),
         _kind(
             "address_renewed",
@@ -124,6 +128,10 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("mn_relearned", "mn switch port serving", "the same, from a rule that a switch held"),
         _kind("mn_identified", "mn radio", "a MAC address is a second radio of a known mobile node"),
         _kind("mn_detached", "mn switch port", "a mobile node is nowhere"),
+        _kind("handover_expected", "mn serving to lead_s", "a mobile node has announced that it leaves, and where to"),
+        _kind("mn_expected", "mn switch port serving", "a port is there that a mobile node has announced"),
+        _kind("hold_ordered", "mn address anchor", "the anchor's router is to keep what comes for the address"),
+        _kind("release_ordered", "mn address anchor", "the anchor's router is to deliver what it has kept"),
         _kind("binding_learned", _BINDING, "DHCP overheard: the address is the mobile node's, and whose anchor it has"),
         _kind("binding_relearned", _BINDING, "the same, from a rule that a switch held"),
         _kind("binding_renewed", _BINDING, "DHCP overheard: the lease was renewed"),
@@ -172,6 +180,12 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         ),
         _kind("unsent", "to detail", "an answer could not be sent; the other side repeats"),
         _kind("stopped", "", "the process ends"),
+    ),
+    "mobile router": (
+        _kind("ready", "interface", "it keeps packets for nodes that are between two links, when it is told to"),
+        _kind("buffer_started", "address", "from now on what comes for the address waits"),
+        _kind("buffer_ended", "address packets", "what waited, so many packets, has been sent on, in its order"),
+        _kind("buffer_dropped", "address", "the node has not come back in time, and what waited is dropped"),
     ),
     "clockwatch": (
         _kind("ready", "", "in real time: it watches the machine"),

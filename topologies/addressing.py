@@ -72,6 +72,7 @@ class Port(IntEnum):
     CONTROL = 7
     SITE = 8
     SITE_HUB = 9
+    SECOND_RADIO = 10
 
 
 @dataclass(frozen=True)

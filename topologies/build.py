@@ -36,6 +36,7 @@ from dmmlab.topologies.plan import (
     MobileNode,
     MobileRouter,
     NetworkPlan,
+    Radio,
     Wire,
 )
 from dmmlab.topologies.plan import Host as PlannedHost
@@ -88,7 +89,8 @@ class DmmTopo(Topo):  # type: ignore[misc]
             for name, port, middle in zip(link.routers, link.ports, link.middle, strict=True):
                 self._link((switches[name], port, None), (_between(plan), middle, None))
         for node in plan.mobile_nodes:
-            self._link((node.name, node.interface, node.mac), (AIR, node.middle[0], None))
+            for radio in node.radios:
+                self._link((node.name, radio.interface, radio.mac), (AIR, radio.middle[0], None))
         control, hub = plan.control, SWITCH_SIDE
         if len(plan.sites) > 1:
             hub = self.addHost(HUB, ip=None)
@@ -121,7 +123,8 @@ class Network:
         self._one_site = len(plan.sites) == 1
         self._sites = Sites(plan.sites, self._here, database, datapath)
         self._unconfined = unconfined()
-        self._serving: dict[str, str | None] = {node.name: None for node in plan.mobile_nodes}
+        self._switches: dict[str, str | None] = {}  # by radio port: the switch that has it
+        self._wires = {radio.port: node.wire for node in plan.mobile_nodes for radio in node.radios}
         self.mininet = Mininet(
             topo=None, controller=None, host=Host, switch=Switch, link=Veth, intf=Interface, build=False
         )
@@ -175,22 +178,40 @@ class Network:
         return netlink
 
     # -- movement ---------------------------------------------------------------------------------------------
-    def detach(self, node: MobileNode) -> None:
+    def detach(self, radio: Radio) -> None:
         """Takes the radio link away: both ends lose the carrier at once."""
-        for end in node.middle:
+        for end in radio.middle:
             self.netlink(AIR).down(end)
 
-    def rewire(self, node: MobileNode, to: MobileRouter) -> None:
-        """Takes the radio port out of the switch that has it and puts it into that of ``to``; it has no carrier yet."""
-        self._sites.move(node.radio_port, self._serving[node.name], to.switch, self.netlink(AIR))
-        self._serving[node.name] = to.switch
+    def rewire(self, node: MobileNode, radio: Radio, to: MobileRouter | None) -> None:
+        """Takes the radio port out of the switch that has it and puts it into that of ``to``; it has no carrier yet.
 
-    def attach(self, node: MobileNode) -> None:
+        None: into no other.
+        """
+        joins = to.switch if to is not None else None
+        self._sites.move(radio.port, self._switches.get(radio.port), joins, self.netlink(AIR))
+        self._switches[radio.port] = joins
+        if to is not None and (wire := node.wire_at(to.name)) != self._wires[radio.port]:
+            self._wires[radio.port] = wire
+            for end in radio.middle:
+                self.netlink(AIR).change_wire(end, wire, self._seed)
+
+    def forget_flows(self) -> None:
+        """Has the switches look up every packet anew, where they are those of one site.
+
+        They share a datapath, whose cached flows are looked over every 5 ms at most: so long, what came for a port that
+        has changed switches, and what it says, would still be dealt with by the switch that had it.
+        """
+        if not self._one_site:
+            return
+        subprocess.run(["ovs-appctl", "--timeout=5", "revalidator/purge"], check=True, capture_output=True)
+
+    def attach(self, radio: Radio) -> None:
         """Gives the radio link its carrier: from now on frames pass.
 
         The mobile node gets it last: it sends at once, and the way to the switch must be open by then.
         """
-        for end in reversed(node.middle):
+        for end in reversed(radio.middle):
             self.netlink(AIR).up(end)
 
     def programs_of(self, switch: str) -> dict[str, str]:
@@ -246,7 +267,7 @@ class Network:
                 self.netlink(router.name).checksums_in_software(interface)
             self.netlink(CORE).checksums_in_software(router.router_interface)
         ends = [(host.name, host.interface) for host in self.plan.hosts]
-        ends += [(node.name, node.interface) for node in self.plan.mobile_nodes]
+        ends += [(node.name, radio.interface) for node in self.plan.mobile_nodes for radio in node.radios]
         for name, interface in ends:
             self.netlink(name).checksums_in_software(interface)
 
@@ -272,16 +293,15 @@ class Network:
 
     def _configure_mobile_node(self, node: MobileNode) -> None:
         netlink, air = self.netlink(node.name), self.netlink(AIR)
-        netlink.namespace.set(sysctls.mobile_node(self.plan.family, node.interface, self.plan.dad))
         netlink.up("lo")
-        netlink.up(node.interface)
-        if self._one_site:
-            air.veth(End(node.middle[1]), End(node.radio_port), self._here)
-            self._here.up(node.radio_port)
-        else:
-            air.veth(End(node.middle[1]), End(node.radio_port), air)
-        air.splice(*node.middle, node.wire, self._seed)
-        self.detach(node)
+        for radio in node.radios:
+            netlink.namespace.set(sysctls.mobile_node(self.plan.family, radio.interface, self.plan.dad))
+            netlink.up(radio.interface)
+            air.veth(End(radio.middle[1]), End(radio.port), self._here if self._one_site else air)
+            if self._one_site:
+                self._here.up(radio.port)
+            air.splice(*radio.middle, node.wire, self._seed)
+            self.detach(radio)
 
     def _configure_core(self) -> None:
         core = self.netlink(CORE)

@@ -19,6 +19,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import (
     RTM_NEWADDR,
     RTM_NEWLINK,
@@ -40,7 +41,6 @@ from dmmlab.topologies.namespaces import Namespace
 from dmmlab.topologies.plan import Wire
 from dmmlab.topologies.rtnetlink import Rtnetlink
 
-_FIRST_INDEX = 1000  # of the interfaces made here; those that a namespace is born with, and Open vSwitch's, are below
 _UP = 1  # IFF_UP, linux/if.h
 _UNICAST, _MAIN_TABLE, _STATIC = 1, 254, 4  # a route's RTN_, RT_TABLE_ and RTPROT_, linux/rtnetlink.h
 _PERMANENT = 0x80  # NUD_PERMANENT, linux/neighbour.h
@@ -50,6 +50,8 @@ _ALL_PROTOCOLS = socket.htons(0x0003)  # ETH_P_ALL
 _STOLEN, _EGRESS_REDIRECT = 4, 1  # linux/pkt_cls.h, linux/tc_act/tc_mirred.h
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17  # linux/sockios.h, linux/ethtool.h
 _VXLAN_PORT = 4789  # RFC 7348 section 5
+_NEW = NLM_F_CREATE | NLM_F_EXCL  # it must not be there yet
+_FIRST_INDEX = 1000  # of the interfaces made here; those that a namespace is born with, and Open vSwitch's, are below
 _QUEUE_PACKETS = 100_000  # netem's queue holds what is under way, far more than its default of 1000 at high rates
 
 # netem's 64-bit nanoseconds and its seed, which the library's table does not have.
@@ -114,7 +116,7 @@ class Netlink:
             ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "vxlan"), ("IFLA_INFO_DATA", {"attrs": data})]}),
             ("IFLA_NET_NS_FD", there.namespace.file),
         ]
-        self._kernel.ask(f"vxlan {name}", RTM_NEWLINK, ifinfmsg(), link, create=True)
+        self._kernel.ask(f"vxlan {name}", RTM_NEWLINK, ifinfmsg(), link, _NEW)
 
     def mtu(self, interface: str, octets: int) -> None:
         """What ``interface`` sends at most in one packet."""
@@ -141,14 +143,14 @@ class Netlink:
         fields = {"family": _family(address), "prefixlen": address.network.prefixlen, "index": self._indices[interface]}
         attributes = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))]
         what = f"address {address} of {interface}"
-        self._kernel.ask(what, RTM_NEWADDR, ifaddrmsg(), {**fields, "attrs": attributes}, create=True)
+        self._kernel.ask(what, RTM_NEWADDR, ifaddrmsg(), {**fields, "attrs": attributes}, _NEW)
 
     def neighbour(self, interface: str, address: Address, mac: str) -> None:
         """A permanent neighbour: the two ends of a point-to-point link that need never ask for each other."""
         fields = {"family": _family(address), "ifindex": self._indices[interface], "state": _PERMANENT}
         attributes = [("NDA_DST", str(address)), ("NDA_LLADDR", mac)]
         what = f"neighbour {address} at {interface}"
-        self._kernel.ask(what, RTM_NEWNEIGH, ndmsg(), {**fields, "attrs": attributes}, create=True)
+        self._kernel.ask(what, RTM_NEWNEIGH, ndmsg(), {**fields, "attrs": attributes}, _NEW)
 
     def route(self, prefix: Network | None, gateway: Address) -> None:
         """Reaches ``prefix`` by ``gateway``; with no prefix, whatever has no other route."""
@@ -158,7 +160,7 @@ class Netlink:
             fields["dst_len"] = prefix.prefixlen
             attributes.append(("RTA_DST", str(prefix.network_address)))
         what = f"route to {prefix or 'anywhere'} by {gateway}"
-        self._kernel.ask(what, RTM_NEWROUTE, rtmsg(), {**fields, "attrs": attributes}, create=True)
+        self._kernel.ask(what, RTM_NEWROUTE, rtmsg(), {**fields, "attrs": attributes}, _NEW)
 
     def checksums_in_software(self, interface: str) -> None:
         """The stack itself completes the checksum of each packet that leaves by ``interface``, and sends no aggregates.
@@ -184,16 +186,16 @@ class Netlink:
         """
         self._shape_arriving(interface, arriving, seed)
         index = self._indices[interface]
-        self._kernel.ask(f"classes of {interface}", RTM_NEWQDISC, tcmsg(), classes.root(index), create=True)
+        self._kernel.ask(f"classes of {interface}", RTM_NEWQDISC, tcmsg(), classes.root(index), _NEW)
         self._class(interface, classes.ELSEWHERE, leaving, f"{seed}/{interface}/leaves")
         for minor, source in classes.minors(ways):
             self._class(interface, minor, ways[source], f"{seed}/{interface}/leaves/{source}")
             what = f"filter of {interface} for what came by {source}"
-            self._kernel.ask(what, RTM_NEWTFILTER, tcmsg(), classes.entry(index, minor, source), create=True)
+            self._kernel.ask(what, RTM_NEWTFILTER, tcmsg(), classes.entry(index, minor, source), _NEW)
 
     def _class(self, interface: str, minor: int, wire: Wire, chance: str) -> None:
         what = f"class {minor} of {interface}"
-        self._kernel.ask(what, RTM_NEWTCLASS, tcmsg(), classes.of(self._indices[interface], minor), create=True)
+        self._kernel.ask(what, RTM_NEWTCLASS, tcmsg(), classes.of(self._indices[interface], minor), _NEW)
         self._netem(interface, wire, chance, parent=classes.ROOT_HANDLE + minor, handle=(minor + 1) << 16)
 
     def _shape_arriving(self, interface: str, wire: Wire, seed: int) -> None:
@@ -211,6 +213,10 @@ class Netlink:
             self._redirect(near, far)
             self.up(near)
 
+    def change_wire(self, interface: str, wire: Wire, seed: int) -> None:
+        """Another ``wire`` for what leaves ``interface``, which has one by `splice`; nothing may be under way."""
+        self._netem(interface, wire, f"{seed}/{interface}/leaves", NLM_F_CREATE | NLM_F_REPLACE)
+
     def _free(self) -> int:
         """The index that the next interface made here gets."""
         return self._last + 1
@@ -227,7 +233,7 @@ class Netlink:
     def _make(self, end: End, kind: str, *options: tuple[str, Any]) -> None:
         link = self._new(end)
         link["attrs"].append(("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), *options]}))
-        self._kernel.ask(f"{kind} {end.name}", RTM_NEWLINK, ifinfmsg(), link, create=True)
+        self._kernel.ask(f"{kind} {end.name}", RTM_NEWLINK, ifinfmsg(), link, _NEW)
 
     def _set(self, interface: str, flags: int) -> None:
         fields = {"index": self._indices[interface], "flags": flags, "change": _UP}
@@ -236,7 +242,7 @@ class Netlink:
     def _redirect(self, arrives: str, leaves: str) -> None:
         index = self._indices[arrives]
         ingress = {"index": index, "handle": _INGRESS_HANDLE, "parent": _INGRESS, "attrs": [("TCA_KIND", "ingress")]}
-        self._kernel.ask(f"ingress of {arrives}", RTM_NEWQDISC, tcmsg(), ingress, create=True)
+        self._kernel.ask(f"ingress of {arrives}", RTM_NEWQDISC, tcmsg(), ingress, _NEW)
         parms = {"action": _STOLEN, "eaction": _EGRESS_REDIRECT, "ifindex": self._indices[leaves]}
         action = [("TCA_ACT_KIND", "mirred"), ("TCA_ACT_OPTIONS", {"attrs": [("TCA_MIRRED_PARMS", parms)]})]
         options = {"attrs": [("TCA_MATCHALL_ACT", {"attrs": [("TCA_ACT_PRIO_1", {"attrs": action})]})]}
@@ -246,16 +252,24 @@ class Netlink:
             "info": _ALL_PROTOCOLS | 1 << 16,  # and the priority of the filter
             "attrs": [("TCA_KIND", "matchall"), ("TCA_OPTIONS", options)],
         }
-        self._kernel.ask(f"redirect of {arrives}", RTM_NEWTFILTER, tcmsg(), matchall, create=True)
+        self._kernel.ask(f"redirect of {arrives}", RTM_NEWTFILTER, tcmsg(), matchall, _NEW)
 
-    def _netem(self, interface: str, wire: Wire, chance: str, parent: int = _ROOT, handle: int = _FIRST_HANDLE) -> None:
+    def _netem(
+        self,
+        interface: str,
+        wire: Wire,
+        chance: str,
+        parent: int = _ROOT,
+        handle: int = _FIRST_HANDLE,
+        flags: int = _NEW,
+    ) -> None:
         netem = {
             "index": self._indices[interface],
             "handle": handle,
             "parent": parent,
             "attrs": [("TCA_KIND", "netem"), ("TCA_OPTIONS", _netem_options(wire, chance))],
         }
-        self._kernel.ask(f"netem of {interface}", RTM_NEWQDISC, tcmsg(), netem, create=True)
+        self._kernel.ask(f"netem of {interface}", RTM_NEWQDISC, tcmsg(), netem, flags)
 
 
 def _family(address: Address | Interface) -> int:

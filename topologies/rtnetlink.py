@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import Any
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, nlmsg
+from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, nlmsg
 
 _ANSWER_BYTES = 65536
 _HEADER = struct.calcsize("=IHHII")  # before the error number of an NLMSG_ERROR
@@ -28,20 +28,38 @@ class Rtnetlink:
         """Ends it."""
         self._socket.close()
 
-    def ask(self, what: str, kind: int, message: nlmsg, fields: dict[str, Any], create: bool = False) -> None:
+    def ask(self, what: str, kind: int, message: nlmsg, fields: dict[str, Any], flags: int = 0) -> None:
         """Has the kernel carry out ``message``, an empty one, with ``fields``; ``kind`` is its RTM_ number.
 
-        With ``create`` the thing is made and must not be there yet. OSError, which says ``what``, if the kernel
+        ``flags`` of netlink(7) say whether the thing is made or replaced. OSError, which says ``what``, if the kernel
         refuses.
         """
+        self._send(kind, message, fields, NLM_F_ACK | flags)
+        (error,) = struct.unpack_from("=i", self._socket.recv(_ANSWER_BYTES), _HEADER)
+        if error:
+            raise OSError(-error, f"{what}: {os.strerror(-error)}")
+
+    def dump(self, kind: int, message: nlmsg, fields: dict[str, Any]) -> list[nlmsg]:
+        """All that the kernel has of what ``message`` is about, each as a message of that class."""
+        self._send(kind, message, fields, NLM_F_DUMP)
+        found: list[nlmsg] = []
+        while True:
+            data, at = self._socket.recv(_ANSWER_BYTES), 0
+            while at + _HEADER <= len(data):
+                length, what = struct.unpack_from("=IH", data, at)
+                if what in (NLMSG_DONE, NLMSG_ERROR):
+                    return found
+                one = type(message)(data[at : at + length])
+                one.decode()
+                found.append(one)
+                at += (length + 3) // 4 * 4
+
+    def _send(self, kind: int, message: nlmsg, fields: dict[str, Any], flags: int) -> None:
         self._sequence += 1
         message.setvalue(fields)
         header = message["header"]
         header["type"] = kind
-        header["flags"] = NLM_F_REQUEST | NLM_F_ACK | (NLM_F_CREATE | NLM_F_EXCL if create else 0)
+        header["flags"] = NLM_F_REQUEST | flags
         header["sequence_number"] = self._sequence
         message.encode()
         self._socket.send(message.data)
-        (error,) = struct.unpack_from("=i", self._socket.recv(_ANSWER_BYTES), _HEADER)
-        if error:
-            raise OSError(-error, f"{what}: {os.strerror(-error)}")

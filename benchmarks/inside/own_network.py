@@ -29,8 +29,8 @@ def main() -> None:
         (folder / "begun").touch()
         with Network(plan, 1, switches.database) as network:
             for node in plan.mobile_nodes:
-                network.rewire(node, router)
-                network.attach(node)
+                network.rewire(node, node.radios[0], router)
+                network.attach(node.radios[0])
                 address = ipaddress.ip_interface(f"{own[node.name]}/{router.prefix.prefixlen}")
                 network.netlink(node.name).address(node.interface, address)
                 network.netlink(node.name).route(None, router.gateway.ip)

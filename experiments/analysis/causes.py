@@ -67,10 +67,24 @@ class Moves:
             node: [(trace.start_ns + round(move.at * 1e9), move) for move in trace.scenario.moves_of(node)]
             for node in trace.scenario.mobile_nodes
         }
+        self._told = {node: list(moves) for node, moves in self._moves.items()}
+        for event in trace.events:
+            if event["event"] == "handover_announced":
+                moves = self._told[event["source"]]
+                turn = bisect_right(moves, event["time_ns"], key=lambda move: move[0])
+                moves[turn : turn + 1] = [(event["time_ns"], move) for _, move in moves[turn : turn + 1]]
 
     def last(self, node: str, time_ns: int) -> tuple[int, str] | None:
         """When the last movement of ``node`` began, and its name; None before the first, or for no mobile node."""
-        moves = self._moves.get(node, [])
+        return self._last(self._moves.get(node, []), time_ns)
+
+    def last_told(self, node: str, time_ns: int) -> str:
+        """As `by`, of a movement that the node has announced from then on."""
+        last = self._last(self._told.get(node, []), time_ns)
+        return last[1] if last is not None else UNKNOWN
+
+    @staticmethod
+    def _last(moves: list[tuple[int, Movement]], time_ns: int) -> tuple[int, str] | None:
         turn = bisect_right(moves, time_ns, key=lambda move: move[0])
         return (moves[turn - 1][0], movement_name(moves[turn - 1][1])) if turn else None
 
@@ -322,8 +336,9 @@ class OpenFlowRule:
     def __init__(self, trace: SignallingTrace, moves: Moves, dhcp: DhcpRule) -> None:
         self._moves, self._start_ns, self._dhcp = moves, trace.start_ns, dhcp
         self._reader = messages.Reader(CONTROLLER, messages.Names(trace.plan))
-        self._by_mac = {node.mac: node.name for node in trace.plan.mobile_nodes}
-        self._by_port_name = {node.radio_port: node.name for node in trace.plan.mobile_nodes}
+        radios = [(radio, node.name) for node in trace.plan.mobile_nodes for radio in node.radios]
+        self._by_mac = {radio.mac: name for radio, name in radios}
+        self._by_port_name = {radio.port: name for radio, name in radios}
         self._ports: dict[tuple[str, int], str] = {}  # (switch, port number) to mobile node
         self._asked: dict[tuple[str, int], str] = {}
         self._released: dict[str, str] = {}  # addresses given back, and for which movement
@@ -406,4 +421,4 @@ class OpenFlowRule:
         named += [node for address in detail.addresses if (node := self._moves.node_of(address)) is not None]
         if detail.in_port is not None and (switch, detail.in_port) in self._ports:
             named.append(self._ports[switch, detail.in_port])
-        return self._moves.by(min(named), time_ns) if named else self._before
+        return self._moves.last_told(min(named), time_ns) if named else self._before

@@ -20,6 +20,7 @@ from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.pcap import Cutter, Frame, Stream
 from dmmlab.experiments.records.recording import Recording
+from dmmlab.nodes.mobility import notice
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.addressing import link_local
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan
@@ -120,7 +121,7 @@ class Names:
     def __init__(self, plan: NetworkPlan) -> None:
         self.mobile_nodes = {node.name for node in plan.mobile_nodes}
         self._names = dict.fromkeys(_BROADCASTS, BROADCAST)
-        self._names |= {node.mac: node.name for node in plan.mobile_nodes}
+        self._names |= {radio.mac: node.name for node in plan.mobile_nodes for radio in node.radios}
         self._names |= {address: node for address, (node, _) in plan.owners.items()}
         for router in plan.mobile_routers:
             own = (router.access_mac, str(router.gateway.ip), str(router.core_address.ip))
@@ -129,7 +130,7 @@ class Names:
             self._names |= dict.fromkeys((host.mac, str(host.address.ip)), host.name)
         if plan.family == "ipv6":
             ends = [(router.access_mac, router.name) for router in plan.mobile_routers]
-            ends += [(node.mac, node.name) for node in plan.mobile_nodes]
+            ends += [(radio.mac, node.name) for node in plan.mobile_nodes for radio in node.radios]
             self._names |= {str(link_local(mac)): name for mac, name in ends}
         self._names |= dict.fromkeys((plan.control.mac, str(plan.control.address.ip)), CONTROLLER)
 
@@ -172,6 +173,8 @@ class Reader:
                 yield from self._dns(frame, frame.time_ns, frame.payload, frame.length)
             elif set(frame.ports) == set(DHCP_PORTS):
                 yield from self._dhcp(frame)
+            elif set(frame.ports) == {notice.PORT}:
+                yield self._message(frame, frame.time_ns, "handover", "announcement", frame.length, None)
 
     def _message(self, frame: Frame, time_ns: int, protocol: str, text: str, length: int, detail: Detail) -> Message:
         source, destination = self._names.of(frame.source), self._names.of(frame.destination)

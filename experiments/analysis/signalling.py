@@ -27,8 +27,9 @@ What a request is for, when many things go on at once:
   these keeps alive, too.
 - *openflow*: a packet-in that copies a DHCP message goes with that message, and so does what the controller then says
   of the address, what it removes of an address that was released, and what it says of no address in the same breath.
-  Else: the movement by then of the mobile node whose port, MAC or address the message matches or carries; a message
-  that names none (a barrier) goes with the one before it. Echo requests keep the channel alive.
+  Else: the movement by then, made or announced, of the mobile node whose port, MAC or address the message matches or
+  carries; a message that names none (a barrier) goes with the one before it. Echo requests keep the channel alive.
+- *handover*: what a node announces: the movement that it announces.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from dmmlab.experiments.analysis.causes import (
     UpdateRule,
 )
 from dmmlab.experiments.analysis.discovery import DiscoveryRule
+from dmmlab.experiments.analysis.leaving import LeavingRule
 from dmmlab.experiments.analysis.messages import Message
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import SignallingRow
@@ -80,6 +82,7 @@ def attributed(trace: SignallingTrace) -> list[tuple[Message, str]]:
         "arp": ArpRule(trace, moves).of,
         "nd": DiscoveryRule(trace, moves).of,
         "openflow": OpenFlowRule(trace, moves, dhcp).of,
+        "handover": LeavingRule(moves).of,
     }
     found = []
     for message in trace.once():

@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 
-from dmmlab.experiments.analysis import clock, programs, signalling, validity
+from dmmlab.experiments.analysis import clock, programs, signalling, silence, validity
 from dmmlab.experiments.analysis.flows import Flow, flows
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVER
@@ -95,9 +95,18 @@ def _handovers(recording: Recording, sent: Flows) -> Iterator[HandoverRow]:
     scenario = recording.scenario
     for node in scenario.mobile_nodes:
         moves = scenario.moves_of(node)
+        end_ns = recording.start_ns + round((scenario.duration + _AFTERWARDS_S) * 1e9)
+        begin_ns = [_began_ns(recording, before, move) for before, move in pairwise(moves)]
         for turn in range(1, len(moves)):
             until_s = moves[turn + 1].at if turn + 1 < len(moves) else scenario.duration + _AFTERWARDS_S
-            yield _handover(recording, sent, moves[turn - 1], moves[turn], until_s)
+            row = _handover(recording, sent, moves[turn - 1], moves[turn], until_s)
+            since_ns, until_ns = [*begin_ns, end_ns][turn - 1 : turn + 1]
+            yield replace(row, longest_silence_s=silence.longest_s(recording, sent, node, since_ns, until_ns))
+
+
+def _began_ns(recording: Recording, before: Movement, move: Movement) -> int:
+    """When the movement began, or was announced, ns since the epoch."""
+    return [*_announced(recording, before, move), recording.start_ns + round(move.at * 1e9)][0]
 
 
 def _handover(recording: Recording, sent: Flows, before: Movement, move: Movement, until_s: float) -> HandoverRow:
@@ -111,19 +120,39 @@ def _handover(recording: Recording, sent: Flows, before: Movement, move: Movemen
     def seconds(times_ns: list[int]) -> float | None:
         return recording.since_start(times_ns[0]) if times_ns else None
 
-    attached = stamps("runner", "attached", mn=node)
+    attached, announced = stamps("runner", "attached", mn=node), _announced(recording, before, move)
     confirmed = [*stamps(node, "registered")[:1], *stamps(node, "zone_updated")[:1]]
     return HandoverRow(
         mn=node,
         from_mr=before.to,
         to_mr=move.to,
-        detach_s=seconds(stamps("runner", "detached", mn=node)),
+        detach_s=seconds([*stamps("runner", "detached", mn=node), *stamps("runner", "left", mn=node)]),
         attach_s=seconds(attached),
         address_s=seconds(stamps(node, "address_configured")),
         redirect_s=seconds(stamps("controller", "redirect_confirmed", mn=node)[-1:]),
         registered_s=seconds(sorted(confirmed)[-1:]),
         first_packet_s=seconds(_first_arrival(recording, node, attached[0], end_ns) if attached else []),
         lost_packets=_lost(recording, sent, node, start_ns, end_ns),
+        announced_s=seconds(announced),
+        buffered_packets=_buffered(recording, node, start_ns, end_ns),
+    )
+
+
+def _announced(recording: Recording, before: Movement, move: Movement) -> list[int]:
+    """When the node announced that it would leave, ns since the epoch; empty if it did not."""
+    since_ns, until_ns = (recording.start_ns + round(at_s * 1e9) for at_s in (before.at, move.at))
+    told = [event["time_ns"] for event in recording.find(move.node, "handover_announced")]
+    return [time_ns for time_ns in told if since_ns < time_ns <= until_ns][-1:]
+
+
+def _buffered(recording: Recording, node: str, start_ns: int, end_ns: int) -> int:
+    """How many packets for ``node`` waited at routers and were delivered in that time (ns since the epoch)."""
+    owners = recording.plan.owners
+    ended = [event for router in recording.plan.mobile_routers for event in recording.find(router.name, "buffer_ended")]
+    return sum(
+        int(event["packets"])
+        for event in ended
+        if start_ns <= event["time_ns"] < end_ns and owners.get(event["address"], ("",))[0] == node
     )
 
 
@@ -252,5 +281,5 @@ def _redirected(recording: Recording, node: str, frame: Frame) -> bool:
     routers = {router.access_mac: router.name for router in recording.plan.mobile_routers}
     return node in recording.scenario.mobile_nodes and routers.get(frame.from_mac) not in (
         None,
-        recording.serving(node, frame.time_ns),
+        recording.serving(node, frame.time_ns, frame.to_mac),
     )

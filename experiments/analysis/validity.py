@@ -92,8 +92,9 @@ def _plain(run: Recording, session: RecordedSession, core_is_plain: bool) -> boo
     scenario, entry = run.scenario, session.spec.entry
     if METHODS[session.spec.method].asks or session.spec.transport != "udp" or not session.row.address:
         return False
-    ends = (scenario.link(end, other) for end in (entry.from_, entry.to) for other in (CORE, RADIO))
-    return core_is_plain and not any(map(_disturbs, ends))
+    ends = {entry.from_, entry.to}
+    own = (link for link in scenario.links if ends & set(link.between) and {CORE, RADIO} & set(link.between))
+    return core_is_plain and not any(map(_disturbs, own))
 
 
 def _core_is_plain(scenario: Scenario) -> bool:
@@ -112,7 +113,7 @@ def _expected_ms(run: Recording, session: RecordedSession, at_s: float) -> float
     places = []
     for name, anchor in ((spec.cn, row.mn_anchor), (spec.mn, row.anchor)):
         later = scenario.moves_of(name)[1:]
-        if any(move.at - _SETTLES_S < at_s < move.at + move.gap + _SETTLES_S for move in later):
+        if any(move.at - _SETTLES_S < at_s < move.over_s + _SETTLES_S for move in later):
             return None
         at_router = moves.serving(scenario, name, at_s)
         if anchor and at_router is None:

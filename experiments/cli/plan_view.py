@@ -11,11 +11,13 @@ from dmmlab.experiments.cli.console import table
 from dmmlab.experiments.cli.settings_view import HEADS, settings
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.oracle.lifetimes import deprecated_s
+from dmmlab.experiments.oracle.silence import longest_of_all_s
 from dmmlab.experiments.scenario import program_ports, programs
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.experiments.scenario.timeline import (
+    Announce,
     AnyEvent,
     Attach,
     Detach,
@@ -63,6 +65,14 @@ def show(scenario: Scenario) -> None:
         table("Addresses", ("node", "router", "address", "an old one from", "until"), [*_addresses(scenario, oracle)])
     heads = ("at", "who", "what", "method", "transport", "expected set-up")
     table("Timeline", heads, [_row(event, oracle) for event in timeline(scenario)])
+    silences = [
+        (f"{move.at:g} s", node, move.to, f"{silence_s * 1e3:g} ms")
+        for node in scenario.mobile_nodes
+        for turn, silence_s in sorted(longest_of_all_s(scenario, node).items())
+        for move in (scenario.moves_of(node)[turn],)
+    ]
+    if silences:
+        table("Longest silence of a session with probes", ("at", "node", "to", "expected"), silences)
 
 
 def _itineraries(scenario: Scenario) -> Iterator[tuple[str, ...]]:
@@ -122,10 +132,16 @@ def _row(event: AnyEvent, oracle: Oracle) -> tuple[str, ...]:
     """An event of the timeline as a person reads it; of a session's start, also its closed form."""
     at = f"{event.at_s:.10g} s"
     match event:
-        case Detach(_, node, to):
+        case Announce(_, node, to, lead_s):
+            return (at, node, f"announces that it leaves for {to} in {lead_s * 1e3:g} ms", "", "", "")
+        case Detach(_, node, to, _, None):
             return (at, node, f"loses its radio link, on its way to {to}", "", "", "")
-        case Attach(_, node, to, gap_s):
+        case Detach(_, node, _, _, from_):
+            return (at, node, f"loses its old radio link, to {from_}", "", "", "")
+        case Attach(_, node, to, gap_s, _, overlap_s):
             gap = "" if gap_s is None else f" after a gap of {gap_s * 1e3:g} ms"
+            if overlap_s is not None:
+                gap = f" by its other radio, {overlap_s * 1e3:g} ms before it loses the first link"
             return (at, node, f"attaches to {to}{gap}", "", "", "")
         case SessionStart(_, session):
             expectation = oracle.of(session)

@@ -81,7 +81,7 @@ def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
             found.append(f"there is no run {'with' if redirect else 'without'} the redirect")
             continue
         move = probes[0]
-        over_s = move["redirect_s"] if redirect else move["attach_s"]
+        over_s = max(move["redirect_s"], move["attach_s"]) if redirect else move["attach_s"]
         longest_s = max((row["rtt_ms"] for row in probes if row["rtt_ms"] is not None), default=0.0) / 1e3
         for row in probes:
             # A probe that was under way when the radio link went may be lost too: hence the round trip.
@@ -115,7 +115,8 @@ def _panel(axis: Any, probes: list[Row], redirect: bool) -> str:
     """Draws one panel, and says in words what it shows."""
     detach, attach, confirmed = (probes[0][key] for key in ("detach_s", "attach_s", "redirect_s"))
     look, lost = style.REDIRECT[redirect], [row for row in probes if row["rtt_ms"] is None]
-    axis.axvspan(detach, attach, color="#e4e4e4", zorder=0, label="no radio link")
+    links = "no radio link" if detach <= attach else "two radio links"
+    axis.axvspan(detach, attach, color="#e4e4e4", zorder=0, label=links)
     if confirmed is not None:
         axis.axvline(confirmed, color="#555555", linewidth=0.8, linestyle="--", label="redirect confirmed")
     answered = [row for row in probes if row["rtt_ms"] is not None]

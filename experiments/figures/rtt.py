@@ -72,7 +72,7 @@ def _expected(run: Recording, session: RecordedSession, at_s: float) -> Row:
     """The closed form of the round trip at a time, None while a move is settling; and of the direct one."""
     scenario, node, cn = run.scenario, session.spec.mn, session.spec.cn
     at_router = moves.serving(scenario, node, at_s)
-    settling = any(move.at <= at_s < move.at + move.gap + _SETTLES_S for move in scenario.moves_of(node)[1:])
+    settling = any(move.at <= at_s < move.over_s + _SETTLES_S for move in scenario.moves_of(node)[1:])
     leaves = any(at_s < move.at <= at_s + 0.2 for move in scenario.moves_of(node)[1:])
     if at_router is None or settling or leaves:
         return {"expected_ms": None, "direct_ms": None}

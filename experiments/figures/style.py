@@ -46,6 +46,7 @@ PROTOCOLS = {
     "dns": ("#0072B2", "\\\\\\"),
     "dns-update": ("#56B4E9", "..."),
     "registration": ("#009E73", "xxx"),
+    "handover": ("#CC79A7", "oo"),
 }
 SERIES = (  # for what has no look of its own: in order
     *(Look("#0072B2", "o", "-", ""), Look("#D55E00", "s", "--", ""), Look("#009E73", "^", "-.", "")),

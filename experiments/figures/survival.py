@@ -115,7 +115,7 @@ def _judged(run: Recording, session: RecordedSession) -> int:
     number = session.spec.count - 1
     while number > 0:
         sent_s = session.spec.at_s + number * (session.spec.interval_s or 0.0)
-        if not any(move.at - _MOVE_S < sent_s < move.at + move.gap + _MOVE_S for move in moves):
+        if not any(move.at - _MOVE_S < sent_s < move.over_s + _MOVE_S for move in moves):
             break
         number -= 1
     return number

@@ -55,7 +55,7 @@ class LadderReader:
 
     def choose(self, method: str, worked: set[str]) -> SessionSpec | None:
         """UDP before TCP, after the last movement before the earlier; of a cached method, one that had to ask."""
-        moved_s = max(move.at + move.gap for move in self._trace.scenario.moves)
+        moved_s = max(move.over_s for move in self._trace.scenario.moves)
         found = [s for s in self._recording.specs if s.method == method and s.name in worked and s.count]
 
         def rank(session: SessionSpec) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ import heapq
 import math
 from dataclasses import dataclass
 
-from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
+from dmmlab.experiments.scenario.model import CORE, Scenario
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,12 @@ class Place:
 def link_s(scenario: Scenario, one: str, other: str) -> float:
     """One-way delay of the link between two ends; 0 if there is none."""
     link = scenario.link(one, other)
+    return 0.0 if link is None else link.delay
+
+
+def radio_s(scenario: Scenario, node: str, router: str) -> float:
+    """One-way delay of the radio link between mobile node ``node`` and mobile router ``router``."""
+    link = scenario.radio(node, router)
     return 0.0 if link is None else link.delay
 
 
@@ -97,7 +103,7 @@ def path_s(scenario: Scenario, one: Place, other: Place) -> float | None:
             across_s = redirect_s(scenario, end.anchor, end.serving) if redirected else None
             if across_s is None:
                 return None
-            hops_s += [across_s, link_s(scenario, RADIO, end.name)]
+            hops_s += [across_s, radio_s(scenario, end.name, end.serving)]
     return sum(hops_s)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from dmmlab.experiments.methods.base import SERVER
-from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, link_s
+from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, link_s, radio_s
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
@@ -50,14 +51,14 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
 def configured_s(scenario: Scenario, node: str, turn: int) -> float:
     """How long after its attachment number ``turn`` (from 0) ``node`` can use its new address.
 
-    IPv4: one DHCP exchange over the radio, and one more to know the router. IPv6: a solicitation and its answer, and
-    before each address (the link-local one, by which it solicits, then the one that it forms) the detection of
-    duplicates, if it waits for that. Of that the least: `late_s` says what may be added.
+    IPv4: one DHCP exchange over the radio, and one more to know the router, if that radio has not met it before. IPv6:
+    a solicitation and its answer, and before each address (the link-local one, by which it solicits, then the one that
+    it formed) the detection of duplicates, if it waits for that. Of that the least: `late_s` says what may be added.
     """
-    radio_s = link_s(scenario, RADIO, node)
+    crossing_s = radio_s(scenario, node, scenario.moves_of(node)[turn].to)
     if scenario.family == "ipv4":
-        return (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s
-    return _RA_MESSAGES * radio_s + _detections(scenario, node, turn) * _DETECTION_S
+        return (_DHCP_MESSAGES + (0 if _met(scenario, node, turn) else _ARP_MESSAGES)) * crossing_s
+    return _RA_MESSAGES * crossing_s + _detections(scenario, node, turn) * _DETECTION_S
 
 
 def address_s(scenario: Scenario, node: str, turn: int) -> float:
@@ -65,13 +66,25 @@ def address_s(scenario: Scenario, node: str, turn: int) -> float:
     not know its router by then.
     """
     if scenario.family == "ipv4":
-        return _DHCP_MESSAGES * link_s(scenario, RADIO, node)
+        return _DHCP_MESSAGES * radio_s(scenario, node, scenario.moves_of(node)[turn].to)
     return configured_s(scenario, node, turn)
 
 
 def late_s(scenario: Scenario, node: str, turn: int) -> float:
     """How much later than `configured_s` it may be, for the timers of the node's kernel."""
     return _detections(scenario, node, turn) * _SLOT_S
+
+
+def _met(scenario: Scenario, node: str, turn: int) -> bool:
+    """Whether the node came to know the router of its attachment number ``turn`` at an earlier one, by that radio."""
+    moves, radio = scenario.moves_of(node), scenario.radio_of(node, turn)
+    for number, (move, after) in enumerate(pairwise(moves[: turn + 1])):
+        gone_s = after.at if after.overlap is None else after.over_s
+        came_s = move.at + (move.gap if number else 0.0)
+        known_s = came_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s(scenario, node, move.to)
+        if move.to == moves[turn].to and scenario.radio_of(node, number) == radio and known_s < gone_s:
+            return True
+    return False
 
 
 def _detections(scenario: Scenario, node: str, turn: int) -> int:
@@ -83,13 +96,18 @@ def _detections(scenario: Scenario, node: str, turn: int) -> int:
 
 
 def unsettled(scenario: Scenario, node: str, at_s: float) -> bool:
-    """Whether at ``at_s`` ``node`` may be without a router (IPv6), or the news of its address be under way.
+    """Whether at ``at_s`` ``node`` may be without a router (IPv6), or the news of its address be under way, or is on
+    two links at once.
 
     How long exactly, the timers of its kernel decide.
     """
-    if scenario.family == "ipv4":
-        return False
     for turn, move in enumerate(scenario.moves_of(node)):
+        if move.overlap is not None and move.at <= at_s < max(
+            move.over_s, move.at + configured_s(scenario, node, turn)
+        ):
+            return True
+        if scenario.family == "ipv4":
+            continue
         attached_s, late = move.at + (move.gap if turn else 0.0), late_s(scenario, node, turn)
         ways = [host_to_mn_s(scenario, host, node, move.to, move.to) or 0.0 for host in scenario.hosts] if late else []
         if move.at <= at_s < attached_s + configured_s(scenario, node, turn) + late + max(ways, default=0.0):
@@ -127,4 +145,4 @@ def latest(known: Iterable[tuple[float, str]], at_s: float) -> str | None:
 def redirected_s(scenario: Scenario, node: str, at_s: float) -> float:
     """When the redirect of ``node``'s last move before ``at_s`` is in force: first frame, packet-in, flow-mods."""
     move = [move for move in scenario.moves_of(node) if move.at <= at_s][-1]
-    return move.at + move.gap + link_s(scenario, RADIO, node) + 2 * link_s(scenario, CONTROLLER, SWITCHES)
+    return move.at + move.gap + radio_s(scenario, node, move.to) + 2 * link_s(scenario, CONTROLLER, SWITCHES)

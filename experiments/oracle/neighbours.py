@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dmmlab.experiments.oracle.delays import Place, link_s
-from dmmlab.experiments.scenario.model import RADIO, Scenario
+from dmmlab.experiments.oracle.delays import Place, radio_s
+from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 
@@ -51,9 +51,9 @@ class Neighbours:
         if link != whom.anchor:
             return 0.0
         if key not in self._known:
-            crossings_s = link_s(self._scenario, RADIO, who.name)
+            crossings_s = radio_s(self._scenario, who.name, who.serving)
             if whom.serving == whom.anchor:
-                crossings_s += link_s(self._scenario, RADIO, whom.name)
+                crossings_s += radio_s(self._scenario, whom.name, whom.serving)
                 self._known.setdefault((whom.name, who.name, link), at_s + crossings_s)
             self._known[key] = at_s + 2 * crossings_s
         return max(0.0, self._known[key] - at_s)

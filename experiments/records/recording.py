@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.records import pcap, rows
 from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, ProgramMoveRow, ProgramRow, SessionRow, SignallingRow
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.rundir import RunDirectory, radio_capture
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
@@ -109,7 +109,7 @@ class Recording:
 
         Mobile nodes have their names, also where the controller knows them by their MACs only.
         """
-        names = {node.mac: node.name for node in self.plan.mobile_nodes}
+        names = {radio.mac: node.name for node in self.plan.mobile_nodes for radio in node.radios}
         events: list[Event] = []
         for file in sorted(self.run.log.glob("*.events.jsonl")):
             for line in file.read_text().splitlines():
@@ -139,19 +139,33 @@ class Recording:
             self._found[source, event, name] = values
         return self._found[source, event, name].get(value, [])
 
-    def serving(self, node: str, time_ns: int) -> str:
-        """Where the runner had attached ``node`` by then (ns since the epoch); empty while it was detached."""
-        moves = self._whereabouts.get(node, [])
+    def serving(self, node: str, time_ns: int, radio: str = "") -> str:
+        """Where the runner had attached ``node`` by then (ns since the epoch); empty while it was detached.
+
+        Where it was attached last, if it had two links; with ``radio``, a MAC of its, by that radio.
+        """
+        moves = self._whereabouts.get(radio) or self._whereabouts.get(node, [])
         turn = bisect_right(moves, time_ns, key=lambda move: move[0])
         return moves[turn - 1][1] if turn else ""
 
     @cached_property
     def _whereabouts(self) -> dict[str, list[tuple[int, str]]]:
+        """By node, and by radio."""
         places: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        turns: Counter[str] = Counter()
+        macs = {node.name: [radio.mac for radio in node.radios] for node in self.plan.mobile_nodes}
         for event in self.logged:
-            if event["source"] == "runner" and "mn" in event:
-                router = event["to"] if event["event"] == "attached" else ""
-                places[event["mn"]].append((event["time_ns"], router))
+            if event["source"] != "runner" or "mn" not in event:
+                continue
+            node, what = event["mn"], event["event"]
+            router = event["to"] if what == "attached" else ""
+            if what == "left":  # by the radio that it no longer has
+                radio = 1 - self.scenario.radio_of(node, turns[node] - 1)
+            else:
+                radio = self.scenario.radio_of(node, turns[node])
+                places[node].append((event["time_ns"], router))
+            places[macs[node][radio]].append((event["time_ns"], router))
+            turns[node] += what == "attached"
         return places
 
     @cached_property
@@ -167,9 +181,14 @@ class Recording:
         return round((time_ns - self.start_ns) / 1e9, 9)
 
     def frames(self, host: str) -> list[Frame]:
-        """What the capture of ``host`` holds, in its order; nothing of a host that has none."""
+        """What the capture of ``host`` holds, in its order; nothing of a host that has none.
+
+        Of a node with two radios, what both hold, by time.
+        """
         if host not in self._frames:
-            self._frames[host] = list(pcap.read(self.run.pcap(host)))
+            frames = list(pcap.read(self.run.pcap(host)))
+            second = list(pcap.read(self.run.pcap(radio_capture(host, 1))))
+            self._frames[host] = sorted([*frames, *second], key=lambda frame: frame.time_ns) if second else frames
         return self._frames[host]
 
     def frames_from_port(self, host: str, port: int) -> list[Frame]:

@@ -27,9 +27,10 @@ def _number(unit: str, meaning: str, source: str = "") -> Any:
     return field(default=None, metadata={"meaning": meaning, "unit": unit, "source": source, "kind": float})
 
 
-def _count(meaning: str, source: str = "", unit: str = "") -> Any:
-    """A column of whole numbers, of which no cell is empty."""
-    return field(metadata={"meaning": meaning, "unit": unit, "source": source, "kind": int})
+def _count(meaning: str, source: str = "", unit: str = "", default: int | None = None) -> Any:
+    """A column of whole numbers, of which no cell is empty; ``default`` where older tables have no such column."""
+    about = {"meaning": meaning, "unit": unit, "source": source, "kind": int}
+    return field(metadata=about) if default is None else field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,11 @@ class HandoverRow:
     mn: str = _text("who moves", "scenario")
     from_mr: str = _text("from where", "scenario")
     to_mr: str = _text("to where", "scenario")
-    detach_s: float | None = _number("s", "the radio link goes: the port left one access switch", "the runner's events")
+    detach_s: float | None = _number(
+        "s",
+        "the radio link goes: the port left one access switch (make-before-break: after `attach_s`)",
+        "the runner's events",
+    )
     attach_s: float | None = _number("s", "the radio link comes: the port joined the other", "the runner's events")
     address_s: float | None = _number("s", "the new address is configured (DHCP)", "its event `address_configured`")
     redirect_s: float | None = _number(
@@ -145,6 +150,29 @@ class HandoverRow:
         "or were under way then",
         "captures",
     )
+    announced_s: float | None = _number(
+        "s", "the node told the network that it would leave; empty: it did not", "its event `handover_announced`"
+    )
+    buffered_packets: int = _count(
+        "that waited at the routers that the node's addresses are from", "their events `buffer_ended`", default=0
+    )
+    longest_silence_s: float | None = _number(
+        "s",
+        "the longest time in which a session with probes heard nothing, of any: between two answers that reached it "
+        "(over TCP, with all before them), of which the second came after the movement had begun, or was announced, "
+        "and before that was so of the next; empty: no session was heard before and after",
+        "captures",
+    )
+
+    @property
+    def makes_before_it_breaks(self) -> bool:
+        """Whether the new link was there before the old one went."""
+        return self.detach_s is not None and self.attach_s is not None and self.attach_s < self.detach_s
+
+    @property
+    def begins_s(self) -> float | None:
+        """When the movement began: with a link lost or, where there are two, with one won."""
+        return self.attach_s if self.makes_before_it_breaks else self.detach_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +187,7 @@ class SignallingRow:
         "when it left its sender; mobile routers and switches have no capture: when what they send arrived",
         "captures",
     )
-    protocol: str = _text("openflow, dhcp, arp, nd (neighbour discovery), dns, dns-update or registration")
+    protocol: str = _text("openflow, dhcp, arp, nd (neighbour discovery), dns, dns-update, registration or handover")
     source: str = _text("who says it: nodes by name, switches as `s1` …")
     destination: str = _text("to whom; `broadcast`")
     message: str = _text("what it is, in words (docs/records.md)")

@@ -28,6 +28,11 @@ Manifest = dict[str, Any]
 CONVERTERS: dict[int, Callable[[Manifest], Manifest]] = {}  # from a format of run.json to the one after it
 
 
+def radio_capture(node: str, radio: int) -> str:
+    """The name of the capture of a mobile node's ``radio`` (from 0): the node's own for the first."""
+    return node if radio == 0 else f"{node}.{radio + 1}"
+
+
 class RunDirectoryError(Refusal):
     """The folder is not what it was taken for; one sentence."""
 

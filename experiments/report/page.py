@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -22,18 +22,21 @@ from markupsafe import Markup
 from dmmlab.experiments.figures import parallel, style
 from dmmlab.experiments.ladders import files as ladders
 from dmmlab.experiments.ladders.ladder import FIGURES
+from dmmlab.experiments.oracle.silence import longest_of_all_s
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, SessionRow
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.report import programs, timeline, topology
-from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.model import Movement, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec
 
 REPORT = "report.html"
 _LADDER = "ladder-"
 _DELAYS = ("lookup_ms", "connect_ms", "setup_ms")
 _MILESTONES = {
+    "announced_s": "announced",
     "attach_s": "attached",
+    "left_s": "old link gone",
     "address_s": "address",
     "redirect_s": "redirect",
     "first_packet_s": "first packet",
@@ -103,11 +106,17 @@ def _described(recording: Recording) -> dict[str, Any]:
         "yaml_uri": _uri("text/yaml", text.encode()),
         "topology": topology.drawing(scenario),
         "groups": _grouped(recording),
-        "handovers": [_handover(row) for row in recording.handovers],
+        "handovers": _handovers(recording),
         "programs": programs.described(recording) if recording.programs else None,
         "ladders": _images(run.figures, of_ladders=True),
         "timeline": timeline.movements(recording),
     }
+
+
+def _how(move: Movement) -> str:
+    if move.overlap is not None:
+        return f"by another radio, {move.overlap * 1e3:g} ms before the first link goes"
+    return f"after {move.gap * 1e3:g} ms without a link"
 
 
 def _story(scenario: Scenario) -> list[str]:
@@ -116,9 +125,7 @@ def _story(scenario: Scenario) -> list[str]:
     for node in scenario.mobile_nodes:
         moves = scenario.moves_of(node)
         places = [f"at {moves[0].to} from {moves[0].at:g} s"]
-        places += [
-            f"at {move.to} from {move.at:g} s (after {move.gap * 1e3:g} ms without a link)" for move in moves[1:]
-        ]
+        places += [f"at {move.to} from {move.at:g} s ({_how(move)})" for move in moves[1:]]
         shown = places if len(places) <= 4 else [*places[:3], f"… {len(places)} places in all"]
         sentences.append(f"{node} is {', '.join(shown)}.")
     for entry in scenario.sessions:
@@ -207,14 +214,41 @@ def _counted(words: Iterable[str]) -> str:
     return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{word} {n}" for word, n in counts.most_common())
 
 
-def _handover(row: HandoverRow) -> dict[str, Any]:
-    """A handover in ms since its link was lost."""
-    times = {name: getattr(row, key) for key, name in _MILESTONES.items()}
-    steps = {
-        name: "" if row.detach_s is None or at_s is None else f"{(at_s - row.detach_s) * 1e3:.1f}"
-        for name, at_s in times.items()
+def _handovers(recording: Recording) -> list[dict[str, Any]]:
+    """All of them, each beside the closed form of its longest silence; what none of them has has no column."""
+    expected = {node: longest_of_all_s(recording.scenario, node) for node in recording.scenario.mobile_nodes}
+    turns: Counter[str] = Counter()
+    kinds = {
+        key: name
+        for key, name in _MILESTONES.items()
+        if key not in ("announced_s", "left_s") or any(_times(row)[key] is not None for row in recording.handovers)
     }
-    return asdict(row) | {"detach_s": _ms(row.detach_s), "steps": steps}
+    rows = []
+    for row in recording.handovers:
+        turns[row.mn] += 1
+        rows.append(_handover(row, kinds, expected[row.mn].get(turns[row.mn])))
+    return rows
+
+
+def _times(row: HandoverRow) -> dict[str, float | None]:
+    """Its times; ``left_s`` is when the old link of a make-before-break movement goes."""
+    times: dict[str, float | None] = {key: getattr(row, key, None) for key in _MILESTONES}
+    return times | {"left_s": row.detach_s if row.makes_before_it_breaks else None}
+
+
+def _handover(row: HandoverRow, kinds: Mapping[str, str], expected_s: float | None) -> dict[str, Any]:
+    """A handover in ms since it began."""
+    begins_s, times = row.begins_s, _times(row)
+    steps = {
+        name: "" if begins_s is None or (at_s := times[key]) is None else f"{(at_s - begins_s) * 1e3:.1f}"
+        for key, name in kinds.items()
+    }
+    silence = {"silence": _ms_of(row.longest_silence_s), "expected_silence": _ms_of(expected_s)}
+    return asdict(row) | {"begins_s": _ms(begins_s), "steps": steps, **silence}
+
+
+def _ms_of(value_s: float | None) -> str:
+    return "" if value_s is None else f"{value_s * 1e3:.3f}"
 
 
 # -- figures -------------------------------------------------------------------------------------------------------

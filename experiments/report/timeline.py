@@ -11,7 +11,7 @@ from dmmlab.experiments.records.rows import HandoverRow, SignallingRow
 from dmmlab.experiments.scenario.model import Movement, Scenario
 
 _LEAD_S, _TRAIL_S, _LEAST_S = 0.03, 0.06, 0.2  # of time around what the movement brought about
-_MILESTONES = ("attach_s", "address_s", "redirect_s", "registered_s", "first_packet_s")
+_MILESTONES = ("detach_s", "attach_s", "address_s", "redirect_s", "registered_s", "first_packet_s")
 _NAMES = {"server": "SERVER", "controller": "CONTROLLER"}
 _ORDER = ("runner", "MN", "MR", "s", "CONTROLLER", "SERVER", "DDNS", "RESOLVER")
 _MOST_SESSIONS = 3
@@ -31,7 +31,7 @@ def movements(recording: Recording) -> list[dict[str, Any]]:
         moves = scenario.moves_of(node)
         for move, after in zip(moves, [*moves[1:], None], strict=True):
             until_s = _end(move, after, recording.handovers, scenario)
-            since_s = move.at - _LEAD_S
+            since_s = move.at - _LEAD_S - (scenario.handover.announce or 0.0 if move.overlap is None else 0.0)
             items = [
                 *_events(recording.events, since_s, until_s, move.at),
                 *_messages(recording.signalling, movement_name(move), until_s, move.at),
@@ -41,7 +41,7 @@ def movements(recording: Recording) -> list[dict[str, Any]]:
             found.append(
                 {
                     "name": movement_name(move),
-                    "from_ms": -_LEAD_S * 1e3,
+                    "from_ms": round((since_s - move.at) * 1e3, 4),
                     "to_ms": (until_s - move.at) * 1e3,
                     "lanes": _lanes(items),
                     "items": items,
@@ -55,7 +55,7 @@ def _end(move: Movement, after: Movement | None, handovers: Iterable[HandoverRow
     limit_s = after.at if after is not None else scenario.duration
     done = [move.at + _LEAST_S - _TRAIL_S]
     for row in handovers:
-        if row.mn == move.node and row.detach_s is not None and abs(row.detach_s - move.at) < _LEAST_S:
+        if row.mn == move.node and row.begins_s is not None and abs(row.begins_s - move.at) < _LEAST_S:
             times = (getattr(row, key) for key in _MILESTONES)
             done += [at_s for at_s in times if at_s is not None]
     return min(max(done) + _TRAIL_S, limit_s)

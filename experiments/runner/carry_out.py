@@ -113,7 +113,7 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
         log = EventLog(run.events_of("runner"), "runner")
         log.write([("scenario_started", start_ns, {})])
         say(phase="scenario")
-        executor = Executor(timeline(scenario), network, log, lab.check_alive)
+        executor = Executor(timeline(scenario), network, log, lab.check_alive, daemons.warn)
         if shell:
             threading.Thread(target=executor.play, args=(start_ns, lambda _share: None), daemon=True).start()
             shell(Live(network, daemons, executor, start_ns))
@@ -133,9 +133,9 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
 def _start_servers(lab: Lab, daemons: Daemons, say: Say) -> None:
     """All that is there before a node is, ready to be used."""
     say(phase="controller, DHCP, captures")
-    controller, captures = daemons.controller(), daemons.captures()
-    lab.start([controller, *daemons.address_servers(), *captures])
-    lab.await_ready(captures)
+    controller, captures, buffers = daemons.controller(), daemons.captures(), daemons.buffers()
+    lab.start([controller, *daemons.address_servers(), *captures, *buffers])
+    lab.await_ready([*captures, *buffers])
     if daemons.scenario.needs(DDNS):
         servers = daemons.name_servers()
         lab.start(servers)

@@ -115,7 +115,7 @@ def paths(scenario: Scenario, plan: NetworkPlan, at_s: float) -> Iterator[Way]:
         at_router = moves.serving(scenario, node.name, at_s)
         for name in (*scenario.correspondents, SERVER):
             if at_router is not None and name in hosts:
-                wires = (*plan.across(name, at_router), node.wire)
+                wires = (*plan.across(name, at_router), node.wire_at(at_router))
                 address = str(node.addresses[at_router])
                 yield Way.along(f"{name}-{node.name}@{at_router}", name, address, wires)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.rundir import RunDirectory, radio_capture
 from dmmlab.experiments.runner import programs
 from dmmlab.experiments.runner.clockwatch import ClockWatch
 from dmmlab.experiments.runner.controller import Controller
@@ -25,18 +26,21 @@ from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.programs import CLIENT
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
+from dmmlab.experiments.scenario.timeline import Announce
 from dmmlab.machine.events import CLOCKWATCH
 from dmmlab.nodes.daemons import tcpdump
-from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, Service
+from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, RouterBuffer, Service
 from dmmlab.nodes.daemons.daemon import Daemon
 from dmmlab.nodes.daemons.dnsmasq import Dnsmasq, RouterAdvertiser
 from dmmlab.nodes.daemons.named import Named
 from dmmlab.nodes.daemons.programs import Servers
 from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.nodes.daemons.unbound import Unbound
+from dmmlab.nodes.mobility.notice import Notice
 from dmmlab.nodes.orders import DNS_PORT
 from dmmlab.nodes.programs.program import Program
 from dmmlab.nodes.registration import wire
+from dmmlab.topologies.addressing import interface_identifier
 from dmmlab.topologies.plan import CONTROLLER, CONTROLLER_PORT, NetworkPlan
 
 _SET_UP_FRAMES = 20  # of a session, at either end: connection, legs, what the server asks
@@ -64,7 +68,7 @@ class Daemons:
     def controller(self) -> Controller:
         """The OpenFlow controller."""
         return Controller(
-            redirect_plan(self.plan, self.scenario.peers, self._give_back).to_json(),
+            redirect_plan(self.plan, self.scenario, self._give_back).to_json(),
             self.folder,
             str(self.plan.control.address.ip),
             CONTROLLER_PORT,
@@ -90,8 +94,13 @@ class Daemons:
             Dnsmasq(
                 router.access_interface,
                 str(router.prefix),
-                {node.mac: str(node.addresses[router.name]) for node in self.plan.mobile_nodes},
+                {
+                    f"id:{node.client_id.hex(':')}" if node.second else node.mac: str(node.addresses[router.name])
+                    for node in self.plan.mobile_nodes
+                },
                 lease_s,
+                # To another radio than the one by which an address is known a reply would go where that one is.
+                self.scenario.handover.buffer or any(node.second for node in self.plan.mobile_nodes),
                 **self._place(f"dnsmasq-{router.name}", router.name),
             )
             for router in self.plan.mobile_routers
@@ -100,22 +109,24 @@ class Daemons:
     def captures(self) -> list[Daemon]:
         """One on each correspondent, server and mobile node, and at the controller."""
         busy = self._busy_nodes()
-        ends = [(host.name, host.interface, tcpdump.LARGE_KIB) for host in self.plan.hosts]
-        ends += [
-            (node.name, node.interface, tcpdump.LARGE_KIB if node.name in busy else tcpdump.SMALL_KIB)
-            for node in self.plan.mobile_nodes
-        ]
-        ends.append((CONTROLLER, self.plan.control.interface, tcpdump.CONTROL_KIB))
+        ends = [(host.name, host.name, host.interface, tcpdump.LARGE_KIB) for host in self.plan.hosts]
+        for node in self.plan.mobile_nodes:
+            buffer_kib = tcpdump.LARGE_KIB if node.name in busy else tcpdump.SMALL_KIB
+            ends += [
+                (node.name, radio_capture(node.name, number), radio.interface, buffer_kib)
+                for number, radio in enumerate(node.radios)
+            ]
+        ends.append((CONTROLLER, CONTROLLER, self.plan.control.interface, tcpdump.CONTROL_KIB))
         return [
             Tcpdump(
                 interface,
-                self.run.pcap(name),
+                self.run.pcap(file),
                 tcpdump.WHOLE if name == CONTROLLER else tcpdump.HEADS,
                 buffer_kib,
                 self.scenario.open_ended,
-                **self._place(f"tcpdump-{name}", name),
+                **self._place(f"tcpdump-{file}", name),
             )
-            for name, interface, buffer_kib in ends
+            for name, file, interface, buffer_kib in ends
         ]
 
     def _busy_nodes(self) -> set[str]:
@@ -174,6 +185,28 @@ class Daemons:
         """In real time: what watches beside the run, on ``host``, whether the machine keeps time."""
         return ClockWatch(events=self.run.events_of(CLOCKWATCH), **self._place(CLOCKWATCH, host))
 
+    def buffers(self) -> list[Daemon]:
+        """On each mobile router, if the scenario wants it, what keeps packets for nodes that are between two links."""
+        if not self.scenario.handover.buffer:
+            return []
+        return [
+            RouterBuffer(
+                router.access_interface,
+                events=self.run.events_of(router.name),
+                **self._place(f"buffer-{router.name}", router.name),
+            )
+            for router in self.plan.mobile_routers
+        ]
+
+    def warn(self, announce: Announce) -> None:
+        """Tells a mobile node's agent what its radio knows, for example by the signal's strength."""
+        notice = Notice(self.plan.mobile_router(announce.to).dpid, announce.lead_s)
+        notice.send(self._notices(announce.node))
+
+    def _notices(self, node: str) -> Path:
+        """Where mobile node ``node`` hears of its radio."""
+        return self.folder / f"{node}.radio"
+
     def mobile_nodes(self) -> list[MobileNode]:
         """On each mobile node its agent and its service."""
         made: list[MobileNode] = []
@@ -183,9 +216,26 @@ class Daemons:
             keep_s = self.scenario.addresses.keep
             place = self._place(node.name)
             family, more = self.plan.family, self._more
+            token = str(ipaddress.IPv6Address(interface_identifier(node.mac)))
+            known_as = node.client_id.hex() if family == "ipv4" else token
+            second, known_as = (node.second.interface, known_as) if node.second else (None, "")
+            told = self._notices(node.name) if self.scenario.handover.announce is not None else None
             kind = self.scenario.addresses.lifetime, self.scenario.addresses.idle
             made.append(
-                MobileNode(node.interface, self.folder, keep_s, config, family, more, *kind, events=events, **place)
+                MobileNode(
+                    node.interface,
+                    self.folder,
+                    keep_s,
+                    config,
+                    family,
+                    more,
+                    *kind,
+                    second,
+                    known_as,
+                    told,
+                    events=events,
+                    **place,
+                )
             )
         return made
 

@@ -8,12 +8,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
-from dmmlab.experiments.scenario.timeline import AnyEvent, Attach, Detach, Event, ScenarioEnd, SessionEnd, SessionStart
+from dmmlab.experiments.scenario.timeline import (
+    Announce,
+    AnyEvent,
+    Attach,
+    Detach,
+    Event,
+    ScenarioEnd,
+    SessionEnd,
+    SessionStart,
+)
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 
 if TYPE_CHECKING:
     from dmmlab.topologies.build import Network
+
+
+_CACHED_S = 0.01  # after a gap that is not shorter no switch acts by what it has cached
 
 
 @dataclass(frozen=True)
@@ -24,18 +36,26 @@ class _Look(Event):
 class Executor:
     """Moves the mobile nodes; sessions are the correspondents' own affair, who have their orders.
 
-    ``check`` raises if something that the run needs has died.
+    ``check`` raises if something that the run needs has died. ``warn`` is how a node's radio tells the node that it is
+    about to lose its link.
     """
 
     def __init__(
-        self, timeline: tuple[AnyEvent, ...], network: Network, log: EventLog, check: Callable[[], None]
+        self,
+        timeline: tuple[AnyEvent, ...],
+        network: Network,
+        log: EventLog,
+        check: Callable[[], None],
+        warn: Callable[[Announce], None] = lambda _announce: None,
     ) -> None:
+        self._warn = warn
         self._end_s = next(event.at_s for event in timeline if isinstance(event, ScenarioEnd))
         looks = [_Look(float(second)) for second in range(1, -int(-self._end_s // 1))]
         mine = [event for event in timeline if not isinstance(event, SessionStart | SessionEnd | ScenarioEnd)]
-        self._events: list[Attach | Detach | _Look] = sorted([*mine, *looks], key=lambda event: event.at_s)
+        self._events: list[Announce | Attach | Detach | _Look] = sorted([*mine, *looks], key=lambda event: event.at_s)
         self._network, self._log, self._check = network, log, check
         self._left = threading.Event()
+        self._radios: dict[str, int] = {}  # by node: which it used last
 
     def play(self, start_ns: int, progress: Callable[[float], None]) -> None:
         """Until the scenario's end, which started at ``start_ns``; ``progress`` hears what share of it is over."""
@@ -64,22 +84,32 @@ class Executor:
         started at ``start_ns``; its own movements of the node are given up.
         """
         self._in_other_hands.add(node)
-        for event in (Detach(at_s, node, to), Attach(at_s + gap_s, node, to, gap_s)):
+        radio = self._radios.get(node, 0)
+        for event in (Detach(at_s, node, to, radio), Attach(at_s + gap_s, node, to, gap_s, radio)):
             clock.wait_until(start_ns + round(event.at_s * 1e9))
             self._carry_out(event)
 
-    def _carry_out(self, event: Attach | Detach | _Look) -> None:
+    def _carry_out(self, event: Announce | Attach | Detach | _Look) -> None:
         match event:
-            case Detach(_, name, to):
+            case Announce():
+                self._warn(event)
+            case Detach(_, name, to, radio, from_):
                 node = self._network.plan.mobile_node(name)
-                self._network.detach(node)
-                self._log.emit("detached", mn=name, to=to)
-                self._network.rewire(node, self._network.plan.mobile_router(to))
-            case Attach(_, name, to, gap_s):
+                self._network.detach(node.radios[radio])
+                if from_ is None:
+                    self._log.emit("detached", mn=name, to=to)
+                    self._network.rewire(node, node.radios[radio], self._network.plan.mobile_router(to))
+                else:
+                    self._log.emit("left", mn=name, router=from_)
+                    self._network.rewire(node, node.radios[radio], None)
+            case Attach(_, name, to, gap_s, radio):
                 node = self._network.plan.mobile_node(name)
                 if gap_s is None:  # otherwise that was done while it had no link
-                    self._network.rewire(node, self._network.plan.mobile_router(to))
-                self._network.attach(node)
+                    self._network.rewire(node, node.radios[radio], self._network.plan.mobile_router(to))
+                elif gap_s < _CACHED_S:
+                    self._network.forget_flows()
+                self._network.attach(node.radios[radio])
+                self._radios[name] = radio
                 self._log.emit("attached", mn=name, to=to)
             case _Look():
                 pass

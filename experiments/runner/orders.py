@@ -19,11 +19,19 @@ from dmmlab.nodes.registration import wire
 from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
 
-def redirect_plan(plan: NetworkPlan, peers: bool, releases: bool = False) -> Plan:
+def redirect_plan(plan: NetworkPlan, scenario: Scenario, releases: bool = False) -> Plan:
     """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN but
-    whether they are ``peers`` of each other, and whether they give addresses back without DHCP.
+    whether they are peers of each other, give addresses back without DHCP and announce that they leave, and whether
+    routers keep packets for them.
     """
-    return Plan(tuple(_switch_plan(plan, router) for router in plan.mobile_routers), plan.family, peers, releases)
+    return Plan(
+        tuple(_switch_plan(plan, router) for router in plan.mobile_routers),
+        plan.family,
+        scenario.peers,
+        releases,
+        scenario.handover.announce is not None,
+        scenario.handover.buffer,
+    )
 
 
 def _switch_plan(plan: NetworkPlan, router: MobileRouter) -> SwitchPlan:

@@ -10,7 +10,7 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER
 from dmmlab.experiments.scenario import program_ports
 from dmmlab.experiments.scenario.mobility.section import Mobility
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Scenario, Session
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Link, Movement, Scenario, Session
 from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT, LABEL, MOST_SESSIONS, REGISTRATION_PORT, SERVICES
 from dmmlab.topologies.addressing import SCHEMES
@@ -20,7 +20,7 @@ _LONGEST_SERVICE = 15  # letters (RFC 6335 section 5.1)
 
 def problems(scenario: Scenario) -> Iterator[str]:
     """What is wrong with ``scenario``; nothing if it can be run."""
-    for check in (
+    keys = (
         _family,
         _lifetime,
         _size,
@@ -31,9 +31,11 @@ def problems(scenario: Scenario) -> Iterator[str]:
         _links,
         _mobility,
         _movement,
+        _handover,
         _sessions,
         _programs,
-    ):
+    )
+    for check in keys:
         yield from check(scenario)
 
 
@@ -125,7 +127,7 @@ def _services(scenario: Scenario) -> Iterator[str]:
 
 def _links(scenario: Scenario) -> Iterator[str]:
     inter_mr = set(scenario.mobile_routers)
-    times = Counter(frozenset(link.between) for link in scenario.links)
+    times = Counter((frozenset(link.between), link.at) for link in scenario.links)
     paired_ends = {name for pair in scenario.pairs for name in pair}
     for link in scenario.links:
         a, b = link.between
@@ -149,8 +151,9 @@ def _links(scenario: Scenario) -> Iterator[str]:
                 f"links: between [{a}, {b}]: a node with a delay of its own to another one has no jitter and no rate; "
                 "leave them out, or that delay"
             )
-        if times[frozenset(ends)] > 1:
-            yield f"links: between [{a}, {b}] is given twice"
+        if times[frozenset(ends), link.at] > 1:
+            yield f"links: between [{a}, {b}]{'' if link.at is None else f' at {link.at}'} is given twice"
+        yield from _elsewhere(scenario, link)
     for router in scenario.mobile_routers:
         if scenario.link(router, CORE) is None:
             yield f"links: mobile router {router} needs a link, {{between: [{router}, CORE], delay: …}}"
@@ -198,6 +201,21 @@ def _mobility_names(scenario: Scenario, entry: Mobility, where: str) -> Iterator
             yield f"{where}: {node} is at {starts[node]} when it begins, which is none of its routers"
 
 
+def _elsewhere(scenario: Scenario, link: Link) -> Iterator[str]:
+    """A radio link that is another one at some mobile router."""
+    if link.at is None:
+        return
+    a, b = link.between
+    where = f"links: between [{a}, {b}] at {link.at}"
+    if RADIO not in link.between:
+        yield f"{where}: at goes with a radio link, {{between: [radio, MN1], at: {link.at}, delay: …}}"
+    elif link.at not in scenario.mobile_routers:
+        yield f"{where}: unknown mobile router; known are {', '.join(scenario.mobile_routers)}"
+    elif scenario.link(a, b) is None:
+        node = scenario.other_end(link, RADIO)
+        yield f"{where}: {node} needs a radio link for elsewhere, too, {{between: [radio, {node}], delay: …}}"
+
+
 def _movement(scenario: Scenario) -> Iterator[str]:
     nodes, routers = set(scenario.mobile_nodes), set(scenario.mobile_routers)
     for move in scenario.moves:
@@ -206,20 +224,48 @@ def _movement(scenario: Scenario) -> Iterator[str]:
             yield f"{where}: unknown mobile node; known are {', '.join(scenario.mobile_nodes)}"
         if move.to not in routers:
             yield f"{where}: unknown mobile router {move.to}; known are {', '.join(scenario.mobile_routers)}"
-        if move.at + move.gap > scenario.duration:
+        if move.over_s > scenario.duration:
             yield f"{where}: ends after the scenario's duration of {scenario.duration:g}s"
+        if move.overlap == 0:
+            yield f"{where}: overlap: 0s has no two links at once; give more, or gap: 0s"
     for node in scenario.mobile_nodes:
         moves = scenario.moves_of(node)
         if not moves:
             yield f"movement: {node} never attaches; add {{at: 0s, node: {node}, to: {scenario.mobile_routers[0]}}}"
+        if moves and moves[0].overlap is not None:
+            yield f"movement: at {moves[0].at:g}s, node {node}: a first attachment has no link to overlap with"
         for before, after in pairwise(moves):
-            if after.at <= before.at + before.gap:
+            yield from _succession(before, after)
+
+
+def _succession(before: Movement, after: Movement) -> Iterator[str]:
+    """Two movements of a node, one after the other."""
+    if after.at <= before.over_s and before.overlap is not None:
+        yield (
+            f"movement: at {before.at:g}s, node {before.node}: overlap {before.overlap * 1e3:g}ms is longer than its "
+            f"stay, which ends at {after.at:g}s; let the first link go before the next movement"
+        )
+    elif after.at <= before.over_s:
+        yield (
+            f"movement: the movements of {before.node} at {before.at:g}s (gap {before.gap * 1e3:g}ms) and "
+            f"{after.at:g}s overlap; let the second start after the first has ended"
+        )
+    if after.to == before.to:
+        yield f"movement: at {after.at:g}s, node {after.node}: is at {after.to} already"
+
+
+def _handover(scenario: Scenario) -> Iterator[str]:
+    if scenario.handover.buffer and not scenario.redirect:
+        yield "handover: buffer keeps packets for the redirect; with redirect: false there is none"
+    lead_s = scenario.handover.announce
+    for node in scenario.mobile_nodes if lead_s is not None else ():
+        for before, after in pairwise(scenario.moves_of(node)):
+            arrived_s = before.over_s if before is not scenario.moves_of(node)[0] else before.at
+            if after.overlap is None and lead_s is not None and after.at - lead_s <= arrived_s:
                 yield (
-                    f"movement: the movements of {node} at {before.at:g}s (gap {before.gap * 1e3:g}ms) and "
-                    f"{after.at:g}s overlap; let the second start after the first has ended"
+                    f"handover: announce {lead_s * 1e3:g}ms: {node}, which leaves at {after.at:g}s, is at {before.to} "
+                    f"from {arrived_s:g}s only; announce later, or let it stay longer"
                 )
-            if after.to == before.to:
-                yield f"movement: at {after.at:g}s, node {node}: is at {after.to} already"
 
 
 def _sessions(scenario: Scenario) -> Iterator[str]:

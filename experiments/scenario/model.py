@@ -11,9 +11,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
@@ -50,10 +57,14 @@ MethodName = Annotated[str, _known("method", METHODS)]
 
 
 class Link(Section):
-    """A link; ``delay`` is one-way and holds in both directions."""
+    """A link; ``delay`` is one-way and holds in both directions.
+
+    With ``at``, a mobile router, it is what a mobile node's radio link is like there (another radio technology).
+    """
 
     between: tuple[str, str]
     delay: Duration
+    at: str | None = None
     jitter: Duration = 0.0
     loss: Share = 0.0
     rate: Rate | None = None
@@ -128,12 +139,49 @@ class Retry(Section):
 
 
 class Movement(Section):
-    """At ``at`` seconds ``node`` loses its radio link, and has one to ``to`` after ``gap`` (break-before-make)."""
+    """At ``at`` seconds ``node`` loses its radio link, and has one to ``to`` after ``gap`` (break-before-make).
+
+    With ``overlap`` it is make-before-break: at ``at`` its other radio has a link to ``to``, the first one's is gone
+    ``overlap`` later. ``gap`` is 0 then.
+    """
 
     at: Duration
     node: str
     to: str
     gap: Duration = 0.05
+    overlap: Duration | None = None
+
+    @property
+    def over_s(self) -> float:
+        """When it has its one link to ``to``, seconds."""
+        return self.at + (self.gap if self.overlap is None else self.overlap)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _either(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("overlap") is None:
+            return data
+        if "gap" in data:
+            raise ValueError("gap and overlap exclude each other: give one of them")
+        return {**data, "gap": 0.0}
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As a file has it, so that it can be read again."""
+        data: dict[str, Any] = written(self)
+        left_out = "overlap" if self.overlap is None else "gap"
+        return {key: value for key, value in data.items() if key != left_out}
+
+
+class Handover(Section):
+    """What the network knows of a node's leaving, and does about it, where a movement is break-before-make.
+
+    A node tells it ``announce`` before it leaves (as RFC 5568's predictive mode); with ``buffer`` the routers that its
+    addresses are from keep what comes for it meanwhile.
+    """
+
+    announce: Annotated[Duration, Field(gt=0)] | None = None
+    buffer: bool = False
 
 
 def _as_tuple(value: object) -> object:
@@ -246,6 +294,7 @@ class Scenario(Section):
     services: tuple[Service, ...] = ()
     movement: tuple[Movement, ...] = ()
     mobility: tuple[Mobility, ...] = ()
+    handover: Handover = Handover()
     sessions: tuple[Session, ...] = ()
     redirect: bool = True
     # What a redirect may go over: inter-MR links, or whatever is shortest, tunnels through the core included.
@@ -269,7 +318,7 @@ class Scenario(Section):
     @cached_property
     def mobile_nodes(self) -> tuple[str, ...]:
         """Whatever has a radio link, in the order of the links."""
-        return tuple(self.other_end(link, RADIO) for link in self.links if RADIO in link.between)
+        return tuple(self.other_end(link, RADIO) for link in self.links if RADIO in link.between and link.at is None)
 
     @cached_property
     def hosts(self) -> tuple[str, ...]:
@@ -387,13 +436,25 @@ class Scenario(Section):
             moves[move.node].append(move)
         return {node: tuple(sorted(found, key=lambda move: move.at)) for node, found in moves.items()}
 
+    def radio_of(self, node: str, turn: int) -> int:
+        """Which of its radios ``node`` has for its movement number ``turn`` (from 0): each overlap takes the other."""
+        return sum(move.overlap is not None for move in self.moves_of(node)[: turn + 1]) % 2
+
+    def has_two_radios(self, node: str) -> bool:
+        """Whether any of its movements is make-before-break."""
+        return any(move.overlap is not None for move in self.moves_of(node))
+
     def link(self, one: str, other: str) -> Link | None:
         """The link between two ends, in either order; None if there is none."""
-        return self._links.get(frozenset((one, other)))
+        return self._links.get((frozenset((one, other)), None))
+
+    def radio(self, node: str, router: str) -> Link | None:
+        """The radio link of mobile node ``node`` to mobile router ``router``; None if it is no mobile node."""
+        return self._links.get((frozenset((RADIO, node)), router)) or self.link(RADIO, node)
 
     @cached_property
-    def _links(self) -> dict[frozenset[str], Link]:
-        return {frozenset(link.between): link for link in reversed(self.links)}  # of two, the first
+    def _links(self) -> dict[tuple[frozenset[str], str | None], Link]:
+        return {(frozenset(link.between), link.at): link for link in reversed(self.links)}  # of two, the first
 
     @cached_property
     def inter_mr_links(self) -> dict[str, list[Link]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.model import Movement, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 
@@ -21,20 +21,39 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Detach(Event):
-    """Mobile node ``node`` loses its radio link; the next one will be to mobile router ``to``."""
+class Announce(Event):
+    """The radio of ``node`` knows that it will have to leave for mobile router ``to`` in ``lead_s`` seconds."""
 
     node: str
     to: str
+    lead_s: float
+
+
+@dataclass(frozen=True)
+class Detach(Event):
+    """Mobile node ``node`` loses the link of its ``radio`` (from 0); the next one will be to mobile router ``to``.
+
+    With ``from_`` another radio has that one already, and what is gone is the link to mobile router ``from_``.
+    """
+
+    node: str
+    to: str
+    radio: int = 0
+    from_: str | None = None
 
 
 @dataclass(frozen=True)
 class Attach(Event):
-    """``node`` gets a radio link to ``to``, ``gap_s`` after it lost the one before (None: its first attachment)."""
+    """``node`` gets a link to ``to`` by its ``radio``, ``gap_s`` after it lost the one before (None: its first one).
+
+    With ``overlap_s`` it keeps the one before, by the other radio, for that long.
+    """
 
     node: str
     to: str
     gap_s: float | None
+    radio: int = 0
+    overlap_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,7 @@ class ScenarioEnd(Event):
 
 # A new kind goes here too: who handles all of them (the executor, `dmmlab check`) then fails the type check until it
 # handles that one as well.
-AnyEvent = Attach | Detach | SessionStart | SessionEnd | ScenarioEnd
+AnyEvent = Announce | Attach | Detach | SessionStart | SessionEnd | ScenarioEnd
 
 
 def timeline(scenario: Scenario) -> tuple[AnyEvent, ...]:
@@ -67,14 +86,27 @@ def timeline(scenario: Scenario) -> tuple[AnyEvent, ...]:
     return tuple(sorted(events, key=lambda event: event.at_s))
 
 
-def _movement(scenario: Scenario) -> Iterator[Attach | Detach]:
-    attached = {scenario.moves_of(node)[0] for node in scenario.mobile_nodes}
+def _movement(scenario: Scenario) -> Iterator[Announce | Attach | Detach]:
+    turns = {move: (turn, before) for node in scenario.mobile_nodes for turn, before, move in _turns(scenario, node)}
     for move in scenario.moves:
-        if move in attached:
-            yield Attach(move.at, move.node, move.to, None)
+        turn, before = turns[move]
+        radio = scenario.radio_of(move.node, turn)
+        if before is None:
+            yield Attach(move.at, move.node, move.to, None, radio)
+        elif move.overlap is None:
+            if (lead_s := scenario.handover.announce) is not None:
+                yield Announce(move.at - lead_s, move.node, move.to, lead_s)
+            yield Detach(move.at, move.node, move.to, radio)
+            yield Attach(move.over_s, move.node, move.to, move.gap, radio)
         else:
-            yield Detach(move.at, move.node, move.to)
-            yield Attach(move.at + move.gap, move.node, move.to, move.gap)
+            yield Attach(move.at, move.node, move.to, None, radio, move.overlap)
+            yield Detach(move.over_s, move.node, move.to, 1 - radio, before.to)
+
+
+def _turns(scenario: Scenario, node: str) -> Iterator[tuple[int, Movement | None, Movement]]:
+    """The node's movements, each with its number and the one before."""
+    moves = scenario.moves_of(node)
+    return ((turn, moves[turn - 1] if turn else None, move) for turn, move in enumerate(moves))
 
 
 def _sessions(scenario: Scenario) -> Iterator[SessionStart | SessionEnd]:

@@ -1,4 +1,4 @@
-"""The agents of a run: mobile node, correspondent, registration server."""
+"""The agents of a run: mobile node, correspondent, registration server, and a mobile router's buffer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from dmmlab.nodes import correspondent, service
+from dmmlab.nodes import correspondent, router_buffer, service
 from dmmlab.nodes.daemons.agent import Agent
 from dmmlab.nodes.mobility import agent as mobile_node
 from dmmlab.nodes.orders import CorrespondentFile, MobileNodeFile
@@ -23,7 +23,8 @@ from dmmlab.topologies.addressing import Family
 class MobileNode(Agent):
     """The agent and the service of a mobile node.
 
-    Its addresses are on ``interface``; old ones are released ``keep_s`` after they were deprecated (None: never).
+    Its addresses are on ``interface``, or on that of its ``second`` radio: to a router both are ``known_as`` (hex). Old
+    ones are released ``keep_s`` after they were deprecated (None: never).
 
     ``folder`` takes its leases and its configuration; without ``config`` it tells nobody of its addresses.
     """
@@ -38,6 +39,9 @@ class MobileNode(Agent):
     more: tuple[int, ...] = ()
     lifetime: str = "fixed"  # of its addresses
     idle_s: float = 1.0  # where that depends on sessions
+    second: str | None = None
+    known_as: str = ""
+    radio: Path | None = None  # where it hears that it has to leave, if it is to announce that
 
     @property
     def service(self) -> Service:
@@ -57,6 +61,8 @@ class MobileNode(Agent):
         argv += ["--interface", self.interface, "--folder", str(self.folder), "--family", self.family]
         argv += ["--keep", str(self.keep_s)] if self.keep_s is not None else []
         argv += ["--lifetime", self.lifetime, "--idle", str(self.idle_s)] if self.lifetime != "fixed" else []
+        argv += ["--radio", str(self.radio)] if self.radio is not None else []
+        argv += ["--second", self.second, "--known-as", self.known_as] if self.second is not None else []
         return [*argv, "--config", str(self._file)] if self.config is not None else argv
 
     def write(self) -> None:
@@ -78,6 +84,24 @@ class MobileNode(Agent):
             sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
             os._exit(1)
+
+
+@dataclass(frozen=True)
+class RouterBuffer(Agent):
+    """On a mobile router: keeps what comes for nodes that are between two links, on its ``interface`` to them."""
+
+    ends_last: ClassVar[bool] = True
+
+    interface: str
+
+    @property
+    def argv(self) -> list[str]:
+        """Its options."""
+        return ["--name", self.host, "--events", str(self.events), "--interface", self.interface]
+
+    def run(self) -> None:
+        """The buffer."""
+        router_buffer.main(self.argv)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class Dnsmasq(_Dnsmasq):
 
     leases: Mapping[str, str]
     lease_s: int
+    broadcasts: bool = False  # its replies: what is sent to an address whose packets are kept would wait, too
 
     @property
     def argv(self) -> list[str]:
@@ -59,6 +60,7 @@ class Dnsmasq(_Dnsmasq):
         return [
             *self._common,
             f"--dhcp-range={network.network_address},static,{network.netmask},{max(self.lease_s, _SHORTEST_S)}",
+            *(["--dhcp-broadcast"] if self.broadcasts else []),
             *(f"--dhcp-host={mac},{address}" for mac, address in self.leases.items()),
         ]
 

@@ -1,10 +1,13 @@
 """The mobile node's agent: an address from each mobile router that it attaches to, and none lost on the way.
 
-It knows only what any host knows: its interface's carrier, and what DHCP tells it. On a new attachment it takes the
+It knows only what any host knows: its interfaces' carriers, and what DHCP tells it. On a new attachment it takes the
 new address for what is new (default route with that source, as RFC 6724 rule 3 would choose) and keeps the old ones
 as deprecated (RFC 4862 section 5.5.4, for IPv4 by a preferred lifetime of 0 and a host prefix), so that sessions on
 them go on. An old address is released `keep` seconds later, or never. Servers that must know of a new address hear
 of it beside all this (`presence`).
+
+With two radios, whichever got its address last is the one that what is sent leaves by. To a DHCP server both are one
+client, so that a router gives the node the same address by either.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.mobility import dhcp
 from dmmlab.nodes.mobility.lifetime import LastSessions
+from dmmlab.nodes.mobility.notice import PORT, Notice, listen
 from dmmlab.nodes.mobility.presence import Presence
 from dmmlab.nodes.orders import MobileNodeFile
 from dmmlab.nodes.registration import wire
@@ -36,24 +40,49 @@ _NUD_NONE = 0
 _FOREVER = 0xFFFFFFFF
 
 
+class Radio:
+    """An interface of the node, and what is going on there."""
+
+    def __init__(self, interface: str, folder: Path) -> None:
+        self.interface = interface
+        self.lease_file = folder / f"{interface}.lease"
+        self.hook = dhcp.write_hook(folder, self.lease_file)
+        self.index = 0
+        self.mac = ""
+        self.up = False  # it has a carrier
+        self.attachment: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """Ends the asking for a lease, and its renewals."""
+        if self.attachment is not None:
+            self.attachment.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.attachment
+            self.attachment = None
+
+
 class MobileNode:
-    """One interface, the address that is in use, and the deprecated ones with the lease that each came with."""
+    """Its radios, the address that is in use, and the deprecated ones with the lease that each came with."""
 
     _groups: ClassVar[int] = RTMGRP_LINK  # what it hears of
 
     def __init__(
-        self, interface: str, folder: Path, keep_s: float | None, presence: Presence | None, log: EventLog
+        self,
+        interface: str,
+        folder: Path,
+        keep_s: float | None,
+        presence: Presence | None,
+        log: EventLog,
+        second: str | None = None,
+        known_as: str = "",
     ) -> None:
-        self._interface, self._keep_s, self._presence, self._log = interface, keep_s, presence, log
-        self._lease_file = folder / f"{interface}.lease"
-        self._hook = dhcp.write_hook(folder, self._lease_file)
+        self._known_as = known_as
+        self._keep_s, self._presence, self._log = keep_s, presence, log
+        self._radios = [Radio(name, folder) for name in (interface, second) if name is not None]
         self._ip: Any = None
-        self._index = 0
-        self._mac = ""
-        self._carrier_up = False
         self._current: dhcp.Lease | None = None
-        self._deprecated: dict[Address, dhcp.Lease] = {}
-        self._attachment: asyncio.Task[None] | None = None
+        self._current_by = self._radios[0]
+        self._deprecated: dict[Address, tuple[dhcp.Lease, Radio]] = {}
         self._keeping: dict[Address, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps = True  # old addresses, as other than non-persistent ones
@@ -63,58 +92,62 @@ class MobileNode:
         """Of this kind (RFC 8653), where they are other than fixed."""
         self._keeps = lifetime != "non-persistent"
         if lifetime == "session-lasting":
-            may_send = lambda: self._carrier_up and self._current is not None  # noqa: E731
+            may_send = lambda: self._current_by.up and self._current is not None  # noqa: E731
             self._last_sessions = LastSessions(idle_s, self._start_release, may_send, server_port)
 
     async def run(self) -> None:
-        """Follows the carrier until cancelled."""
+        """Follows the carriers until cancelled."""
         async with AsyncIPRoute() as self._ip, AsyncIPRoute() as monitor:
-            self._index = (await self._ip.link_lookup(ifname=self._interface))[0]
+            for radio in self._radios:
+                radio.index = (await self._ip.link_lookup(ifname=radio.interface))[0]
+            await self._prepare()
             await monitor.bind(self._groups)
-            self._log.emit("ready", interface=self._interface)
+            self._log.emit("ready", interface=" ".join(radio.interface for radio in self._radios))
             while True:
                 async for message in monitor.get():
-                    if message["index"] == self._index:
-                        await self._heard(message)
+                    for radio in self._radios:
+                        if message["index"] == radio.index:
+                            await self._heard(radio, message)
 
-    async def _heard(self, message: Any) -> None:
-        """What the kernel says of the interface."""
+    async def _prepare(self) -> None:
+        """What is to be done before any radio has a carrier."""
+
+    async def _heard(self, radio: Radio, message: Any) -> None:
+        """What the kernel says of an interface."""
         if message["event"] == "RTM_NEWLINK":
-            await self._link_changed(message)
+            await self._link_changed(radio, message)
 
-    async def _link_changed(self, message: Any) -> None:
+    async def _link_changed(self, radio: Radio, message: Any) -> None:
         up = bool(message["flags"] & _IFF_LOWER_UP)
-        if up != self._carrier_up:
-            self._carrier_up = up
-            self._mac = message.get_attr("IFLA_ADDRESS")
-            await self._carrier(up)
+        if up != radio.up:
+            radio.up = up
+            radio.mac = message.get_attr("IFLA_ADDRESS")
+            which = {"interface": radio.interface} if len(self._radios) > 1 else {}
+            self._log.emit("carrier_up" if up else "carrier_down", **which)
+            await self._carrier(radio, up)
 
-    async def _carrier(self, up: bool) -> None:
-        self._log.emit("carrier_up" if up else "carrier_down")
-        if self._attachment is not None:
-            self._attachment.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._attachment
-            self._attachment = None
+    async def _carrier(self, radio: Radio, up: bool) -> None:
+        await radio.stop()
         if up:
-            self._attachment = asyncio.create_task(self._attach())
-        elif not self._keeps and self._current is not None:
-            await self._drop(self._current)
+            radio.attachment = asyncio.create_task(self._attach(radio))
+        elif not self._keeps and self._current is not None and self._current_by is radio:
+            await self._drop(self._current, radio)
             self._current = None
 
-    async def _attach(self) -> None:
+    async def _attach(self, radio: Radio) -> None:
         """Asks for a lease until there is one, takes it, and renews it at half its time."""
         while True:
-            lease = await self._ask()
+            lease = await self._ask(radio)
             if lease is None:
                 self._log.emit("dhcp_failed")
                 continue
-            await self._take(lease)
+            await self._take(lease, radio)
             await asyncio.sleep(lease.seconds / 2)
 
-    async def _ask(self) -> dhcp.Lease | None:
-        self._lease_file.unlink(missing_ok=True)
-        client = await asyncio.create_subprocess_exec(*dhcp.client_argv(self._interface, self._hook))
+    async def _ask(self, radio: Radio) -> dhcp.Lease | None:
+        radio.lease_file.unlink(missing_ok=True)
+        argv = dhcp.client_argv(radio.interface, radio.hook, self._known_as)
+        client = await asyncio.create_subprocess_exec(*argv)
         try:
             await client.wait()
         except asyncio.CancelledError:
@@ -122,67 +155,83 @@ class MobileNode:
                 client.kill()
             await client.wait()
             raise
-        return dhcp.read_lease(self._lease_file) if self._lease_file.exists() else None
+        return dhcp.read_lease(radio.lease_file) if radio.lease_file.exists() else None
+
+    # -- leaving ----------------------------------------------------------------------------------------------
+    def announce(self, notice: Notice) -> None:
+        """Tells the network that this node is about to leave, over the link that it is on."""
+        lease, radio = self._current, self._current_by
+        if lease is None or not radio.up:
+            return  # it has nothing to send from: the network will see it leave
+        six = lease.address.version == 6
+        with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as to_router:
+            to_router.bind((str(lease.address.ip), PORT))
+            to_router.sendto(notice.message(), _reached_by(lease.router, radio))
+        self._log.emit("handover_announced", to=notice.to, lead_s=notice.lead_s)
 
     # -- addresses --------------------------------------------------------------------------------------------
-    async def _take(self, lease: dhcp.Lease) -> None:
+    async def _take(self, lease: dhcp.Lease, radio: Radio) -> None:
         """The lease's address becomes the one for new sessions; the one before is deprecated."""
-        renewed = self._current is not None and self._current.address == lease.address
+        for other in self._radios:
+            if other is not radio:
+                await other.stop()  # what it renewed is for old sessions only
+        renewed = self._current is not None and (self._current.address, self._current_by) == (lease.address, radio)
         if not renewed:
             if self._current is not None:
-                await self._deprecate(self._current)
+                await self._deprecate(self._current, self._current_by)
             await self._ip.addr(
-                "add", index=self._index, address=str(lease.address.ip), prefixlen=lease.address.network.prefixlen
+                "add", index=radio.index, address=str(lease.address.ip), prefixlen=lease.address.network.prefixlen
             )
             await self._forget(lease.address.ip)
             source, gateway = str(lease.address.ip), str(lease.router)
-            await self._ip.route("replace", dst="default", gateway=gateway, prefsrc=source, oif=self._index)
+            await self._ip.route("replace", dst="default", gateway=gateway, prefsrc=source, oif=radio.index)
             # Ask for the router now, so that the first packet that a session sends need not wait for the answer.
-            await self._ip.neigh("replace", dst=gateway, ifindex=self._index, state=_NUD_NONE, flags=_NTF_USE)
-        self._current = lease
+            await self._ip.neigh("replace", dst=gateway, ifindex=radio.index, state=_NUD_NONE, flags=_NTF_USE)
+        self._current, self._current_by = lease, radio
         event = "address_renewed" if renewed else "address_configured"
         self._log.emit(event, address=str(lease.address.ip), router=str(lease.router), lease_s=lease.seconds)
         if self._presence is not None and not renewed:
             self._presence.announce(str(lease.address.ip), [str(old) for old in reversed(self._deprecated)])
 
-    async def _deprecate(self, lease: dhcp.Lease) -> None:
+    async def _deprecate(self, lease: dhcp.Lease, radio: Radio) -> None:
         """Keeps the address for the sessions that use it, without the route to a subnet that is no longer here."""
         address = lease.address.ip
-        await self._keep(lease)
-        self._deprecated[address] = lease
+        await self._keep(lease, radio)
+        self._deprecated[address] = lease, radio
         self._log.emit("address_deprecated", address=str(address))
         if self._keep_s is not None:
             self._keeping[address] = asyncio.get_running_loop().call_later(self._keep_s, self._start_release, address)
         if self._last_sessions is not None:
             self._last_sessions.begin(address)
 
-    async def _drop(self, lease: dhcp.Lease) -> None:
+    async def _drop(self, lease: dhcp.Lease, radio: Radio) -> None:
         """A non-persistent address goes with the link."""
         address, length = str(lease.address.ip), lease.address.network.prefixlen
-        await self._ip.addr("del", index=self._index, address=address, prefixlen=length)
+        await self._ip.addr("del", index=radio.index, address=address, prefixlen=length)
         self._log.emit("address_dropped", address=address)
 
-    async def _keep(self, lease: dhcp.Lease) -> None:
+    async def _keep(self, lease: dhcp.Lease, radio: Radio) -> None:
         """The address, as a host's that is on no subnet here, and not for what is new."""
         address = lease.address.ip
         lifetimes = {"preferred": 0, "valid": _FOREVER}
         cache = {"ifa_preferred": lifetimes["preferred"], "ifa_valid": lifetimes["valid"], "cstamp": 0, "tstamp": 0}
         whole = address.max_prefixlen
-        await self._ip.addr("add", index=self._index, address=str(address), prefixlen=whole, cacheinfo=cache)
-        await self._ip.addr("del", index=self._index, address=str(address), prefixlen=lease.address.network.prefixlen)
+        await self._ip.addr("add", index=radio.index, address=str(address), prefixlen=whole, cacheinfo=cache)
+        await self._ip.addr("del", index=radio.index, address=str(address), prefixlen=lease.address.network.prefixlen)
 
     async def _forget(self, address: Address) -> None:
         """``address`` is in use again, or released: it is no longer a deprecated one."""
-        if self._no_longer_deprecated(address):
-            await self._ip.addr("del", index=self._index, address=str(address), prefixlen=address.max_prefixlen)
+        if (radio := self._no_longer_deprecated(address)) is not None:
+            await self._ip.addr("del", index=radio.index, address=str(address), prefixlen=address.max_prefixlen)
 
-    def _no_longer_deprecated(self, address: Address) -> bool:
-        """Strikes ``address`` from the list of deprecated ones; whether it was one."""
+    def _no_longer_deprecated(self, address: Address) -> Radio | None:
+        """Strikes ``address`` from the list of deprecated ones; the radio that has it, if it was one."""
         if (timer := self._keeping.pop(address, None)) is not None:
             timer.cancel()
+        _, radio = self._deprecated.pop(address, (None, None))
         if self._last_sessions is not None:
             self._last_sessions.end(address)
-        return self._deprecated.pop(address, None) is not None
+        return radio
 
     def _start_release(self, address: Address) -> None:
         task = asyncio.create_task(self.release(address))
@@ -191,21 +240,26 @@ class MobileNode:
 
     async def release(self, address: Address) -> None:
         """Gives a deprecated address back to the server that it came from (RFC 2131 section 4.4.6), and drops it."""
-        lease = self._deprecated.get(address)
-        if lease is None:
+        if address not in self._deprecated:
             return
+        lease, radio = self._deprecated[address]
         from scapy.layers.dhcp import BOOTP, DHCP  # a quarter of a second in the guest, and few runs release an address
 
-        hardware = bytes.fromhex(self._mac.replace(":", ""))
-        release = BOOTP(op=1, chaddr=hardware, ciaddr=str(address), xid=int(address)) / DHCP(
-            options=[("message-type", "release"), ("server_id", str(lease.server)), "end"]
-        )
+        hardware = bytes.fromhex(radio.mac.replace(":", ""))
+        options: list[Any] = [("message-type", "release"), ("server_id", str(lease.server))]
+        options += [("client_id", bytes.fromhex(self._known_as))] if self._known_as else []
+        release = BOOTP(op=1, chaddr=hardware, ciaddr=str(address), xid=int(address)) / DHCP(options=[*options, "end"])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to_server:
             to_server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             to_server.bind((str(address), dhcp.CLIENT_PORT))
             to_server.sendto(bytes(release), (str(lease.server), dhcp.SERVER_PORT))
         self._log.emit("address_released", address=str(address))
         await self._forget(address)
+
+
+def _reached_by(router: Address, radio: Radio) -> tuple[Any, ...]:
+    """A router's address as sockets have it: in IPv6 it is link-local."""
+    return (str(router), PORT) if router.version == 4 else (str(router), PORT, 0, radio.index)
 
 
 def _kind(family: Family) -> type[MobileNode]:
@@ -221,10 +275,14 @@ async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, "mobile node")
     presence = Presence(MobileNodeFile.read(arguments.config), log) if arguments.config is not None else None
     kind = _kind(arguments.family)
-    node = kind(arguments.interface, arguments.folder, arguments.keep, presence, log)
+    node = kind(
+        arguments.interface, arguments.folder, arguments.keep, presence, log, arguments.second, arguments.known_as
+    )
     node.let_addresses_be(arguments.lifetime, arguments.idle, wire.PORT)
     if presence is not None:
         await presence.open_desk()
+    if arguments.radio is not None:
+        listen(arguments.radio, node.announce)
     task = asyncio.create_task(node.run())
     if threading.current_thread() is threading.main_thread():  # else it ends with the process
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -237,11 +295,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="dmmlab.nodes.mobility.agent", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--interface", required=True)
+    parser.add_argument("--second", help="the interface of a second radio")
+    parser.add_argument(
+        "--known-as", default="", help="of a node with two: its DHCP client ID (hex), or its interface identifier"
+    )
     parser.add_argument("--folder", type=Path, required=True, help="where leases are kept")
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--keep", type=float, help="seconds after which a deprecated address is released")
     parser.add_argument("--lifetime", default="fixed", help="of its addresses: the kind (RFC 8653)")
     parser.add_argument("--idle", type=float, default=1.0, help="seconds after which a session over UDP is over")
+    parser.add_argument("--radio", type=Path, help="the Unix socket on which it hears that its radio has to leave")
     parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="DHCP, or SLAAC")
     parser.add_argument("--config", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")
     clock.run(_main(parser.parse_args(argv)))

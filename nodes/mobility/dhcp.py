@@ -47,9 +47,13 @@ def _program() -> str:
     return shutil.which("udhcpc") or "udhcpc"
 
 
-def client_argv(interface: str, hook: Path) -> Sequence[str]:
-    """udhcpc for one lease: five tries a second apart, then it exits with status 1."""
-    return [_program(), "-f", "-q", "-n", "-t", "5", "-T", "1", "-i", interface, "-s", str(hook)]
+def client_argv(interface: str, hook: Path, client_id: str = "") -> Sequence[str]:
+    """udhcpc for one lease: five tries a second apart, then it exits with status 1.
+
+    ``client_id`` (hex, RFC 4361) is what the server knows it by; none: its MAC.
+    """
+    known_as = ["-x", f"0x3d:{client_id}"] if client_id else []
+    return [_program(), "-f", "-q", "-n", "-t", "5", "-T", "1", "-i", interface, "-s", str(hook), *known_as]
 
 
 def read_lease(lease_file: Path) -> Lease:

@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 
 from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
-from dmmlab.nodes.mobility.agent import MobileNode
+from dmmlab.nodes.mobility.agent import MobileNode, Radio
 from dmmlab.nodes.mobility.dhcp import Lease
-from dmmlab.topologies.addressing import Address, interface_identifier
+from dmmlab.topologies.addressing import Address, Interface, interface_identifier
 
 # linux/if_addr.h
 _NODAD, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE, _NOPREFIXROUTE = 0x02, 0x04, 0x08, 0x20, 0x40, 0x200
@@ -39,52 +39,79 @@ class SlaacNode(MobileNode):
 
     _groups: ClassVar[int] = RTMGRP_LINK | RTMGRP_IPV6_IFADDR
 
-    async def _heard(self, message: Any) -> None:
-        await super()._heard(message)
+    async def _prepare(self) -> None:
+        """A second radio forms the addresses that the first one would: it has its interface identifier (a token)."""
+        for radio in self._radios[1:]:
+            spec = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_TOKEN", self._known_as)]})]}
+            await self._ip.link("set", index=radio.index, IFLA_AF_SPEC=spec)
+
+    async def _heard(self, radio: Radio, message: Any) -> None:
+        await super()._heard(radio, message)
         if message["event"] == "RTM_NEWADDR" and message["family"] == socket.AF_INET6:
             flags = message.get_attr("IFA_FLAGS") or message["flags"]
+            linked = message["scope"] == _SCOPE_LINK
             if flags & _OPTIMISTIC:
-                self._advertise(message.get_attr("IFA_ADDRESS"), solicit=message["scope"] == _SCOPE_LINK)
-            if message["scope"] == _SCOPE_GLOBAL and self._carrier_up:
-                await self._formed(message, flags)
+                self._advertise(message.get_attr("IFA_ADDRESS"), radio, solicit=linked)
+            if linked:
+                self._advertise_others(radio)
+            if message["scope"] == _SCOPE_GLOBAL and radio.up:
+                await self._formed(message, flags, radio)
 
-    async def _carrier(self, up: bool) -> None:
-        self._log.emit("carrier_up" if up else "carrier_down")
+    def _advertise_others(self, radio: Radio) -> None:
+        """Says on a link that it has just come to which addresses it has by its other radio: they are reached here."""
+        others = [lease.address.ip for lease, by in self._deprecated.values() if by is not radio]
+        if self._current is not None and self._current_by is not radio:
+            others.append(self._current.address.ip)
+        for address in others:
+            self._advertise(str(address), radio, solicit=False)
+
+    async def _carrier(self, radio: Radio, up: bool) -> None:
         if up:
             return
-        if self._current is not None:
+        if self._current is not None and self._current_by is radio:
             if self._keeps:
-                await self._deprecate(self._current)
+                await self._deprecate(self._current, radio)
             else:  # it goes as the interface does
                 self._log.emit("address_dropped", address=str(self._current.address.ip))
             self._current = None
         for state in ("down", "up"):
-            await self._ip.link("set", index=self._index, state=state)
+            await self._ip.link("set", index=radio.index, state=state)
 
-    async def _formed(self, message: Any, flags: int) -> None:
+    async def _formed(self, message: Any, flags: int, radio: Radio) -> None:
         """An address has been formed, or is known to be nobody else's, or its prefix was advertised again."""
         address = ipaddress.ip_interface(f"{message.get_attr('IFA_ADDRESS')}/{message['prefixlen']}")
         if flags & (_DEPRECATED | _DADFAILED) or (flags & _TENTATIVE and not flags & _OPTIMISTIC):
             if flags & _DADFAILED:
                 self._log.emit("address_duplicate", address=str(address.ip))
             return
-        router, seconds = _default_router(), message.get_attr("IFA_CACHEINFO")["ifa_valid"]
+        router, seconds = _default_router(radio.interface), message.get_attr("IFA_CACHEINFO")["ifa_valid"]
         if router is None:
             return
         if self._current is not None and self._current.address == address:
             self._log.emit("address_renewed", address=str(address.ip), router=str(router), lease_s=seconds)
             return
-        self._no_longer_deprecated(address.ip)
-        self._current = Lease(address, router, router, seconds)
+        await self._take_over(address, radio)
+        self._current, self._current_by = Lease(address, router, router, seconds), radio
         self._log.emit("address_configured", address=str(address.ip), router=str(router), lease_s=seconds)
         if self._presence is not None:
             self._presence.announce(str(address.ip), [str(old) for old in reversed(self._deprecated)])
 
-    async def _keep(self, lease: Lease) -> None:
+    async def _take_over(self, address: Interface, radio: Radio) -> None:
+        """New sessions have the address, by this radio; what the other one had is for old ones, and no way any more."""
+        other = self._no_longer_deprecated(address.ip)
+        if other is not None and other is not radio:
+            length = address.network.prefixlen
+            await self._ip.addr("del", index=other.index, address=str(address.ip), prefixlen=length)
+        if self._current is not None and self._current_by is not radio:
+            await self._deprecate(self._current, self._current_by)
+            gateway = str(self._current.router)
+            await self._ip.route("del", family=socket.AF_INET6, dst="::/0", gateway=gateway, oif=self._current_by.index)
+
+    async def _keep(self, lease: Lease, radio: Radio) -> None:
         """Nobody else forms it while it is kept, so it need not be detected again on a link that it is not of."""
         await self._ip.addr(
             "replace",
-            index=self._index,
+            index=radio.index,
             family=socket.AF_INET6,
             address=str(lease.address.ip),
             prefixlen=lease.address.network.prefixlen,
@@ -99,38 +126,38 @@ class SlaacNode(MobileNode):
         By a registration for no time (RFC 6775 section 4.4) to whichever router has the prefix (RFC 4291 section
         2.6.1), from the address itself, so that it goes where packets for the address go.
         """
-        lease = self._deprecated.get(address)
-        if lease is None:
+        if address not in self._deprecated:
             return
+        lease, radio = self._deprecated[address]
         self._no_longer_deprecated(address)
         length = lease.address.network.prefixlen
         with contextlib.suppress(OSError):  # no link just now: nobody is told
-            self._deregister(address, lease.address.network.network_address)
-        await self._ip.addr("del", index=self._index, address=str(address), prefixlen=length)
+            self._deregister(address, lease.address.network.network_address, radio)
+        await self._ip.addr("del", index=radio.index, address=str(address), prefixlen=length)
         self._log.emit("address_released", address=str(address))
 
-    def _deregister(self, address: Address, routers: Address) -> None:
-        request = _REGISTRATION + interface_identifier(self._mac).to_bytes(8, "big") + address.packed
+    def _deregister(self, address: Address, routers: Address, radio: Radio) -> None:
+        request = _REGISTRATION + interface_identifier(radio.mac).to_bytes(8, "big") + address.packed
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
             raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, _HOPS)
             raw.bind((str(address), 0))
             raw.sendto(request, (str(routers), 0))
 
-    def _advertise(self, source: str, solicit: bool) -> None:
+    def _advertise(self, source: str, radio: Radio, solicit: bool) -> None:
         target = _ADVERTISEMENT + socket.inet_pton(socket.AF_INET6, source)
-        advertisement = target + _TARGET_MAC + bytes.fromhex(self._mac.replace(":", ""))
+        advertisement = target + _TARGET_MAC + bytes.fromhex(radio.mac.replace(":", ""))
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
             raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
-            raw.bind((source, 0, 0, self._index))
-            raw.sendto(advertisement, (_ALL_NODES, 0, 0, self._index))
+            raw.bind((source, 0, 0, radio.index))
+            raw.sendto(advertisement, (_ALL_NODES, 0, 0, radio.index))
             if solicit:
-                raw.sendto(_SOLICITATION, (_ALL_ROUTERS, 0, 0, self._index))
+                raw.sendto(_SOLICITATION, (_ALL_ROUTERS, 0, 0, radio.index))
 
 
-def _default_router() -> Address | None:
-    """The router that was advertised last, by its link-local address."""
+def _default_router(interface: str) -> Address | None:
+    """The router that was advertised last on ``interface``, by its link-local address."""
     for line in _ROUTES.read_text().splitlines():
-        destination, length, _, _, gateway, *_ = line.split()
-        if not int(destination + length, 16) and int(gateway, 16):
+        destination, length, _, _, gateway, *_, device = line.split()
+        if not int(destination + length, 16) and int(gateway, 16) and device == interface:
             return ipaddress.IPv6Address(int(gateway, 16))
     return None

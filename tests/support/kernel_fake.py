@@ -26,6 +26,8 @@ class FakeKernel:
         self._network = network
         network.own = []
         self.addresses: dict[tuple[str, int], bool] = {}
+        self.on: dict[tuple[str, int], int] = {}  # by which interface each is
+        self.leaves_by = 0  # the interface of the default route
         self.default: tuple[str, str] | None = None  # gateway, source
         self.probed: list[str] = []  # neighbours that were asked for ahead of need
         self._links: asyncio.Queue[_Message] = asyncio.Queue()
@@ -34,7 +36,7 @@ class FakeKernel:
         self._links.put_nowait(_Message(event="RTM_NEWLINK", index=index, flags=(1 << 16) if up else 0))
 
     async def link_lookup(self, ifname: str) -> list[int]:
-        return [self.INDEX]
+        return [self.INDEX + int(ifname.removeprefix("eth"))]
 
     async def bind(self, groups: int) -> None:
         pass
@@ -43,16 +45,18 @@ class FakeKernel:
         yield await self._links.get()
 
     async def addr(self, what: str, *, index: int, address: str, prefixlen: int, **more: Any) -> None:
-        assert index == self.INDEX
         if what == "add":
             assert (address, prefixlen) not in self.addresses, "EEXIST"
+            self.on[address, prefixlen] = index
             self.addresses[address, prefixlen] = more.get("cacheinfo", {}).get("ifa_preferred") == 0
         else:
+            assert self.on.pop((address, prefixlen)) == index
             del self.addresses[address, prefixlen]
         self._network.own = [held for held, _ in sorted(self.addresses, key=lambda key: -key[1])]
 
     async def route(self, what: str, *, dst: str, gateway: str, prefsrc: str, oif: int) -> None:
-        assert (what, dst, oif) == ("replace", "default", self.INDEX)
+        assert (what, dst) == ("replace", "default")
+        self.leaves_by = oif
         assert prefsrc in [address for address, _ in self.addresses], "the source must be an address of ours"
         self.default = (gateway, prefsrc)
 
@@ -73,6 +77,7 @@ class FakeUdhcpc:
     """
 
     def __init__(self, lease_file: Path) -> None:
+        self.argv: list[tuple[str, ...]] = []
         self.lease_file, self.takes_s = lease_file, 0.02
         self.leases: list[tuple[str, str, int] | None] = []
         self.started, self.killed = 0, 0
@@ -80,6 +85,8 @@ class FakeUdhcpc:
     async def __call__(self, *argv: str) -> FakeUdhcpc:
         assert Path(argv[0]).name == "udhcpc"
         self.started += 1
+        self.argv.append(argv)
+        self.lease_file = self.lease_file.with_name(f"{argv[argv.index('-i') + 1]}.lease")
         self._ended = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(self.takes_s, self._end, self._ended)
         return self

@@ -23,6 +23,7 @@ from dmmlab.topologies.ovsdb import Database
 
 PLAN = network_plan(load("two-mr"))
 NODE = PLAN.mobile_node("MN1")
+(RADIO,) = NODE.radios
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 started: list[str] = []  # the programs that this process started
 
@@ -46,14 +47,14 @@ def made(database: Database) -> dict[str, Any]:
     before = files()
     started.clear()
     with Network(PLAN, 1, database) as network:
-        network.rewire(NODE, PLAN.mobile_routers[0])
-        network.attach(NODE)
-        network.detach(NODE)
-        network.rewire(NODE, PLAN.mobile_routers[1])
+        network.rewire(NODE, RADIO, PLAN.mobile_routers[0])
+        network.attach(RADIO)
+        network.detach(RADIO)
+        network.rewire(NODE, RADIO, PLAN.mobile_routers[1])
         found["started"] = list(started)
         with network.inside("MN1"):
             found["detached"] = json.loads(said("ip", "-j", "link", "show", NODE.interface))[0]["operstate"]
-        network.attach(NODE)
+        network.attach(RADIO)
         with network.inside("MN1"):
             found["attached"] = json.loads(said("ip", "-j", "link", "show", NODE.interface))[0]["operstate"]
         with network.inside("MR1"):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dmmlab.experiments.runner.executor import Executor
-from dmmlab.experiments.scenario.timeline import Attach, Detach, ScenarioEnd
+from dmmlab.experiments.scenario.timeline import AnyEvent, Attach, Detach, ScenarioEnd
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 
@@ -30,16 +30,19 @@ class FakeNetwork:
 
     def __init__(self) -> None:
         self.now_s, self.done = -1.0, list[tuple[float, str]]()
-        self.plan = SimpleNamespace(mobile_node=lambda name: name, mobile_router=lambda name: name)
+        self.plan = SimpleNamespace(
+            mobile_node=lambda name: SimpleNamespace(radios=(name, f"{name}'s other")),
+            mobile_router=lambda name: name,
+        )
 
-    def detach(self, node: str) -> None:
-        self.done.append((self.now_s, f"{node} off"))
+    def detach(self, radio: str) -> None:
+        self.done.append((self.now_s, f"{radio} off"))
 
-    def attach(self, node: str) -> None:
-        self.done.append((self.now_s, f"{node} on"))
+    def attach(self, radio: str) -> None:
+        self.done.append((self.now_s, f"{radio} on"))
 
-    def rewire(self, node: str, to: str) -> None:
-        self.done.append((self.now_s, f"{node} at {to}"))
+    def rewire(self, _node: object, radio: str, to: str | None) -> None:
+        self.done.append((self.now_s, f"{radio} at {to}"))
 
 
 @pytest.fixture
@@ -55,8 +58,10 @@ def log(tmp_path: Path) -> Iterator[EventLog]:
         yield log
 
 
-def executor(network: Any, log: EventLog, check: Callable[[], None] = lambda: None) -> Executor:
-    return Executor(EVENTS, network, log, check)
+def executor(
+    network: Any, log: EventLog, check: Callable[[], None] = lambda: None, events: tuple[AnyEvent, ...] = EVENTS
+) -> Executor:
+    return Executor(events, network, log, check)
 
 
 def test_the_port_changes_switches_while_it_has_no_link(network: FakeNetwork, log: EventLog, tmp_path: Path) -> None:
@@ -74,6 +79,27 @@ def test_the_port_changes_switches_while_it_has_no_link(network: FakeNetwork, lo
     assert rows[1]["mn"] == "MN1" and rows[1]["to"] == "MR2"
     assert network.now_s == 3.5
     assert shares == [at_s / 3.5 for at_s in (0.0, 1.0, 2.0, 2.0, 2.5, 3.0)]
+
+
+def test_with_an_overlap_the_other_radio_is_there_before_the_first_one_goes(
+    network: FakeNetwork, log: EventLog, tmp_path: Path
+) -> None:
+    events = (
+        Attach(0.0, "MN1", "MR1", None),
+        Attach(2.0, "MN1", "MR2", None, radio=1, overlap_s=0.5),
+        Detach(2.5, "MN1", "MR2", radio=0, from_="MR1"),
+        ScenarioEnd(3.5),
+    )
+    executor(network, log, events=events).play(START_NS, lambda share: None)
+    assert network.done[2:] == [
+        (2.0, "MN1's other at MR2"),
+        (2.0, "MN1's other on"),
+        (2.5, "MN1 off"),
+        (2.5, "MN1 at None"),
+    ]
+    rows = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [row["event"] for row in rows] == ["attached", "attached", "left", "scenario_ended"]
+    assert rows[2]["router"] == "MR1"
 
 
 def test_a_daemon_that_dies_ends_the_scenario_within_a_second(network: FakeNetwork, log: EventLog) -> None:

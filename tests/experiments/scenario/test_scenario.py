@@ -215,3 +215,37 @@ def test_detection_of_duplicates_is_written_without_quotes(tmp_path: Path, writt
     file = tmp_path / "mine.yaml"
     file.write_text(f"extends: two-mr\nfamily: ipv6\naddresses: {{dad: {written}}}\n")
     assert load(file).addresses.dad == dad
+
+
+def moves(*after: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"at": "0s", "node": "MN1", "to": "MR1"}, *({"node": "MN1", **move} for move in after)]
+
+
+@pytest.mark.parametrize(
+    ("movement", "sentence"),
+    [
+        (moves({"at": "5s", "to": "MR2", "gap": "50ms", "overlap": "1s"}), "gap and overlap exclude each other"),
+        (moves({"at": "5s", "to": "MR2", "overlap": "0s"}), "overlap: 0s has no two links at once"),
+        (
+            moves({"at": "5s", "to": "MR2", "overlap": "3s"}, {"at": "7s", "to": "MR1"}),
+            "overlap 3000ms is longer than its stay, which ends at 7s",
+        ),
+        ([{"at": "0s", "node": "MN1", "to": "MR1", "overlap": "1s"}], "a first attachment has no link to overlap with"),
+        (moves({"at": "29s", "to": "MR2", "overlap": "2s"}), "ends after the scenario's duration of 30s"),
+    ],
+)
+def test_an_overlap_that_cannot_be_is_refused(movement: list[dict[str, Any]], sentence: str) -> None:
+    assert sentence in refused(movement=movement)
+
+
+def test_a_radio_link_may_be_another_one_at_a_router() -> None:
+    links = load("two-mr").model_dump(by_alias=True)["links"]
+    other = {"between": ["radio", "MN1"], "at": "MR2", "delay": "20ms"}
+    scenario = load("two-mr", {"links": [*links, other]})
+    assert scenario.mobile_nodes == ("MN1",)
+    found = [scenario.radio("MN1", router) for router in ("MR1", "MR2")]
+    assert [link and link.delay for link in found] == [0.002, 0.02]
+    assert "given twice" in refused(links=[*links, other, other])
+    assert "unknown mobile router" in refused(links=[*links, {**other, "at": "MR9"}])
+    assert "at goes with a radio link" in refused(links=[*links, {**other, "between": ["MR1", "CORE"]}])
+    assert "MN9 needs a radio link for elsewhere" in refused(links=[*links, {**other, "between": ["radio", "MN9"]}])

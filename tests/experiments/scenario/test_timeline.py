@@ -25,6 +25,21 @@ def test_a_movement_is_a_link_lost_and_a_link_got_and_the_first_is_only_got() ->
     )
 
 
+def test_with_an_overlap_the_radios_take_turns() -> None:
+    movement = [*MOVEMENT[1:], *({"at": f"{at}s", "node": "MN1", "to": to, "overlap": "1s"} for at, to in
+                                 ((5, "MR2"), (10, "MR1")))]  # fmt: skip
+    movement.append({"at": "15s", "node": "MN1", "to": "MR2", "gap": "50ms"})
+    assert timeline(scenario(movement=movement))[1:] == (
+        Attach(5.0, "MN1", "MR2", None, radio=1, overlap_s=1.0),
+        Detach(6.0, "MN1", "MR2", radio=0, from_="MR1"),
+        Attach(10.0, "MN1", "MR1", None, radio=0, overlap_s=1.0),
+        Detach(11.0, "MN1", "MR1", radio=1, from_="MR2"),
+        Detach(15.0, "MN1", "MR2"),
+        Attach(15.05, "MN1", "MR2", 0.05),
+        ScenarioEnd(20.0),
+    )
+
+
 def test_sessions_follow_movement_of_the_same_instant_and_end_where_they_have_a_duration() -> None:
     sessions = [
         {"name": "A", "at": "10s", "from": "CN1", "to": "MN1", "repeat": 2, "every": "5s"},

@@ -79,7 +79,7 @@ def test_a_pair_s_own_delay_is_that_of_its_tunnel(tmp_path: Path) -> None:
 def test_what_is_built_is_as_short_as_the_closed_form_says(order: tuple[str, ...]) -> None:
     """The controller's own search, over the ports that it is told of, finds ways of the closed forms' length."""
     found = scenario(list(order))
-    plan = redirect_plan(network_plan(found), peers=False)
+    plan = redirect_plan(network_plan(found), found)
     ports = {
         switch.dpid: {name: number for number, name in enumerate([switch.router_port_name, *others], 1)}
         for switch in plan.switches

@@ -18,6 +18,7 @@ from kernel_fake import FakeKernel, FakeUdhcpc
 from scapy.layers.dhcp import BOOTP, DHCP
 
 from dmmlab.nodes.mobility import agent, dhcp
+from dmmlab.nodes.mobility.notice import PORT, Notice
 
 FIRST = ("10.1.1.100/24", "10.1.1.1", 3600)
 SECOND = ("10.1.2.100/24", "10.1.2.1", 3600)
@@ -26,26 +27,28 @@ SECOND = ("10.1.2.100/24", "10.1.2.1", 3600)
 class Node:
     """A mobile node in a world of its own; ``announced`` is what it told whom it may concern."""
 
-    def __init__(self, of: World, folder: Path, keep_s: float | None) -> None:
+    def __init__(self, of: World, folder: Path, keep_s: float | None, second: tuple[str, str] | None = None) -> None:
         self.kernel, self.log = FakeKernel(of.network), Log(folder / "events", "mobile node")
         self.dhcp = FakeUdhcpc(folder / "eth0.lease")
         self.announced: list[tuple[str, list[str]]] = []
         presence: Any = SimpleNamespace(announce=lambda address, old: self.announced.append((address, old)))
-        self.agent = agent.MobileNode("eth0", folder, keep_s, presence, self.log.log)
+        self.agent = agent.MobileNode("eth0", folder, keep_s, presence, self.log.log, *(second or ()))
 
-    async def play(self, *carriers: tuple[float, bool], until_s: float) -> None:
-        """Runs the agent while the carrier comes and goes at these times (s)."""
+    async def play(self, *carriers: tuple[float, bool] | tuple[float, bool, int], until_s: float) -> None:
+        """Runs the agent while carriers come and go at these times (s), of the first interface if none is named."""
         loop = asyncio.get_running_loop()
-        for at_s, up in carriers:
-            loop.call_at(at_s, self.kernel.carrier, up)
+        for at_s, *how in carriers:
+            loop.call_at(at_s, self.kernel.carrier, *how)
         task = asyncio.create_task(self.agent.run())
         await asyncio.sleep(until_s)
         assert not task.done(), task.exception()
 
 
 @contextmanager
-def node_in(of: World, folder: Path, keep_s: float | None = None) -> Iterator[Node]:
-    node = Node(of, folder, keep_s)
+def node_in(
+    of: World, folder: Path, keep_s: float | None = None, second: tuple[str, str] | None = None
+) -> Iterator[Node]:
+    node = Node(of, folder, keep_s, second)
     with (
         mock.patch.object(agent, "AsyncIPRoute", lambda: node.kernel),
         mock.patch.object(asyncio, "create_subprocess_exec", node.dhcp),
@@ -161,6 +164,69 @@ def test_an_address_in_use_again_is_kept_and_its_time_counts_anew(of: World, tmp
         of.run(node.play(*moves, until_s=20.0))
         assert node.log.times("address_released") == [9.07]
         assert node.kernel.addresses == {("10.1.2.100", 24): False}
+
+
+ETH0, ETH1 = FakeKernel.INDEX, FakeKernel.INDEX + 1
+
+
+def test_with_two_radios_what_is_sent_leaves_by_the_one_that_came_last(of: World, tmp_path: Path) -> None:
+    with node_in(of, tmp_path, second=("eth1", "ff02")) as node:
+        node.dhcp.leases = [FIRST, SECOND]
+        of.run(node.play((1.0, True), (2.0, True, ETH1), (2.2, False), until_s=3.0))
+        assert node.kernel.on == {("10.1.2.100", 24): ETH1, ("10.1.1.100", 32): ETH0}
+        assert (node.kernel.leaves_by, node.kernel.default) == (ETH1, ("10.1.2.1", "10.1.2.100"))
+        assert node.announced[-1] == ("10.1.2.100", ["10.1.1.100"])
+        assert [argv[-2:] for argv in node.dhcp.argv] == [("-x", "0x3d:ff02")] * 2, "one client to a server"
+        assert node.log.names[-2:] == ["address_configured", "carrier_down"]
+
+
+def test_an_address_that_is_used_again_by_the_other_radio_moves_there(of: World, tmp_path: Path) -> None:
+    with node_in(of, tmp_path, second=("eth1", "ff02")) as node:
+        node.dhcp.leases = [FIRST, SECOND, FIRST]
+        of.run(
+            node.play((1.0, True), (2.0, True, ETH1), (2.2, False), (3.0, False, ETH1), (3.1, True, ETH1), until_s=4)
+        )
+        assert node.kernel.on == {("10.1.1.100", 24): ETH1, ("10.1.2.100", 32): ETH1}
+        assert node.announced[-1] == ("10.1.1.100", ["10.1.2.100"])
+
+
+def test_an_address_that_is_in_use_by_one_radio_moves_to_the_other_that_got_it_last(of: World, tmp_path: Path) -> None:
+    with node_in(of, tmp_path, second=("eth1", "ff02")) as node:
+        node.dhcp.leases = [FIRST, None, FIRST]
+        of.run(
+            node.play((1.0, True), (2.0, True, ETH1), (2.01, False), (2.015, False, ETH1), (3, True, ETH1), until_s=4)
+        )
+        assert node.kernel.on == {("10.1.1.100", 24): ETH1}
+        assert node.kernel.leaves_by == ETH1
+
+
+def test_a_link_that_is_only_for_old_sessions_renews_no_lease(of: World, tmp_path: Path) -> None:
+    with node_in(of, tmp_path, second=("eth1", "ff02")) as node:
+        node.dhcp.leases = [("10.1.1.100/24", "10.1.1.1", 4), SECOND, FIRST]
+        of.run(node.play((1.0, True), (2.0, True, ETH1), (10.0, False), until_s=11.0))
+        assert node.dhcp.started == 2 and node.kernel.leaves_by == ETH1
+
+
+def test_it_says_that_it_will_leave_over_the_link_that_it_has(of: World, node: Node) -> None:
+    node.dhcp.leases = [FIRST]
+    notice = Notice(2, 0.1)
+
+    async def scene() -> None:
+        for at_s in (0.5, 1.5, 2.5):  # without a link there is nobody to tell
+            asyncio.get_running_loop().call_at(at_s, node.agent.announce, notice)
+        await node.play((1.0, True), (2.0, False), until_s=3.0)
+
+    of.run(scene())
+    ((at_s, source, to, data),) = of.network.sent
+    assert (at_s, source, to) == (1.5, ("10.1.1.100", PORT), ("10.1.1.1", PORT))
+    assert Notice.read(data) == notice
+    assert node.log.times("handover_announced") == [1.5]
+
+
+def test_what_is_no_notice_is_refused() -> None:
+    for message in (b"", bytes(24), Notice(2, 0.1).message()[:-1]):
+        with pytest.raises(ValueError, match="no notice"):
+            Notice.read(message)
 
 
 def test_what_udhcpc_hands_its_hook_is_the_lease_and_only_when_it_is_bound(tmp_path: Path) -> None:
