@@ -276,7 +276,16 @@ def longest_silence_s(scenario: Scenario, session: SessionSpec, turn: int) -> fl
     """The longest time without an answer that ends after the node's movement ``turn`` has begun, or is announced,
     and before the next has; None where there is no closed form, or nothing was heard before and after.
     """
-    return _longest_s(scenario, session, turn, answers_s(scenario, session))
+    return longest_by_movement_s(scenario, session).get(turn)
+
+
+def longest_by_movement_s(scenario: Scenario, session: SessionSpec) -> dict[int, float]:
+    """As `longest_silence_s`, of each movement of the node that has a closed form."""
+    node = session.mn if session.mn in scenario.mobile_nodes else session.cn
+    answers = answers_s(scenario, session)
+    turns = range(1, len(scenario.moves_of(node)))
+    found = {turn: _longest_s(scenario, session, turn, answers) for turn in turns}
+    return {turn: silence_s for turn, silence_s in found.items() if silence_s is not None}
 
 
 def longest_of_all_s(scenario: Scenario, node: str) -> dict[int, float]:
@@ -287,9 +296,9 @@ def longest_of_all_s(scenario: Scenario, node: str) -> dict[int, float]:
     for session in sessions_of(scenario):
         if node not in (session.cn, session.mn) or session.interval_s is None:
             continue
-        answers, ends_s = answers_s(scenario, session), session.at_s + (session.duration_s or 0.0)
+        exact, ends_s = longest_by_movement_s(scenario, session), session.at_s + (session.duration_s or 0.0)
         for turn in range(1, len(moves)):
-            silence_s = _longest_s(scenario, session, turn, answers)
+            silence_s = exact.get(turn)
             if silence_s is not None:
                 found[turn] = max(found.get(turn, 0.0), silence_s)
             elif session.at_s < moves[turn].over_s and moves[turn].at < ends_s:
