@@ -25,7 +25,7 @@ from itertools import pairwise
 from math import isnan, nan
 
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.oracle.delays import hosts_s, inter_mr_s, link_s, radio_s
+from dmmlab.experiments.oracle.delays import hosts_s, link_s, radio_s, redirect_s
 from dmmlab.experiments.oracle.moves import address_s, configured_s, place
 from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Movement, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
@@ -125,9 +125,10 @@ class Ways:
         return hosts_s(self._scenario, router, self._host)
 
     def _across_s(self, one: str, other: str) -> float | None:
+        """By a redirect, from an anchor to where the node is served, or back."""
         if one == other:
             return 0.0
-        return inter_mr_s(self._scenario, one, other) if self._scenario.redirect else None
+        return redirect_s(self._scenario, one, other) if self._scenario.redirect else None
 
     @cached_property
     def _holds(self) -> list[tuple[float, float]]:
