@@ -29,7 +29,7 @@ def expand(scenario: str, seed: int | None, out: Path | None) -> None:
     from dmmlab.experiments.scenario.mobility.expansion import Leg
 
     moves = sorted(load(scenario, {} if seed is None else {"seed": seed}).moves, key=lambda move: move.at)
-    _write([Leg(move.at, move.node, move.to, move.gap) for move in moves], out)
+    _write([Leg(move.at, move.node, move.to, move.gap, move.overlap) for move in moves], out)
 
 
 @trace.command()

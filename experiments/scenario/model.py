@@ -412,7 +412,7 @@ class Scenario(Section):
             return self.movement
         written = [Leg(move.at, move.node, move.to, move.gap) for move in self.movement]
         drawn = (
-            Movement.model_construct(at=leg.at_s, node=leg.node, to=leg.to, gap=leg.gap_s)
+            Movement.model_construct(at=leg.at_s, node=leg.node, to=leg.to, gap=leg.gap_s, overlap=leg.overlap_s)
             for leg in itineraries(self.mobility, written, self.ground, self.seed)
         )
         return (*self.movement, *drawn)

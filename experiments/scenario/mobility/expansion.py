@@ -22,12 +22,21 @@ _GRID_DIGITS = 6  # microseconds
 
 
 class Leg(NamedTuple):
-    """At ``at_s`` ``node`` leaves for mobile router ``to``, where it is ``gap_s`` later."""
+    """At ``at_s`` ``node`` leaves for mobile router ``to``, where it is ``gap_s`` later.
+
+    With ``overlap_s`` it is there at once by another radio, and the first is gone so much later.
+    """
 
     at_s: float
     node: str
     to: str
     gap_s: float
+    overlap_s: float | None = None
+
+    @property
+    def over_s(self) -> float:
+        """When it has no other link than that to ``to``."""
+        return self.at_s + (self.gap_s if self.overlap_s is None else self.overlap_s)
 
 
 @dataclass(frozen=True)
@@ -71,22 +80,22 @@ def _legs(entry: Mobility, node: str, at: str | None, ground: Ground, chance: Ra
     if entry.model is None or entry.residence is None:
         for row in entry.trace or ():
             if row.node == node:
-                gap_s = ground.gap_s if row.gap_s is None else row.gap_s
-                yield Leg(round(row.time_s, _GRID_DIGITS), node, row.mr, gap_s)
+                gap_s = 0.0 if row.overlap_s is not None else ground.gap_s if row.gap_s is None else row.gap_s
+                yield Leg(round(row.time_s, _GRID_DIGITS), node, row.mr, gap_s, row.overlap_s)
         return
     places, now_s = ground.map_of(entry), entry.from_
-    gap_s = ground.gap_s if entry.gap is None else entry.gap
+    gap_s = 0.0 if entry.overlap is not None else ground.gap_s if entry.gap is None else entry.gap
     ends_s = ground.duration_s if entry.until is None else min(entry.until, ground.duration_s)
     if at is None:
         at = one_of(places.routers, chance)
-        yield Leg(now_s, node, at, gap_s)
+        yield Leg(now_s, node, at, ground.gap_s)
     stay_s = _residence_s(entry.residence, chance)
     for stop in MODELS[entry.model](places, at, chance):
-        now_s = round(now_s + stay_s, _GRID_DIGITS)
-        if now_s + gap_s > ends_s:
+        leg = Leg(round(now_s + stay_s, _GRID_DIGITS), node, stop.router, gap_s, entry.overlap)
+        if leg.over_s > ends_s:
             return
-        yield Leg(now_s, node, stop.router, gap_s)
-        now_s += gap_s
+        yield leg
+        now_s = leg.over_s
         stay_s = entry.passing if stop.passing else _residence_s(entry.residence, chance)
 
 

@@ -1,7 +1,7 @@
 """The files that ``mobility`` names, read with the scenario, so that a scenario is whole wherever it is carried.
 
 A residence file has a duration in seconds in the first column of each line; a trace the columns ``time_s,node,mr`` and,
-if there is one, ``gap_s``, under a head that names them, ordered by time. Both may begin with lines of ``#``.
+if wanted, ``gap_s`` or ``overlap_s``, under a head that names them, ordered by time. Lines of ``#`` may come first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from dmmlab.experiments.scenario.mobility.expansion import Leg
 
-REQUIRED, OPTIONAL = ("time_s", "node", "mr"), ("gap_s",)
+REQUIRED, OPTIONAL = ("time_s", "node", "mr"), ("gap_s", "overlap_s")
 
 
 class FileProblem(ValueError):
@@ -89,7 +89,7 @@ def trace(lines: list[list[str]], where: str) -> list[dict[str, Any]]:
     wanted = iter(_lines(lines))
     _, head = next(wanted, (0, [""]))
     if not set(REQUIRED) <= set(head) <= {*REQUIRED, *OPTIONAL}:
-        columns = f"{','.join(REQUIRED)}[,{','.join(OPTIONAL)}]"
+        columns = f"{','.join(REQUIRED)}[,{'][,'.join(OPTIONAL)}]"
         raise FileProblem(f"{where}: its head is {','.join(head)!r}; the columns of a trace are {columns}")
     for number, line in wanted:
         if len(line) != len(head):
@@ -109,7 +109,11 @@ def trace(lines: list[list[str]], where: str) -> list[dict[str, Any]]:
 
 def trace_text(legs: Iterable[Leg]) -> str:
     """Movements, by time, as the text of a trace."""
-    rows = (f"{leg.at_s:.12g},{leg.node},{leg.to},{leg.gap_s:.12g}" for leg in legs)
+    rows = (
+        f"{leg.at_s:.12g},{leg.node},{leg.to},"
+        + (f"{leg.gap_s:.12g}," if leg.overlap_s is None else f",{leg.overlap_s:.12g}")
+        for leg in legs
+    )
     return "".join(f"{line}\n" for line in (",".join((*REQUIRED, *OPTIONAL)), *rows))
 
 
@@ -122,6 +126,8 @@ def _row(cells: dict[str, str], where: str) -> dict[str, Any]:
         if seconds is None or (name != "time_s" and seconds < 0):
             raise FileProblem(f"{where}: {name} {cells[name]!r} is no number of seconds")
         row[name] = seconds
+    if {"gap_s", "overlap_s"} <= row.keys():
+        raise FileProblem(f"{where}: gap_s and overlap_s exclude each other: give one of them")
     return row
 
 

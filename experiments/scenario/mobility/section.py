@@ -47,12 +47,16 @@ class Residence(Section):
 
 
 class Row(Section):
-    """A row of a trace: at ``time_s`` the node leaves for ``mr``, where it is ``gap_s`` later (None: as always)."""
+    """A row of a trace: at ``time_s`` the node leaves for ``mr``, where it is ``gap_s`` later (None: as always).
+
+    With ``overlap_s`` it has a second radio there at once, and the first no more so much later.
+    """
 
     time_s: float
     node: str
     mr: str
     gap_s: float | None = None
+    overlap_s: float | None = None
 
 
 class Mobility(Section):
@@ -65,6 +69,7 @@ class Mobility(Section):
     from_: Duration = Field(default=0.0, alias="from")
     until: Duration | None = None  # the scenario's end, if not given
     gap: Duration | None = None
+    overlap: Duration | None = None
     passing: Duration = 2.0  # of a commuter, at each router on the way
     trace: tuple[Row, ...] | None = None
 
@@ -79,6 +84,8 @@ class Mobility(Section):
             raise ValueError("give nodes, model and residence, or a trace")
         if self.until is not None and self.until <= self.from_:
             raise ValueError(f"until {self.until:g}s is not after from {self.from_:g}s")
+        if self.gap is not None and self.overlap is not None:
+            raise ValueError("gap and overlap exclude each other: give one of them")
         if not self.passing:
             raise ValueError("passing must be longer than 0")
         return self

@@ -180,6 +180,19 @@ def test_a_trace_is_played_as_it_is(tmp_path: Path) -> None:
     ]
 
 
+def test_models_and_traces_make_before_they_break_if_they_say_so(tmp_path: Path) -> None:
+    moves = scenario(walk(residence={"constant": "10s"}, overlap="200ms")).moves_of("MN1")[:3]
+    assert [(move.at, move.overlap) for move in moves] == [(0.0, None), (10.0, 0.2), (20.2, 0.2)]
+    rows = "0,MN1,MR1,,\n3,MN1,MR2,,0.3\n7,MN1,MR1,0.1,\n"
+    (tmp_path / "t.csv").write_text(f"time_s,node,mr,gap_s,overlap_s\n{rows}")
+    found = parse(data({"trace": "t.csv"}, nodes=1, movement=[]), str(tmp_path / "here.yaml"))
+    assert [(move.gap, move.overlap) for move in found.moves] == [(0.05, None), (0.0, 0.3), (0.1, None)]
+    assert parse(found.resolved().model_dump(mode="json", by_alias=True), "run.json").moves == found.moves
+    assert refused(walk(gap="1s", overlap="1s")) == (
+        "mobility: entry 1: gap and overlap exclude each other: give one of them"
+    )
+
+
 def test_files_are_looked_for_beside_the_scenario_that_names_them(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "stays.csv").write_text("3\n")
@@ -278,7 +291,7 @@ def test_a_residence_file_that_is_none_is_refused(tmp_path: Path, text: str | No
         ("time_s,node,mr\n0,MN1,MR9\n", f": unknown mobile router MR9; known are {', '.join(RING)}"),
         (
             "time_s,node\n0,MN1\n",
-            ": trace t.csv: its head is 'time_s,node'; the columns of a trace are time_s,node,mr[,gap_s]",
+            ": trace t.csv: its head is 'time_s,node'; the columns of a trace are time_s,node,mr[,gap_s][,overlap_s]",
         ),
         ("time_s,node,mr\n0,MN1\n", ": trace t.csv: line 2: has 2 columns of 3"),
         ("time_s,node,mr\nsoon,MN1,MR1\n", ": trace t.csv: line 2: time_s 'soon' is no number of seconds"),
