@@ -28,6 +28,7 @@ from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.experiments.scenario.playground import Playground
 from dmmlab.experiments.scenario.units import parse_duration
 from dmmlab.machine.errors import Refusal
+from dmmlab.nodes.daemons.daemon import logged, wait_for
 from dmmlab.nodes.ddns.exchange import Waits
 from dmmlab.nodes.ddns.lookup import Found, LookupClient
 from dmmlab.nodes.orders import DNS_PORT
@@ -35,15 +36,26 @@ from dmmlab.nodes.orders import DNS_PORT
 _TRANSPORTS = ("udp", "tcp")
 _ALL = "all"  # methods
 _PATIENCE_S = 20.0  # that long a session that does not last is waited for before the next line is read
-_SETTLED_S = 1.0  # after a movement, what it brought about is over
+_SETTLED_S = 1.0  # after an attachment, what it brought about is over,
+_BEGIN_S = 15.0  # or later, on a busy machine, where it is waited for so long
 _DNS_WAITS = Waits(first_s=0.5, deadline_s=1.5)
 VERBS = ("move", "session", "sessions", "bindings", "flows")
 
 
 def at_prompt(live: Live) -> None:
-    """Reads lines until the user leaves, while ``live`` goes on."""
+    """Reads lines until the user leaves, while ``live`` goes on, in which mobile nodes are where they begin by then."""
     time.sleep(max(0.0, (live.start_ns - time.time_ns()) / 1e9 + _SETTLED_S))
+    wait_for(lambda: _known(live), lambda: None, _BEGIN_S)
     Prompt(live)
+
+
+def _known(live: Live) -> bool:
+    """Whether each mobile node that begins at a router has an address, and the servers know it."""
+    scenario, run = live.daemons.scenario, live.daemons.run
+    told = {SERVER: "registered", DDNS: "zone_updated"}
+    names = ["address_configured", *(event for server, event in told.items() if scenario.needs(server))]
+    begin = [node for node in scenario.mobile_nodes if scenario.moves_of(node)[0].at < _SETTLED_S]
+    return all(logged(run.events_of(node), names) for node in begin)
 
 
 class Prompt(CLI):  # type: ignore[misc]
