@@ -20,8 +20,8 @@ class Flow:
 
     opened_ns: int | None = None
     answered_ns: int | None = None
-    opened_from: str = ""  # the address that the first packet out has
-    opened_port: int | None = None  # and its port
+    opened_from: str = ""  # the address that it was opened from, in the end: of the last packet out before an answer
+    opened_port: int | None = None  # the port of the first packet out
     answer: Frame | None = None  # the first payload in
     sent_ns: dict[int, int] = field(default_factory=dict)
     received_ns: dict[int, int] = field(default_factory=dict)
@@ -39,7 +39,9 @@ class Flow:
     def note(self, packet: Frame, outgoing: bool) -> None:
         """The same, whatever it carries."""
         if outgoing and self.opened_ns is None:
-            self.opened_ns, self.opened_from, self.opened_port = packet.time_ns, packet.source, packet.source_port
+            self.opened_ns, self.opened_port = packet.time_ns, packet.source_port
+        if outgoing and self.answered_ns is None:
+            self.opened_from = packet.source
         if not outgoing and self.answered_ns is None and packet.payload_bytes:
             self.answered_ns, self.answer = packet.time_ns, packet
 
@@ -63,7 +65,10 @@ class Flow:
 
 
 def flows(recording: Recording) -> dict[int, Flow]:
-    """By a session's number, what the capture of whoever opened it shows; a new Flow for the others."""
+    """By a session's number, what the capture of whoever opened it shows; a new Flow for the others.
+
+    What a switch floods to a mobile node is not for it: frames neither from nor to its own addresses say nothing.
+    """
     found: dict[int, Flow] = defaultdict(Flow)
     for host in recording.scenario.ends:
         if host not in recording.scenario.openers:
@@ -71,6 +76,8 @@ def flows(recording: Recording) -> dict[int, Flow]:
         own = recording.plan.addresses(host)
         for frame in recording.frames(host):
             outgoing = frame.source in own
+            if not outgoing and frame.destination not in own:
+                continue
             local = frame.source_port if outgoing else frame.destination_port
             if FIRST_LOCAL_PORT <= local < FIRST_LOCAL_PORT + MOST_SESSIONS:
                 found[local - FIRST_LOCAL_PORT].add(frame, outgoing)

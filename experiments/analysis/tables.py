@@ -162,10 +162,11 @@ def _first_arrival(recording: Recording, node: str, since_ns: int, until_ns: int
     """
     wanted = {ECHO_PORT, BULK_PORT, *recording.scenario.more_services.values()}
     wanted |= {FIRST_LOCAL_PORT + session.number for session in recording.specs if session.cn == node}
+    own = recording.plan.addresses(node)
     stamps = (
         frame.time_ns
         for frame in recording.frames(node)
-        if since_ns <= frame.time_ns < until_ns and frame.destination_port in wanted
+        if since_ns <= frame.time_ns < until_ns and frame.destination_port in wanted and frame.destination in own
     )
     return list(islice(stamps, 1))
 
@@ -236,10 +237,12 @@ def _session(recording: Recording, sent: Flows, spec: SessionSpec, expected: Exp
 
 
 def _address(recording: Recording, spec: SessionSpec) -> str:
-    """Which address the session was opened on in the end: its policy's choice, else the first of the last lookup."""
+    """Which address the session was opened on in the end: its policy's choice, else that of the last lookup whose turn
+    it was: each attempt takes the next one.
+    """
     chosen = [event["address"] for event in recording.find(spec.cn, "address_chosen", session=spec.name)]
     lookups = recording.find(spec.cn, "lookup_ended", session=spec.name)
-    found = [event["addresses"][0] for event in lookups if event["addresses"]]
+    found = [event["addresses"][event["attempt"] % len(event["addresses"])] for event in lookups if event["addresses"]]
     return str((chosen or found or [""])[-1])
 
 

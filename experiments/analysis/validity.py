@@ -66,7 +66,7 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
         if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None:
             continue
         for probe in run.probes[session.spec.name]:
-            if _asks_first(session) and probe.seq == 0:
+            if (_asks_first(session) and probe.seq == 0) or _asks_again(run, session, probe.sent_s):
                 continue
             late[_part(run, probe.sent_s)].append((probe.sent_s - session.spec.at_s - probe.seq * interval_s) * 1e3)
     for part, values in late.items():
@@ -80,6 +80,14 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
 def _asks_first(session: RecordedSession) -> bool:
     """Whether the opener may have had to ask for a MAC on its own link before its first probe could leave (ARP)."""
     return session.row.mn_anchor != "" and session.row.mn_anchor == session.row.anchor
+
+
+def _asks_again(run: Recording, session: RecordedSession, at_s: float) -> bool:
+    """Whether one of two mobile nodes has just moved, perhaps to the other's link: who sends then has to ask (ARP)."""
+    ends, scenario = {session.spec.cn, session.spec.mn}, run.scenario
+    if not ends.issubset(scenario.mobile_nodes):
+        return False
+    return any(move.at < at_s < move.at + move.gap + _SETTLES_S for end in ends for move in scenario.moves_of(end)[1:])
 
 
 def _part(run: Recording, at_s: float) -> str:

@@ -212,11 +212,10 @@ class MobileNode:
 
     async def _keep(self, lease: dhcp.Lease, radio: Radio) -> None:
         """The address, as a host's that is on no subnet here, and not for what is new."""
-        address = lease.address.ip
-        lifetimes = {"preferred": 0, "valid": _FOREVER}
-        cache = {"ifa_preferred": lifetimes["preferred"], "ifa_valid": lifetimes["valid"], "cstamp": 0, "tstamp": 0}
-        whole = address.max_prefixlen
-        await self._ip.addr("add", index=radio.index, address=str(address), prefixlen=whole, cacheinfo=cache)
+        address, whole = lease.address.ip, lease.address.ip.max_prefixlen
+        await self._ip.addr(
+            "add", index=radio.index, address=str(address), prefixlen=whole, preferred=0, valid=_FOREVER
+        )
         await self._ip.addr("del", index=radio.index, address=str(address), prefixlen=lease.address.network.prefixlen)
 
     async def _forget(self, address: Address) -> None:

@@ -65,10 +65,15 @@ class Relay(Protocol):
 
 
 def bound(kind: socket.SocketKind, host: str, port: int = 0) -> socket.socket:
-    """Return a non-blocking socket that is bound to the address; raises OSError."""
+    """Return a non-blocking socket that is bound to the address; raises OSError.
+
+    A relay sends on at once what it gets: its connections do not hold small pieces back (RFC 1122 section 4.2.3.4).
+    """
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
     try:
         made.setblocking(False)
+        if kind is socket.SOCK_STREAM:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.bind((host, port))
     except OSError:
         made.close()
@@ -135,8 +140,11 @@ class UdpRelay:
             self._bytes += len(data)
 
     def _is_cn(self, source: tuple[str, int]) -> bool:
-        """Whether the session is this sender's: the one the CN announced, else the first to send."""
-        if self._peer is None or (self._peer[1] == 0 and self._peer[0] in (source[0], *ANY_ADDRESS)):
+        """Whether the session is this sender's: the one the CN announced, else the first to send.
+
+        A CN that moves may announce its port before it has an address.
+        """
+        if self._peer is None or (self._peer[1] in (0, source[1]) and self._peer[0] in (source[0], *ANY_ADDRESS)):
             self._peer = source
         return source == self._peer
 
@@ -148,7 +156,7 @@ class UdpRelay:
                 return
             except OSError:
                 continue
-            if self._peer is None or self._peer[1] == 0 or source[:2] not in self._legs:
+            if self._peer is None or not self._peer[1] or self._peer[0] in ANY_ADDRESS or source[:2] not in self._legs:
                 self._dropped += 1
                 continue
             with contextlib.suppress(OSError):

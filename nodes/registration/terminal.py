@@ -14,6 +14,8 @@ from dmmlab.nodes.registration.splice import Splice
 from dmmlab.nodes.registration.tcp_relay import read_message
 from dmmlab.nodes.registration.wire import Message, MessageType
 
+_LEG_WAIT_S = 10.0  # for a new leg
+
 
 @dataclass
 class _Carried:
@@ -30,6 +32,7 @@ class LegTerminal:
         self._any = "::" if family == "ipv6" else "0.0.0.0"
         self._sessions: dict[int, _Carried] = {}
         self._server: asyncio.Server | None = None
+        self._newest = ""  # the address that the MN moved to last
 
     async def start(self, port: int = 0) -> int:
         """Listen on every address, now and later, and return the port; raises OSError."""
@@ -37,8 +40,12 @@ class LegTerminal:
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self.port
 
-    async def move(self, address: str, wait_s: float = 10.0) -> dict[int, bool]:
-        """Open a leg from this address for every running session; says for each whether it goes on over it."""
+    async def move(self, address: str, wait_s: float = _LEG_WAIT_S) -> dict[int, bool]:
+        """Open a leg from this address for every running session; says for each whether it goes on over it.
+
+        One that the server was just beginning at an older address goes on over it, too, as soon as it is there.
+        """
+        self._newest = address
         running = [number for number, one in self._sessions.items() if not one.splice.closed.is_set()]
         done = await asyncio.gather(*(self._open(number, address, wait_s) for number in running))
         return dict(zip(running, done, strict=True))
@@ -80,7 +87,10 @@ class LegTerminal:
         splice = Splice(*service)
         number = hello.session or 0
         self._sessions[number] = _Carried(splice, (hello.addresses[0], hello.port or 0))
-        splice.attach(writer.get_extra_info("sockname")[:2], reader, writer, hello.offset or 0)
+        here = writer.get_extra_info("sockname")[:2]
+        splice.attach(here, reader, writer, hello.offset or 0)
+        if self._newest and here[0] != self._newest:
+            await self._open(number, self._newest, _LEG_WAIT_S)
         await splice.closed.wait()
         if self._sessions.get(number, _Carried(splice, ("", 0))).splice is splice:
             self._sessions.pop(number, None)

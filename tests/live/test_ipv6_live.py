@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from dmmlab.experiments.oracle.moves import configured_s, late_s
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
+from dmmlab.experiments.runner.run import Progress, run_scenario
 from dmmlab.experiments.scenario.load import load
+from dmmlab.guest.cache import GuestKernel
 
 NANOSECOND_MS = 1e-6
 pytestmark = pytest.mark.live
@@ -116,6 +119,17 @@ def test_an_old_address_is_dropped_when_its_time_is_over(run: Run) -> None:
     assert (released["address"], released["time_s"]) == (IP1, 15.0)
     last = max(float(row["sent_s"]) for row in read_csv(done.probes) if row["received_s"])
     assert 14.9 <= last < 15.1
+    # Its anchor hears of it over the redirect, 2 + 4 ms, and 1 ms later the controller, which then takes that away.
+    told = [event for event in done.timeline() if event["event"] in ("binding_released", "redirect_removed")]
+    assert [(event["event"], event["address"]) for event in told] == [
+        ("binding_released", IP1),
+        ("redirect_removed", IP1),
+    ]
+    assert told[0]["time_s"] == pytest.approx(15.007, abs=1e-6)
+    assert IP1 not in "".join(file.read_text() for file in sorted(done.log.glob("*.flows")))
+    (said,) = [row for row in read_csv(done.signalling) if row["message"] == f"release {IP1}"]
+    assert (said["protocol"], said["source"], said["cause"]) == ("nd", "MN1", "MN1→MR2@10s")
+    assert not [row for row in read_csv(done.signalling) if row["cause"] == "unknown"]
 
 
 def test_mobile_nodes_open_sessions_from_their_newest_addresses(run: Run) -> None:
@@ -143,3 +157,24 @@ def test_mobile_nodes_open_sessions_from_their_newest_addresses(run: Run) -> Non
     for row in rows:
         assert row["outcome"] == "ok", row
         assert abs(float(row["setup_ms"]) - float(row["expected_setup_ms"])) < NANOSECOND_MS, row
+
+
+def test_in_real_time_every_method_works_before_and_after_a_move(live_kernel: GuestKernel, tmp_path: Path) -> None:
+    """And nothing is faster than the network. Whether the machine kept time is for the gate to say."""
+    movement = [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "5s", "node": "MN1", "to": "MR2", "gap": "50ms"}]
+    sessions = [
+        {"name": "P1", "at": "2s", "from": "CN1", "to": "MN1", "interval": "100ms", "duration": "7s"},
+        {"name": "A", "at": "2s", "from": "CN3", "to": "MN1", "method": METHODS, "transport": ["udp", "tcp"]},
+        {"name": "B", "at": "7s", "from": "CN3", "to": "MN1", "method": METHODS, "transport": ["udp", "tcp"]},
+    ]
+    keys = {"movement": movement, "sessions": sessions, "duration": "10s"}
+    done = run_scenario(load("two-mr-ipv6", keys), tmp_path / "run", "guest", "real", Progress())
+    outcome = done.outcome()
+    assert outcome is not None and outcome["outcome"] in ("ok", "invalid"), outcome
+    rows = read_csv(done.sessions)
+    assert len(rows) == 21
+    for row in rows:
+        assert row["outcome"] in ("ok", "retried"), row
+        assert float(row["setup_ms"]) > float(row["expected_setup_ms"]) - 0.1, row
+    last = [row for row in read_csv(done.probes) if row["session"] == "P1"][-20:]
+    assert all(row["received_s"] for row in last)

@@ -26,6 +26,23 @@ def found(way: str, lines: str = "") -> dict[str, Any]:
     return dict(json.loads(output))
 
 
+@pytest.mark.parametrize(
+    "family,old,new",
+    [
+        ("ipv4", "10.1.1.100/32", "10.1.2.100/24"),
+        ("ipv6", "2001:db8:1:1::100/64", "2001:db8:1:2::100/64"),
+    ],
+)
+def test_an_old_address_is_deprecated_and_a_new_session_gets_the_new_one(family: str, old: str, new: str) -> None:
+    """The kernel says so, and by RFC 6724 rule 3 has the new one: also to whom the old one is most like."""
+    output, errors = bytearray(), bytearray()
+    argv = isolation.argv([sys.executable, str(INSIDE.with_name("addresses_inside.py")), family])
+    status = launch.execute(argv, stdout=output.extend, stderr=errors.extend, time_limit_s=240)
+    assert status == 0, errors.decode()
+    shown = json.loads(output)
+    assert shown == {"held": {old: "deprecated", new: "preferred"}, "new": new.partition("/")[0]}
+
+
 @pytest.fixture(scope="module")
 def made(live_kernel: object) -> dict[str, Any]:
     return found("made")

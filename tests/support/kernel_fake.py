@@ -48,7 +48,7 @@ class FakeKernel:
         if what == "add":
             assert (address, prefixlen) not in self.addresses, "EEXIST"
             self.on[address, prefixlen] = index
-            self.addresses[address, prefixlen] = more.get("cacheinfo", {}).get("ifa_preferred") == 0
+            self.addresses[address, prefixlen] = more.get("preferred") == 0
         else:
             assert self.on.pop((address, prefixlen)) == index
             del self.addresses[address, prefixlen]

@@ -15,6 +15,7 @@ from dmmlab.experiments.records.rows import ProbeRow, SessionRow
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 
 NATIVE, COUNTED = Path("native/two-mr"), Path("counted/one-by-one")
+COUNTED_IPV6 = Path("counted/one-by-one-ipv6")
 LATE = ("invalid", "timers came 40 ms late")
 
 
@@ -27,7 +28,7 @@ def out(tmp_path: Path) -> Path:
     rundir.write_json(tmp_path / "up.json", {"accelerator": "tcg,thread=multi", "wall_s": 900})
     rundir.write_json(tmp_path / "provisioning.json", {"first_s": 600, "again_s": 2})
     (tmp_path / "again.log").touch()
-    for name in (NATIVE, COUNTED):
+    for name in (NATIVE, COUNTED_IPV6, COUNTED):
         _record(tmp_path / name)
     return tmp_path
 
@@ -82,6 +83,12 @@ def test_a_delay_far_from_its_closed_form_in_a_believed_run_is_a_fault(out: Path
     assert "+4.000 ms off" in fault
 
 
+def test_ipv6_is_judged_like_ipv4(out: Path) -> None:
+    _record(out / COUNTED_IPV6, session=FAILED)
+    (fault,) = faults(out)
+    assert "A5" in fault
+
+
 def test_what_the_gate_does_not_believe_is_shown_and_not_judged(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _record(out / NATIVE, LATE, session=FAILED, lost=60)
     assert faults(out) == []
@@ -109,7 +116,7 @@ def test_failed_runs_are_faults(out: Path) -> None:
 
 
 def test_if_no_run_is_believed_nothing_was_judged(out: Path) -> None:
-    for name in (NATIVE, COUNTED):
+    for name in (NATIVE, COUNTED_IPV6, COUNTED):
         _record(out / name, LATE, session=FAILED)
     (fault,) = faults(out)
     assert "could not be judged" in fault and str(COUNTED) in fault

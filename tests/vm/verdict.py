@@ -40,7 +40,7 @@ def judge(out: Path) -> Iterator[str]:
         yield f"provisioning again did something: {said.splitlines()[0]}"
     runs = [RunDirectory(out / "native" / "two-mr")]
     if (out / "counted").exists():
-        runs.append(RunDirectory(out / "counted" / "one-by-one"))
+        runs += [RunDirectory(out / "counted" / name) for name in ("one-by-one-ipv6", "one-by-one")]
     elif machine["accelerator"] != "kvm":
         yield "there is no instruction-counted run, without which nothing emulated can be judged"
     for run in runs:

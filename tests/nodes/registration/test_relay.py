@@ -14,6 +14,7 @@ import pytest
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient
 from dmmlab.nodes.registration.client_core import IncomingRequest, Outcome
+from dmmlab.nodes.registration.relay import bound
 from dmmlab.nodes.registration.server import Server
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.splice import ACK, DATA, END, FRAME, Resumable
@@ -117,6 +118,24 @@ def test_udp_goes_through_the_relay_and_strangers_do_not(tmp_path: Path) -> None
 
     log = play(tmp_path, scene)
     assert '"relay_carried"' in log and '"down": 1, "up": 1, "bytes": 9, "dropped": 4' in log
+
+
+def test_who_has_no_address_yet_is_known_by_its_port(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        with Endpoint(CN) as cn, Endpoint(CN) as stranger, Endpoint(OLD) as mn:
+            made.agreement = Agreement((OLD,), mn.address[1])
+            user_plane = ("0.0.0.0", cn.address[1])
+            answer = await made.cn.request("mn1", Mode.CENTRAL, Transport.UDP, user_plane=user_plane)
+            there = answer.addresses[0], answer.port
+            stranger.socket.sendto(b"not me", there)
+            assert await mn.silent()
+            cn.socket.sendto(b"hello", there)
+            data, leg = await mn.receive()
+            assert data == b"hello"
+            mn.socket.sendto(b"yes", leg)
+            assert (await cn.receive())[0] == b"yes" and await stranger.silent()
+
+    play(tmp_path, scene)
 
 
 def test_two_udp_legs_at_once_while_the_registration_still_says_the_old_address(tmp_path: Path) -> None:
@@ -261,6 +280,30 @@ def test_a_tcp_stream_goes_on_over_a_new_leg(tmp_path: Path, cut: bool) -> None:
     assert log.count('"leg_opened"') == 4
 
 
+def test_a_tcp_stream_that_begins_at_an_address_that_is_left_goes_on_over_a_new_leg(tmp_path: Path) -> None:
+    """The server had been told of the old address, and its connection came after the move."""
+
+    async def scene(made: Scene) -> None:
+        async with tcp_service(OLD) as port:
+            terminal = LegTerminal(made.mn, (OLD, port))
+            await terminal.start()
+            answer = await made.central(Transport.TCP, Agreement((OLD,), terminal.port, Leg.RESUMABLE))
+            assert await terminal.move(NEW) == {}
+
+            async def wait(number: int) -> None:
+                legs: dict[tuple[str, int], Any] = {}
+                while number == 5 and len(legs) < 2:
+                    await asyncio.sleep(0.01)
+                    running = terminal._sessions.get(answer.session or 0)
+                    legs = running.splice._legs if running is not None else legs
+
+            data = random.Random(3).randbytes(500_003)
+            assert await echo((answer.addresses[0], answer.port), data, wait) == data
+            await terminal.close()
+
+    assert play(tmp_path, scene).count('"leg_opened"') == 2
+
+
 def test_a_leg_of_a_stranger_is_refused(tmp_path: Path) -> None:
     async def scene(made: Scene) -> None:
         async with tcp_service(OLD) as port:
@@ -343,3 +386,11 @@ def test_a_resumable_stream_notices_gaps_and_lies() -> None:
     for kind, offset in ((DATA, 5), (ACK, 4), (END, 1)):
         with pytest.raises(ValueError):
             stream.take(kind, offset, b"x")
+
+
+def test_a_relay_holds_no_small_piece_back(tmp_path: Path) -> None:
+    """With Nagle's algorithm the second of two pieces would wait for the acknowledgement of the first."""
+    with contextlib.closing(bound(socket.SOCK_STREAM, "127.0.0.1")) as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
