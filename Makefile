@@ -3,6 +3,7 @@
 #   make run [RUNTIME=auto|guest|native]   scenario two-mr with every method -> results/two-mr/
 #   make figures                           all figures: run, redraw, compare with results/reference
 #   make test [JOBS=N]                     every test, the live ones in the guest; N at a time (one a processor)
+#   make test-random [N=200] [SEED=1]      scenarios drawn at random, each against its closed forms (docs/testing.md)
 #   make exact [PARTS=all]                 the same bytes twice, beside load, masked, by others, on other machines
 #   make vm-test                           the Vagrant machine in QEMU: provisioned, a native run, judged (needs root)
 #   make bench [SUBJECTS=...]              speed, beside what was measured last, and what got worse (benchmarks/README.md)
@@ -11,13 +12,15 @@
 RUNTIME ?= auto
 RESULTS ?= results
 JOBS ?= $(shell nproc)
+N ?= 200
+SEED ?= 1
 VENV := $(if $(DMMLAB_VENV),$(DMMLAB_VENV),.venv)
 export DMMLAB_VENV := $(VENV)
 DMMLAB := $(VENV)/bin/dmmlab
 PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 
-.PHONY: run test lint types figures exact bench clean setup setup-tests kernel vm-test
+.PHONY: run test test-random lint types figures exact bench clean setup setup-tests kernel vm-test
 
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --figures all --pdf --profile
@@ -26,6 +29,10 @@ run: setup $(KERNEL)
 
 test: setup-tests kernel lint types
 	$(PYTHON) -m pytest --numprocesses $(JOBS) --dist worksteal
+
+test-random: setup kernel
+	DMMLAB_RANDOM=$(N) DMMLAB_RANDOM_SEED=$(SEED) DMMLAB_RANDOM_OUT=$(RESULTS)/random $(PYTHON) -m pytest -s \
+	    tests/live/test_random_scenarios.py
 
 lint: setup
 	$(VENV)/bin/ruff check .

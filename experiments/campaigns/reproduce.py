@@ -24,7 +24,7 @@ from dmmlab.experiments.figures.base import REAL_MS, FigureError, FigureKind, Lo
 from dmmlab.experiments.records.rundir import RunDirectory, write_json
 from dmmlab.experiments.runner.run import Clock, Runtime
 from dmmlab.experiments.scenario.load import load
-from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.model import Family, Scenario
 from dmmlab.machine import environment
 from dmmlab.machine.errors import Refusal
 
@@ -83,16 +83,20 @@ def choose(ids: Sequence[str] = ()) -> list[FigureKind]:
     return [kind for kind in FIGURES.values() if not ids or kind.id in ids]
 
 
-def loader(instead: Mapping[str, Path] | None = None) -> Load:
-    """`scenario.load`, with the files ``instead`` in place of the shipped scenarios of those names."""
-    return partial(_loaded, {name: str(path) for name, path in (instead or {}).items()})
+def loader(instead: Mapping[str, Path] | None = None, family: Family | None = None) -> Load:
+    """`scenario.load`, with the files ``instead`` in place of the shipped scenarios of those names; in ``family``, if
+    that is given and nothing else is said.
+    """
+    return partial(_loaded, {name: str(path) for name, path in (instead or {}).items()}, family)
 
 
-def _loaded(replaced: Mapping[str, str], name: str, overrides: dict[str, Any]) -> Scenario:
-    return load(replaced.get(name, name), {"name": name, **overrides} if name in replaced else overrides)
+def _loaded(replaced: Mapping[str, str], family: Family | None, name: str, overrides: dict[str, Any]) -> Scenario:
+    named = {"name": name} if name in replaced else {}
+    every = {"family": family} if family else {}
+    return load(replaced.get(name, name), {**named, **every, **overrides})
 
 
-def reproduce(
+def reproduce(  # noqa: PLR0913, PLR0917  (each is asked for by itself)
     ids: Sequence[str],
     out: Path,
     runtime: Runtime,
@@ -100,10 +104,14 @@ def reproduce(
     place: Place = HERE,
     tell: Callable[[Step], None] = lambda _step: None,
     instead: Mapping[str, Path] | None = None,
-    reference: Path = REFERENCE,
+    reference: Path | None = REFERENCE,
+    family: Family | None = None,
 ) -> tuple[list[Verdict], Result]:
-    """Has ``place`` carry out the campaign of the figures ``ids`` (all, if empty), and judges what it draws of it."""
-    kinds, scenarios = choose(ids), loader(instead)
+    """Has ``place`` carry out the campaign of the figures ``ids`` (all, if empty), and judges what it draws of it.
+
+    Without a ``reference``, a figure's own check is all that is asked of it.
+    """
+    kinds, scenarios = choose(ids), loader(instead, family)
     planned = campaign.plan(kinds, scenarios)
     result = campaign.carry_out(planned, out / "runs", runtime, clock, place, tell)
     desk = [partial(judge, kind, result, out / "figures", clock, scenarios, reference) for kind in kinds]
@@ -111,9 +119,14 @@ def reproduce(
 
 
 def judge(
-    kind: FigureKind, result: Result, out: Path, clock: Clock, scenarios: Load = load, reference: Path = REFERENCE
+    kind: FigureKind,
+    result: Result,
+    out: Path,
+    clock: Clock,
+    scenarios: Load = load,
+    reference: Path | None = REFERENCE,
 ) -> Verdict:
-    """Draws ``kind`` from the valid runs of a campaign into ``out``, checks it and compares it."""
+    """Draws ``kind`` from the valid runs of a campaign into ``out``, checks it, and compares it with ``reference``."""
     try:
         png = write(kind, _own(kind, result, scenarios), out, scenarios)
     except FigureError as error:
@@ -121,6 +134,8 @@ def judge(
     rows = read(png.with_suffix(".csv"))
     failed = list(kind.check(rows, 0.0 if clock == "virtual" else REAL_MS))
     failed += [f"run {name} is not valid: {why}" for name, why in result.invalid if _made_for(kind, name, scenarios)]
+    if reference is None:
+        return Verdict(kind, tuple(failed), (), len(rows), png)
     theirs = reference / f"{kind.stem}.csv"
     if not theirs.is_file():
         return Verdict(kind, tuple(failed), ("from nothing: the reference has no such figure",), len(rows), png)

@@ -19,10 +19,14 @@ from dmmlab.experiments.methods.base import (
 
 
 def closed_form(world: World, session: Opened) -> Lookup | None:
-    """Address and port are asked for in parallel: the later answer ends the lookup."""
+    """Address and port are asked for in parallel: the later answer ends the lookup.
+
+    What the correspondent has asked for itself, it remembers when it has been answered, and not before.
+    """
     key = ("ddns", session.cn, session.mn, session.service, session.transport)
     until_s, kept = world.remembered.get(key, (float("-inf"), ""))
-    if world.cn_cache != "off" and session.at_s < until_s:
+    since_s, _ = world.remembered.get((*key, "since"), (float("inf"), ""))
+    if world.cn_cache != "off" and since_s <= session.at_s < until_s:
         return Lookup(0.0, kept)
     way_s = world.way_s(session.cn, RESOLVER, session.at_s)
     if way_s is None:
@@ -37,6 +41,8 @@ def closed_form(world: World, session: Opened) -> Lookup | None:
     if world.cn_cache != "off":
         forever = world.cn_cache == "forever"
         world.remembered[key] = (float("inf") if forever else answered_s + left_s, address.anchor)
+        since_s = min(since_s, answered_s) if session.at_s < until_s else answered_s
+        world.remembered[*key, "since"] = (since_s, address.anchor)
     return Lookup(answered_s - session.at_s, address.anchor)
 
 

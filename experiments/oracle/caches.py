@@ -6,7 +6,7 @@ from math import floor
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, CachedAnswer
 from dmmlab.experiments.oracle.delays import hosts_s
-from dmmlab.experiments.oracle.moves import known_at_s, latest
+from dmmlab.experiments.oracle.moves import discovered_s, known_at_s, latest
 from dmmlab.experiments.scenario.model import Scenario
 
 
@@ -16,9 +16,12 @@ class Resolver:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._copies: dict[tuple[str, str], CachedAnswer] = {}
+        self._missing: dict[tuple[str, str], float] = {}  # until when (s) it believes that there is no such name
+        self._doubtful: dict[str, float] = {}  # by node, until when (s) nobody knows what it has
 
     def answer_s(self, node: str, record: str, at_s: float) -> CachedAnswer | None:
-        """Its copy of a record for a question that reaches it at ``at_s``; None if there is no such name yet.
+        """Its copy of a record for a question that reaches it at ``at_s``; None if there is no such name yet, or it
+        believes so (RFC 2308), or cannot be known.
 
         The resolver counts in whole seconds (RFC 2181 section 8) and uses a record in the second in which its TTL
         ends, and a question that comes while it asks the same itself waits for that answer.
@@ -26,10 +29,24 @@ class Resolver:
         scenario, copy = self._scenario, self._copies.get((node, record))
         if copy is not None and floor(at_s) <= copy.until_s:
             return copy
-        way_s = hosts_s(scenario, RESOLVER, DDNS)
-        newest = latest(known_at_s(scenario, node, DDNS), at_s + way_s)
-        if newest is None:
+        if at_s <= self._doubtful.get(node, -1.0):
+            self.doubt(node, at_s)
             return None
-        came_s = at_s + 2 * way_s
-        self._copies[node, record] = fresh = CachedAnswer(came_s, newest, floor(came_s) + round(scenario.ddns.ttl))
-        return fresh
+        if floor(at_s) <= self._missing.get((node, record), -1.0):
+            return None
+        way_s = hosts_s(scenario, RESOLVER, DDNS)
+        came_s, ttl_s = at_s + 2 * way_s, round(scenario.ddns.ttl)
+        known = known_at_s(scenario, node, DDNS)
+        newest = latest(known, at_s + way_s)
+        if newest is None and at_s + way_s > known[0][0] - discovered_s(scenario, node, DDNS):
+            self.doubt(node, at_s)
+        elif newest is None:
+            self._missing[node, record] = floor(came_s) + ttl_s
+        else:
+            self._copies[node, record] = CachedAnswer(came_s, newest, floor(came_s) + ttl_s)
+        return None if newest is None else self._copies[node, record]
+
+    def doubt(self, node: str, until_s: float) -> None:
+        """Somebody may ask for ``node``, once or more until ``until_s``, and nobody knows when."""
+        kept_s = until_s + 2 * hosts_s(self._scenario, RESOLVER, DDNS) + round(self._scenario.ddns.ttl) + 1
+        self._doubtful[node] = max(kept_s, self._doubtful.get(node, 0.0))

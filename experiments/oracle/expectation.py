@@ -13,14 +13,15 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
 from dmmlab.experiments.oracle import lifetimes
 from dmmlab.experiments.oracle.delays import Place, path_s
-from dmmlab.experiments.oracle.moves import known_at_s, place, redirected_s, serving, unsettled
-from dmmlab.experiments.oracle.neighbours import Neighbours, Waits
-from dmmlab.experiments.oracle.world import ScenarioWorld
+from dmmlab.experiments.oracle.lookups import Lookups
+from dmmlab.experiments.oracle.moves import known_at_s, place, redirected_s, released_s, serving, unsettled
+from dmmlab.experiments.oracle.neighbours import Neighbours, Opening, Waits
 from dmmlab.experiments.policies.base import Choice, Offer
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 _NAMED = 16  # addresses, at the most, in one message
+_LONG_S = 1.0  # more than anybody measures
 
 
 @dataclass(frozen=True)
@@ -41,32 +42,42 @@ class Oracle:
     """The closed form of each session of a scenario. Sessions may share caches, so their order matters."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._scenario = scenario
-        self._world = ScenarioWorld(scenario)
-        self._neighbours = Neighbours(scenario)
-        self._expected: dict[int, Expectation | None] = {}
-        self._answers: dict[int, str] = {}
-        self._used: dict[tuple[str, str, str], set[str | None]] = {}  # whose address may have been chosen last
-        for session in sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number)):
-            expected = self._expect(session)
-            # Of programs only they know who speaks first, and when.
-            self._expected[session.number] = expected if session.entry.run is None else None
-            if expected is None and session.selection.policy.remembers:  # then it may have chosen any
-                self._used[_memory(session)] = {None, *(move.to for move in scenario.moves_of(session.mn))}
+        self._scenario, self._lookups = scenario, Lookups(scenario)
+        sessions = sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number))
+        unsure, before = set[int](), -1
+        while len(unsure) > before:  # what such a session chose, others remember: so all over again
+            before = len(unsure)
+            self._expected = self._all(sessions, unsure)
+            remember = (session.number for session in sessions if session.selection.policy.remembers)
+            unsure.update(number for number in remember if self._expected[number] is None)
 
     def of(self, session: SessionSpec) -> Expectation | None:
-        """What ``session`` must take; None where there is no closed form, or where it cannot be set up at all."""
-        return self._expected[session.number]
+        """What ``session`` must take; None where there is no closed form, or where it cannot be set up at all.
+
+        Of programs only they know who speaks first, and when.
+        """
+        return self._expected[session.number] if session.entry.run is None else None
 
     def answer(self, session: SessionSpec) -> str | None:
         """The mobile router whose address the first lookup of ``session`` gives; perhaps nobody answers there."""
-        return self._answers.get(session.number)
+        found = self._lookups.of(session)
+        return None if found is None else found.anchor
 
-    def _expect(self, session: SessionSpec) -> Expectation | None:
-        scenario, method = self._scenario, METHODS[session.method]
-        lookup = method.closed_form(self._world, session)
-        if lookup is not None:
-            self._answers[session.number] = lookup.anchor
+    def _all(self, sessions: list[SessionSpec], unsure: set[int]) -> dict[int, Expectation | None]:
+        """By number; those ``unsure`` may have chosen any address."""
+        self._used: dict[tuple[str, str, str], set[str | None]] = {}  # whose address may have been chosen last
+        openings: dict[int, Opening | None] = {}
+        for session in sessions:
+            opening = openings[session.number] = self._open(session)
+            if session.selection.policy.remembers and (opening is None or session.number in unsure):
+                self._used[_memory(session)] = {None, *(move.to for move in self._scenario.moves_of(session.mn))}
+        direct = (one for one in openings.values() if one is not None and not METHODS[one.session.method].relayed)
+        self._neighbours = Neighbours(self._scenario, direct)
+        return {session.number: self._expect(openings[session.number]) for session in sessions}
+
+    def _open(self, session: SessionSpec) -> Opening | None:
+        """Its first packet in the user plane; None where there is no closed form."""
+        scenario, method, lookup = self._scenario, METHODS[session.method], self._lookups.of(session)
         near, at_router = place(scenario, session.cn, session.at_s), serving(scenario, session.mn, session.at_s)
         settled = not any(unsettled(scenario, end, session.at_s) for end in (session.cn, session.mn))
         settled &= at_router is not None or session.mn not in scenario.mobile_nodes
@@ -80,21 +91,35 @@ class Oracle:
         one_way_s = self._carried_s(method, session, lookup, near, far)
         if one_way_s is None:
             return None
-        sent_s = session.at_s + lookup.lookup_s + choice.turn_s
+        return Opening(session, near, far, lookup.lookup_s, choice.turn_s, one_way_s)
+
+    def _expect(self, opening: Opening | None) -> Expectation | None:
+        if opening is None:
+            return None
+        session, near, far, lookup_s, turn_s, one_way_s = opening
+        method, sent_s = METHODS[session.method], opening.sent_s
         waits: Waits | None = Waits(0.0, 0.0)
-        if not method.relayed:
-            waits = self._neighbours.waits(session, near, far, sent_s, one_way_s)
+        if not self._neighbours.settled((session.cn, session.mn), session.at_s, sent_s):
+            waits = None
+        elif not method.relayed:
+            waits = self._neighbours.waits(opening)
         if waits is None:
             return None
         trips = 1 if session.transport == "udp" else 2
-        connect_s = choice.turn_s + 2 * one_way_s * trips + waits.answering_s
+        connect_s = turn_s + 2 * one_way_s * trips + waits.answering_s
         if near.anchor != near.serving and not self._stays(method, session, 2 * one_way_s):
             return None
-        over_s = sent_s + waits.asking_s + connect_s - choice.turn_s
-        ends = (session.cn, session.mn)
-        if any(session.at_s < move.at <= over_s for end in ends for move in scenario.moves_of(end)):
+        over_s = sent_s + waits.asking_s + connect_s - turn_s
+        kept = [(session.cn, near.anchor), (session.mn, "" if method.relayed else far.anchor)]
+        if any(self._changes(session, end, anchor, over_s) for end, anchor in kept):
             return None
-        return Expectation(lookup.lookup_s, connect_s, lookup.anchor)
+        return Expectation(lookup_s, connect_s, far.anchor)
+
+    def _changes(self, session: SessionSpec, end: str, anchor: str, until_s: float) -> bool:
+        """Whether ``end`` of ``session`` moves, or drops its address of ``anchor``, before ``until_s``."""
+        if any(session.at_s < move.at <= until_s for move in self._scenario.moves_of(end)):
+            return True
+        return bool(anchor) and released_s(self._scenario, end, anchor, session.at_s) <= until_s
 
     def _may_ask(self, method: Method, session: SessionSpec) -> bool:
         """Whether the server knows a mobile opener: it refuses whoever has not registered."""
@@ -130,9 +155,7 @@ class Oracle:
         on = []
         for session in sessions_of(self._scenario):
             near = place(self._scenario, session.cn, session.at_s) if session.cn == node else None
-            if (session.mn == node and self._answers.get(session.number) == anchor) or (
-                near is not None and near.anchor == anchor
-            ):
+            if (session.mn == node and self.answer(session) == anchor) or (near is not None and near.anchor == anchor):
                 on.append(session)
         return on
 
@@ -144,6 +167,9 @@ class Oracle:
         ways_s = self._ways_s(session, lookup, near, at_router)
         asked_s = session.at_s + lookup.lookup_s
         if len(ways_s) > 1 and asked_s < redirected_s(self._scenario, session.mn, session.at_s):
+            return None
+        dropped_s = (released_s(self._scenario, session.mn, router, session.at_s) for router in ways_s)
+        if min(dropped_s, default=0.0) <= asked_s + _LONG_S:
             return None
         last = {router if router in ways_s else None for router in self._used.get(_memory(session), {None})}
         offers = (Offer(ways_s, self._scenario.retry.after, router, selection.parameters) for router in last)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from dmmlab.experiments.methods.base import SERVER
-from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, link_s, radio_s
+from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
+from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, hosts_s, link_s, radio_s
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
@@ -29,8 +29,9 @@ def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
 def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
     """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
 
-    The node has an address and knows its router (`configured_s`), and one message takes the news to the host. With a
-    lazy update the registration server is told later, and not at all of an address that the node has replaced by then.
+    The node has an address and knows its router (`configured_s`), and one message takes the news to the host. The first
+    time it may have to find the host out before: the most that this takes (`discovered_s`). With a lazy update the
+    registration server is told later, and not at all of an address that the node has replaced by then.
     """
     known: list[tuple[float, str]] = []
     moves = scenario.moves_of(node)
@@ -39,6 +40,10 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
         attached_s = move.at + (move.gap if turn else 0.0)
         way = host_to_mn_s(scenario, host, node, move.to, move.to)
         told_s = attached_s + configured_s(scenario, node, turn)
+        if host == SERVER and scenario.registration.control == "tcp":
+            told_s += 2 * (way or 0.0)  # a connection from the new address comes first
+        if turn == 0:
+            told_s += discovered_s(scenario, node, host)
         if lazy_s and turn:
             told_s = max(told_s, attached_s + address_s(scenario, node, turn) + lazy_s)
             later = moves[turn + 1 : turn + 2]
@@ -46,6 +51,32 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
                 continue
         known.append((told_s + (way or 0.0), move.to))
     return known
+
+
+def discovered_s(scenario: Scenario, node: str, host: str) -> float:
+    """How long ``node`` needs at most to find ``host`` out in the DNS, once: an SRV record and then an address, each
+    one round trip to the resolver, and one from there if nobody has asked for it before.
+    """
+    asks = {"configuration": (), "dns": (SERVER,), "dns-sd": (SERVER, DDNS)}[scenario.discovery]
+    if host not in asks or RESOLVER not in scenario.hosts:
+        return 0.0
+    here = scenario.moves_of(node)[0].to
+    way = host_to_mn_s(scenario, RESOLVER, node, here, here) or 0.0
+    return 2 * (2 * way + 2 * hosts_s(scenario, RESOLVER, DDNS))
+
+
+def released_s(scenario: Scenario, node: str, anchor: str, at_s: float) -> float:
+    """When ``node`` drops its address of ``anchor`` if it stays where it is at ``at_s``; infinite if it never does.
+
+    In IPv4 an address is deprecated when there is a new one, in IPv6 as soon as the node leaves.
+    """
+    moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
+    turns = [turn for turn, move in enumerate(moves) if move.to == anchor]
+    if scenario.addresses.keep is None or not turns or turns[-1] == len(moves) - 1:
+        return float("inf")
+    left, turn = moves[turns[-1] + 1], turns[-1] + 1
+    with_new_s = left.gap + address_s(scenario, node, turn) if scenario.family == "ipv4" else 0.0
+    return left.at + with_new_s + scenario.addresses.keep
 
 
 def configured_s(scenario: Scenario, node: str, turn: int) -> float:

@@ -6,11 +6,15 @@ answers (docs/redirect.md).
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dmmlab.experiments.oracle.delays import Place, radio_s
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
+
+RESOLVED_S = 1.1  # RetransTimer (RFC 4861 section 10), and a timer that is late
 
 
 class Waits(NamedTuple):
@@ -20,30 +24,90 @@ class Waits(NamedTuple):
     answering_s: float
 
 
-class Neighbours:
-    """Of the mobile nodes of a scenario; its sessions have to be asked about in the order of time."""
+def resolves(scenario: Scenario, node: str, at_s: float) -> int | None:
+    """The number of ``node``'s last move, if that was back to a router that may have given it up (IPv6), and so asks
+    for it before it delivers the first packet, at once or by `RESOLVED_S`; None if it was not.
 
-    def __init__(self, scenario: Scenario) -> None:
+    Without the redirect nobody has answered for it there meanwhile, and its address is not advertised as a new one is.
+    """
+    moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
+    if scenario.family == "ipv4" or scenario.redirects or not moves:
+        return None
+    back = moves[-1].to in {move.to for move in moves[:-1]}
+    return len(moves) - 1 if back else None
+
+
+class Opening(NamedTuple):
+    """A session's first packet: ``near`` sends it to ``far``, ``one_way_s`` away, after ``lookup_s``, and ``turn_s`` in
+    which it waits for other addresses first.
+    """
+
+    session: SessionSpec
+    near: Place
+    far: Place
+    lookup_s: float
+    turn_s: float
+    one_way_s: float
+
+    @property
+    def sent_s(self) -> float:
+        """When it leaves."""
+        return self.session.at_s + self.lookup_s + self.turn_s
+
+
+class Neighbours:
+    """Of the mobile nodes of a scenario, whose sessions open so: each asks when its packet is there, and who is asked
+    learns of who asks.
+    """
+
+    def __init__(self, scenario: Scenario, openings: Iterable[Opening]) -> None:
         self._scenario = scenario
         self._known: dict[tuple[str, str, str], float] = {}  # by who, whom and its address' router: from when on (s)
+        self._waits: dict[int, Waits] = {}
+        self._delivered: dict[tuple[str, int], float] = {}  # by node and its move, when its router first had to (s)
         self._long = [session for session in sessions_of(scenario) if session.duration_s or session.size]
+        asking = [
+            (one.sent_s, one.session.number, False, 0.0, one)
+            for one in openings
+            if self._may_ask(one) and not self._astray(one)
+        ]
+        heapq.heapify(asking)
+        while asking:
+            at_s, number, arrived, asking_s, one = heapq.heappop(asking)
+            if arrived:
+                self._waits[number] = Waits(asking_s, self._asks_s(one.far, one.far.serving, one.near, at_s))
+            else:
+                asking_s = self._asks_s(one.near, one.near.anchor, one.far, at_s)
+                heapq.heappush(asking, (at_s + asking_s + one.one_way_s, number, True, asking_s, one))
 
-    def waits(self, session: SessionSpec, near: Place, far: Place, sent_s: float, one_way_s: float) -> Waits | None:
-        """For ``session``, whose first packet ``near`` sends at ``sent_s`` to ``far``, ``one_way_s`` away; nothing
-        where no end is on the other's link.
+    def waits(self, opening: Opening) -> Waits | None:
+        """What an opening waits for; nothing where no end is on the other's link.
 
         None where ``near`` has left its link and does not know it yet, and where an earlier session that still goes on
         may have taught ``far`` what it would have to ask before it answers.
         """
-        if not (near.mobile and far.mobile):
+        if not self._may_ask(opening):
             return Waits(0.0, 0.0)
-        if self._scenario.family == "ipv6":  # routers advertise themselves and off-link prefixes: no node asks another
-            return Waits(0.0, 0.0)
-        if near.anchor != near.serving and far.anchor == near.anchor:
-            return None
-        asking_s = self._asks_s(near, near.anchor, far, sent_s)
-        answering_s = self._asks_s(far, far.serving, near, sent_s + asking_s + one_way_s)
-        return None if answering_s and self._taught(session) else Waits(asking_s, answering_s)
+        waits = self._waits.get(opening.session.number)
+        return None if waits is None or (waits.answering_s and self._taught(opening.session)) else waits
+
+    def _may_ask(self, opening: Opening) -> bool:
+        """In IPv6 routers advertise themselves and off-link prefixes: no node asks another."""
+        return self._scenario.family == "ipv4" and opening.near.mobile and opening.far.mobile
+
+    def _astray(self, opening: Opening) -> bool:
+        """Whether who opens has left the link that it shares with the other, and does not know it yet."""
+        near = opening.near
+        return near.anchor != near.serving and opening.far.anchor == near.anchor
+
+    def settled(self, ends: tuple[str, str], at_s: float, sent_s: float) -> bool:
+        """Whether the routers of both ``ends`` of a session, whose first packet leaves at ``sent_s``, know them."""
+        known = True
+        for end in ends:
+            turn = resolves(self._scenario, end, at_s)
+            if turn is not None:
+                known = self._delivered.setdefault((end, turn), at_s) + RESOLVED_S <= min(at_s, sent_s) and known
+        return known
 
     def _asks_s(self, who: Place, link: str, whom: Place, at_s: float) -> float:
         """How long ``who`` asks on the ``link`` that it is on: by radio, there and back, the other or its switch."""

@@ -40,13 +40,13 @@ def lease(address: str) -> Lease:
 
 
 async def ipv4(node: MobileNode, first: Lease, second: Lease) -> None:
-    await node._take(first)
-    await node._take(second)
+    await node._take(first, node._radios[0])
+    await node._take(second, node._radios[0])
 
 
 async def ipv6(node: MobileNode, first: Lease, second: Lease) -> None:
     ip("addr", "add", str(first.address), "dev", INTERFACE, "nodad")
-    await node._deprecate(first)
+    await node._deprecate(first, node._radios[0])
     ip("addr", "add", str(second.address), "dev", INTERFACE, "nodad")
     ip("-6", "route", "add", "default", "via", "fe80::1", "dev", INTERFACE)
 
@@ -59,7 +59,7 @@ async def main(family: str) -> None:
     kind = MobileNode if family == "ipv4" else SlaacNode
     node = kind(INTERFACE, folder, None, None, EventLog(folder / "events", "MN1"))
     async with AsyncIPRoute() as node._ip:
-        node._index = (await node._ip.link_lookup(ifname=INTERFACE))[0]
+        node._radios[0].index = (await node._ip.link_lookup(ifname=INTERFACE))[0]
         await {"ipv4": ipv4, "ipv6": ipv6}[family](node, lease(addresses[0]), lease(addresses[1]))
     (shown,) = json.loads(ip("-j", "addr", "show", INTERFACE))
     held = {

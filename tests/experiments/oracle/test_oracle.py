@@ -19,6 +19,7 @@ from dmmlab.experiments.scenario.selection import Select
 from dmmlab.experiments.scenario.sessions import sessions_of
 
 BEFORE, AFTER = "3s", "15s"
+LINKS_OF_TWO_MR = {link.between: f"{link.delay * 1e3:g}ms" for link in load("two-mr").links}
 
 
 def scenario_with(at: str, method: str, transport: str = "udp", **overrides: Any) -> Scenario:
@@ -265,3 +266,88 @@ def test_ipv6_sets_up_in_the_same_time_once_the_address_is_there(dad: str, metho
     expected = expect("15s", method, **with_ipv6(dad))
     assert expected is not None
     assert expected.setup_s * 1e3 == pytest.approx(setup_ms)
+
+
+def test_what_a_node_has_to_find_out_first_it_knows_after_at_most_two_cold_questions() -> None:
+    """First attachment: address 12 ms after it, news another 22 ms; SRV and address 2 (2 x 8 + 2 x 16) ms."""
+    for discovery, more_ms in (("configuration", 0), ("dns", 96), ("dns-sd", 96)):
+        scenario = scenario_with(BEFORE, "ddns", discovery=discovery)
+        assert known_at_s(scenario, "MN1", "SERVER")[0][0] * 1e3 == pytest.approx(34 + more_ms)
+        found_out = more_ms if discovery == "dns-sd" else 0
+        assert known_at_s(scenario, "MN1", "DDNS")[0][0] * 1e3 == pytest.approx(34 + found_out)
+        assert known_at_s(scenario, "MN1", "SERVER")[1][0] == pytest.approx(10.084)
+
+
+def test_over_tcp_the_server_hears_of_an_address_a_round_trip_later() -> None:
+    scenario = scenario_with(BEFORE, "p2p", registration={"control": "tcp"})
+    assert [at_s for at_s, _ in known_at_s(scenario, "MN1", "SERVER")] == pytest.approx([0.078, 10.128])
+
+
+def two_sessions(first: str, second: str, **keys: Any) -> list[Expectation | None]:
+    """DDNS sessions of CN3 at ``first`` and of CN1 at ``second``, MN1 having moved at 10 s, without a redirect."""
+    sessions = [
+        {"name": name, "at": at, "from": cn, "to": "MN1", "method": "ddns"}
+        for name, at, cn in (("W", "9.5s", "CN3"), ("X", first, "CN3"), ("Y", second, "CN1"))
+    ]
+    scenario = load("two-mr", {"redirect": False, "ddns": {"ttl": "2s"}, "sessions": sessions, **keys})
+    return [Oracle(scenario).of(spec) for spec in sessions_of(scenario)][1:]
+
+
+def test_what_a_retry_found_the_resolver_has_for_others() -> None:
+    """X gets the dead address from the cache (22 ms), asks again at 12.522 s, when that has ended at 12 s, and again
+    nobody knew: so Y finds what X found.
+    """
+    stale, helped = two_sessions("11.5s", "13.2s")
+    assert stale is None
+    assert helped is not None and helped.lookup_s * 1e3 == pytest.approx(22)
+    _, alone = two_sessions("8s", "13.2s")
+    assert alone is not None and alone.lookup_s * 1e3 == pytest.approx(54)
+
+
+def test_a_question_on_its_way_when_another_comes_is_asked_once() -> None:
+    """CN1 starts a millisecond later but is 8 ms nearer to the resolver: its question is the one that is passed on."""
+    near = {**LINKS_OF_TWO_MR, ("CN1", "CORE"): "2ms"}
+    links = [{"between": list(ends), "delay": delay} for ends, delay in near.items()]
+    both = two_sessions("15s", "15.001s", links=links, redirect=True)
+    assert [round((one.lookup_s if one else 0.0) * 1e3, 6) for one in both] == [54 - 7, 38]
+
+
+def test_an_address_that_was_dropped_has_no_closed_form() -> None:
+    """IPv4: deprecated when there is a new one, 58 ms after the move began; IPv6: when it began."""
+    for family, gone_s in (("ipv4", 13.058), ("ipv6", 13.0)):
+        keys: dict[str, Any] = {"family": family, "addresses": {"keep": "3s"}}
+        assert expect(f"{gone_s - 0.05:.3f}s", "fixed", **keys) is not None
+        assert expect(f"{gone_s - 0.02:.3f}s", "fixed", **keys) is None
+        assert expect(f"{gone_s + 1:.3f}s", "fixed", **keys) is None
+        assert expect(f"{gone_s + 1:.3f}s", "p2p", **keys) is not None
+
+
+def test_a_race_between_addresses_of_which_none_works_has_no_closed_form() -> None:
+    """The server has been told of MR1's address only, and nothing delivers that any more."""
+    keys: dict[str, Any] = {"redirect": False, "registration": {"update": "lazy", "after": "3s"}}
+    assert expect("12s", "p2p", session={"select": "race"}, **keys) is None
+    assert expect("14s", "p2p", session={"select": "race"}, **keys) is not None
+
+
+def test_a_correspondent_remembers_what_it_has_been_told_and_not_what_it_is_asking() -> None:
+    """Asked at 3 s, answered 54 ms later; the resolver has it from 43 ms on, a way of 11 ms nearer to itself."""
+    sessions = [
+        {"name": name, "at": at, "from": "CN3", "to": "MN1", "method": "ddns"}
+        for name, at in (("A", "3s"), ("B", "3.04s"), ("C", "3.06s"), ("D", "3.1s"))
+    ]
+    scenario = load("two-mr", {"ddns": {"cn_cache": "forever"}, "sessions": sessions})
+    found = [Oracle(scenario).of(spec) for spec in sessions_of(scenario)]
+    assert [round(one.lookup_s * 1e3, 6) for one in found if one] == [54, 22, 0, 0]
+
+
+def test_a_router_may_have_to_ask_for_a_node_that_comes_back_to_it() -> None:
+    """In IPv6 without the redirect: the first session after the return has no closed form, those a second later do."""
+    movement = [{"at": f"{at}s", "node": "MN1", "to": to} for at, to in ((0, "MR1"), (10, "MR2"), (20, "MR1"))]
+    sessions = [
+        {"name": name, "at": at, "from": "CN3", "to": "MN1", "anchor": anchor}
+        for name, at, anchor in (("A", "12s", "MR2"), ("B", "22s", "MR1"), ("C", "22.5s", "MR1"), ("D", "24s", "MR1"))
+    ]
+    for family, redirect, expected in (("ipv6", False, "AD"), ("ipv6", True, "ABCD"), ("ipv4", False, "ABCD")):
+        scenario = load("two-mr", {"family": family, "redirect": redirect, "movement": movement, "sessions": sessions})
+        oracle = Oracle(scenario)
+        assert "".join(spec.name for spec in sessions_of(scenario) if oracle.of(spec)) == expected

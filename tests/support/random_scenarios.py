@@ -1,0 +1,157 @@
+"""A strategy of hypothesis that composes valid scenarios, as a scenario file has them.
+
+Each part of a scenario is a function that draws it; what a later version adds to scenarios is one more, in `scenarios`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+Item = dict[str, Any]
+
+METHODS = ("fixed", "ddns", "p2p", "central", "combined")
+SERVERS = {"RESOLVER": 20, "DDNS": 40, "SERVER": 40}  # ms from the core at most
+FIRST_S, LAST_S = 1, 14  # when sessions begin
+
+
+def ms(value: float) -> str:
+    return f"{value:.12g}ms"
+
+
+@st.composite
+def delays(draw: st.DrawFn, most_ms: int) -> str:
+    """One way: as people write it, and as no clock but the kernel's could hold it."""
+    if draw(st.booleans()):
+        return ms(draw(st.integers(1, most_ms)))
+    return f"{draw(st.integers(100_000, most_ms * 1_000_000))}ns"
+
+
+@st.composite
+def links(draw: st.DrawFn, routers: Sequence[str], nodes: Sequence[str], hosts: Sequence[str]) -> list[Item]:
+    """Every router but the first is mostly joined to an earlier one, and some are joined twice."""
+    found = [{"between": ["radio", node], "delay": draw(delays(10))} for node in nodes]
+    found += [{"between": [router, "CORE"], "delay": draw(delays(20))} for router in routers]
+    found += [{"between": [host, "CORE"], "delay": draw(delays(SERVERS.get(host, 30)))} for host in hosts]
+    pairs = {
+        (draw(st.sampled_from(routers[:number])), router)
+        for number, router in enumerate(routers)
+        if number and draw(st.integers(0, 9))
+    }
+    more = st.tuples(st.sampled_from(routers), st.sampled_from(routers)).filter(lambda pair: pair[0] < pair[1])
+    pairs |= set(draw(st.lists(more, max_size=2)))
+    found += [{"between": list(pair), "delay": draw(delays(15))} for pair in sorted(pairs)]
+    return [*found, {"between": ["CONTROLLER", "switches"], "delay": draw(delays(5))}]
+
+
+@st.composite
+def itineraries(draw: st.DrawFn, node: str, routers: Sequence[str]) -> list[Item]:
+    """Where a node attaches first, and up to three moves."""
+    at_ms, here = draw(st.integers(0, 500)), draw(st.sampled_from(routers))
+    moves: list[Item] = [{"at": ms(at_ms), "node": node, "to": here}]
+    for _ in range(draw(st.integers(0, 3))):
+        at_ms += draw(st.integers(1500, 6000))
+        here = draw(st.sampled_from([router for router in routers if router != here]))
+        moves.append({"at": ms(at_ms), "node": node, "to": here, "gap": ms(draw(st.integers(0, 400)))})
+    return moves
+
+
+@st.composite
+def sessions(draw: st.DrawFn, name: str, ends: Sequence[str], itinerary: dict[str, list[Item]]) -> Item:
+    """An entry: either end may be mobile; one request, several, or probes for some seconds."""
+    opener = draw(st.sampled_from(ends))
+    other = draw(st.sampled_from([end for end in ends if end != opener]))
+    found: Item = {
+        "name": name,
+        "at": ms(draw(st.integers(FIRST_S * 1000, LAST_S * 1000))),
+        "from": opener,
+        "to": other,
+    }
+    methods = draw(st.lists(st.sampled_from(METHODS), min_size=1, max_size=5, unique=True))
+    if other not in itinerary:
+        methods = ["fixed"]
+    found["method"] = [method for method in METHODS if method in methods]
+    found["transport"] = draw(st.sampled_from([["udp"], ["tcp"], ["udp", "tcp"]]))
+    if methods == ["fixed"] and other in itinerary and draw(st.booleans()):
+        found["anchor"] = draw(st.sampled_from(sorted({move["to"] for move in itinerary[other]})))
+    if set(methods) <= {"p2p", "combined"} and found["transport"] == ["udp"]:
+        found["select"] = draw(st.sampled_from(["latest", "race", "lowest-rtt"]))
+    if draw(st.booleans()):
+        found |= {"interval": ms(draw(st.integers(20, 400))), "duration": f"{draw(st.integers(1, 8))}s"}
+    elif draw(st.booleans()):
+        found |= {"repeat": draw(st.integers(2, 3)), "every": ms(draw(st.integers(100, 2000)))}
+    return found
+
+
+@st.composite
+def settings(draw: st.DrawFn) -> Item:
+    """What may be left out, and then is at its default."""
+    choices: dict[str, st.SearchStrategy[Any]] = {
+        "redirect": st.sampled_from([True, True, True, False]),
+        "ddns": st.fixed_dictionaries(
+            {
+                "ttl": st.integers(1, 6).map(lambda value: f"{value}s"),
+                "cn_cache": st.sampled_from(["off", "off", "ttl", "forever"]),
+            }
+        ),
+        "registration": st.one_of(
+            st.fixed_dictionaries({"control": st.sampled_from(["udp", "tcp"])}),
+            st.integers(1, 4).map(lambda after: {"update": "lazy", "after": f"{after}s"}),
+        ),
+        "discovery": st.just("dns"),
+    }
+    return {key: draw(choice) for key, choice in choices.items() if draw(st.booleans())}
+
+
+class Novelty:
+    """Tells scenarios that were drawn anew from those that hypothesis made of an earlier one by changing a little."""
+
+    def __init__(self) -> None:
+        self._seen: list[set[str]] = []
+
+    def __call__(self, data: Item) -> bool:
+        mine = {f"{link['between']} {link['delay']}" for link in data["links"]}
+        new = all(len(mine & other) < len(mine) / 3 for other in self._seen)
+        self._seen += [mine] if new else []
+        return new
+
+
+@st.composite
+def addresses(draw: st.DrawFn, family: str) -> Item:
+    """How long an old one is kept; how long one is lent; in IPv6, whether it may be somebody else's."""
+    found = {}
+    if draw(st.booleans()):
+        found["keep"] = f"{draw(st.integers(1, 5))}s"
+    if draw(st.booleans()):
+        found["lease"] = f"{draw(st.integers(10, 60))}s"
+    if family == "ipv6" and draw(st.booleans()):
+        found["dad"] = draw(st.sampled_from(["on", "optimistic"]))
+    return found
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Item:
+    """A scenario as its file says it, with 2 to 6 routers, 1 to 3 mobile nodes and 1 to 3 correspondents."""
+    routers = [f"MR{number}" for number in range(1, draw(st.integers(2, 6)) + 1)]
+    nodes = [f"MN{number}" for number in range(1, draw(st.integers(1, 3)) + 1)]
+    cns = [f"CN{number}" for number in range(1, draw(st.integers(1, 3)) + 1)]
+    itinerary = {node: draw(itineraries(node, routers)) for node in nodes}
+    family = draw(st.sampled_from(["ipv4", "ipv6"]))
+    found: Item = {
+        "name": "random",
+        "family": family,
+        "mobile_routers": routers,
+        "links": draw(links(routers, nodes, [*cns, *SERVERS])),
+        "movement": [move for moves in itinerary.values() for move in moves],
+        "sessions": [
+            draw(sessions(f"S{number}", [*cns, *nodes], itinerary)) for number in range(draw(st.integers(1, 6)))
+        ],
+        **draw(settings()),
+        "duration": "30s",
+        "seed": draw(st.integers(0, 2**16)),
+    }
+    if draw(st.booleans()):
+        found["addresses"] = draw(addresses(family))
+    return found
