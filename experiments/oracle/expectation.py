@@ -14,7 +14,7 @@ from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
 from dmmlab.experiments.oracle import lifetimes
 from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.lookups import Lookups
-from dmmlab.experiments.oracle.moves import known_at_s, place, redirected_s, released_s, serving, unsettled
+from dmmlab.experiments.oracle.moves import FORGOTTEN_S, known_at_s, place, redirected_s, released_s, serving, unsettled
 from dmmlab.experiments.oracle.neighbours import Neighbours, Opening, Waits
 from dmmlab.experiments.policies.base import Choice, Offer
 from dmmlab.experiments.scenario.model import Scenario
@@ -195,16 +195,26 @@ class Oracle:
 
     def _carried_s(self, method: Method, session: SessionSpec, lookup: Lookup, near: Place, far: Place) -> float | None:
         """One way of the user plane; None without one, or while the redirect that it needs is not in force yet."""
-        scenario = self._scenario
+        scenario, sent_s = self._scenario, session.at_s + lookup.lookup_s
+        if any(self._goes_the_old_way(end, session.at_s, sent_s) for end in (session.cn, session.mn)):
+            return None
         if far.anchor != far.serving and self._given_back(session, far.anchor):
             return None
-        if far.anchor != far.serving and session.at_s + lookup.lookup_s < redirected_s(
-            scenario, session.mn, session.at_s
-        ):
+        if far.anchor != far.serving and sent_s < redirected_s(scenario, session.mn, session.at_s):
             return None
         ends = {CN: near, MN: far}
         hops_s = [path_s(scenario, *(ends.get(end, Place(end)) for end in trip)) for trip in method.carries]
         return None if None in hops_s else sum(hop_s for hop_s in hops_s if hop_s is not None)
+
+    def _goes_the_old_way(self, end: str, at_s: float, sent_s: float) -> bool:
+        """Whether a switch may send on by an old rule what is for ``end``, or from it: if a session went that way."""
+        moves = [move for move in self._scenario.moves_of(end) if move.at <= at_s]
+        if len(moves) < 2 or not 0 <= sent_s - redirected_s(self._scenario, end, at_s) < FORGOTTEN_S:
+            return False
+        return any(
+            end in (one.cn, one.mn) and one.at_s < moves[-1].at <= one.at_s + (one.duration_s or 0.0)
+            for one in sessions_of(self._scenario)
+        )
 
 
 def _memory(session: SessionSpec) -> tuple[str, str, str]:

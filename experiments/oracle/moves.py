@@ -13,6 +13,9 @@ _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once
 _ARP_MESSAGES = 2  # RFC 826: the new router is asked for once there is an address to ask from
 _RA_MESSAGES = 2  # RFC 4861: solicitation and advertisement, which says the router's link-layer address, too
 _DETECTION_S = 1.0  # RFC 4862 section 5.4: one probe, and RetransTimer (RFC 4861 section 10) to object to it
+FORGOTTEN_S = (
+    0.005  # as long at most a switch sends on by an old rule what it has sent by that before (docs/redirect.md)
+)
 _SLOT_S = 0.08  # by so much at most Linux is late with a timer of a second: 8 of its ticks, 100 of which are a second
 
 

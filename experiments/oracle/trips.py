@@ -13,7 +13,7 @@ from functools import cache
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER
 from dmmlab.experiments.oracle.delays import Place, path_s
-from dmmlab.experiments.oracle.moves import configured_s, late_s, redirected_s, released_s, serving
+from dmmlab.experiments.oracle.moves import FORGOTTEN_S, configured_s, late_s, redirected_s, released_s, serving
 from dmmlab.experiments.oracle.neighbours import RESOLVED_S, resolves
 from dmmlab.experiments.scenario.model import RADIO, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec
@@ -126,4 +126,4 @@ class Trips:
         can_s = attached_s + configured_s(self._scenario, end, turn) + late_s(self._scenario, end, turn)
         if METHODS[session.method].relayed and end == session.mn and turn:
             can_s += _LEG_TRIPS * trip_s
-        return max(can_s, redirected_s(self._scenario, end, move.at), move.over_s)
+        return max(can_s, redirected_s(self._scenario, end, move.at) + FORGOTTEN_S, move.over_s)
