@@ -55,7 +55,7 @@ def show(scenario: Scenario) -> None:
     if scenario.geometry is not None:
         place = scenario.geometry.place
         rows = [(name, str(row)) for name, row in place.items()] if isinstance(place, dict) else []
-        table(f"Places in {scenario.geometry.matrix}", ("node", "row"), rows)
+        table(f"Places in {scenario.geometry.source}", ("node", "row"), rows)
         delays = [(" - ".join(pair.between), f"{pair.delay * 1e3:g} ms") for pair in scenario.geometry.delays]
         table("Delays by the core, each direction", ("between", "delay"), delays)
     _programs(scenario)

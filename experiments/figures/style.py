@@ -25,11 +25,14 @@ REDIRECT = {
 }
 TRANSPORTS = {"udp": Look("#000000", "o", "-", "UDP"), "tcp": Look("#000000", "o", "--", "TCP")}
 POLICIES = {
-    "latest": Look("#0072B2", "s", "--", "latest address"),
-    "anchor": Look("#E69F00", "P", ":", "first address (anchor)"),
-    "cached": Look("#56B4E9", "X", "-.", "cached address"),
-    "lowest RTT": Look("#009E73", "^", "-", "lowest RTT, probed first"),
+    "latest": Look("#0072B2", "s", "--", "latest"),
+    "anchor": Look("#E69F00", "P", ":", "anchor"),
+    "cached": Look("#56B4E9", "X", "-.", "cached"),
+    "lowest-rtt": Look("#009E73", "^", "-", "lowest-rtt"),
+    "hysteresis": Look("#000000", "D", "-", "hysteresis"),
+    "scored": Look("#888888", "o", "--", "scored"),
     "race": Look("#CC79A7", "v", (0, (5, 1, 1, 1)), "race"),
+    "staggered": Look("#D55E00", "<", ":", "staggered"),
 }
 PATHS = {  # what became of a session; the hatches tell them apart in grey
     "direct": ("#009E73", ""),

@@ -161,7 +161,7 @@ def _pair_delays(scenario: Scenario) -> list[str]:
     lines = [f"{one} - {other}: {link.delay * 1e3:g} ms by the core" for link in named for one, other in [link.between]]
     if scenario.geometry is not None:
         least, most = (f"{pick(scenario.pairs.values()) * 1e3:.3g}" for pick in (min, max))
-        source = scenario.geometry.matrix
+        source = scenario.geometry.source
         lines.append(f"by the core, between {len(scenario.pairs)} pairs: {least} to {most} ms, from {source}")
     return (
         lines

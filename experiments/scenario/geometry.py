@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dmmlab.experiments.scenario.units import format_duration
+from dmmlab.experiments.scenario.units import format_duration, parse_share
+from dmmlab.experiments.scenario.worlds import world
 
 Matrix = list[list[float]]
 _SEPARATOR = re.compile(r"[\t,]")
@@ -30,8 +31,12 @@ def expanded(geometry: dict[str, Any], names: Sequence[str], seed: int, folder: 
     Half a round trip is the delay in each direction. With ``place: random`` each node gets a row of its own, drawn
     from ``seed``, of those that have a round trip to all before it. GeometryError for a matrix that does not say.
     """
-    source = str(geometry.get("matrix", ""))
-    matrix = read(folder / source, source)
+    source = str(geometry.get("matrix") or "the generated matrix")
+    if geometry.get("generate") is not None:
+        made = geometry["generate"]
+        matrix = world(made["nodes"], parse_share(made.get("violations", 0)), seed)
+    else:
+        matrix = read(folder / source, source)
     place = geometry.get("place", "random")
     if place == "random":
         place = _drawn(matrix, names, seed, source)

@@ -31,6 +31,7 @@ from dmmlab.experiments.scenario.programs import Run
 from dmmlab.experiments.scenario.section import Section
 from dmmlab.experiments.scenario.selection import Select, Selection, selection
 from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
+from dmmlab.experiments.scenario.worlds import MOST_VIOLATIONS
 
 # Or pydantic asks every installed package whether it has something to add to a model.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -81,15 +82,44 @@ class PairDelay(Section):
     delay: Duration
 
 
-class Geometry(Section):
-    """Pair delays from a matrix of round trips (`geometry.expanded`): its file, who stands at which row of it (from 0),
-    and what follows for each pair.
+class Generated(Section):
+    """A matrix of round trips between so many hosts that nobody measured, and how much of it is no plane
+    (`dmmlab.experiments.scenario.worlds`).
     """
 
-    matrix: str
+    nodes: int = Field(ge=2, le=500)
+    violations: Share = 0.0
+
+    @model_validator(mode="after")
+    def _can_be_had(self) -> Self:
+        if self.violations > MOST_VIOLATIONS:
+            raise ValueError(f"violations: at most {MOST_VIOLATIONS:.0%} of all triples; found {self.violations:.3g}")
+        return self
+
+
+class Geometry(Section):
+    """Pair delays from a matrix of round trips (`geometry.expanded`): its file, or how to make one; who stands at which
+    row of it (from 0), and what follows for each pair.
+    """
+
+    matrix: str | None = None
+    generate: Generated | None = None
     unit: Literal["rtt-ms"] = "rtt-ms"
     place: dict[str, int] | Literal["random"] = "random"
     delays: tuple[PairDelay, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.matrix is None) == (self.generate is None):
+            raise ValueError("give a matrix, or generate one: matrix: FILE, or generate: {nodes: 60, violations: 6%}")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Where its round trips are from, in words."""
+        if self.generate is not None:
+            return f"a world of {self.generate.nodes} hosts, {self.generate.violations:.3g} of all triples no plane"
+        return str(self.matrix)
 
 
 class Ddns(Section):

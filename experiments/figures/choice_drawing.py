@@ -1,0 +1,103 @@
+"""F13's picture: how often an older address is better, what each policy makes of it, at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dmmlab.experiments.figures import style
+from dmmlab.experiments.figures.base import About, Drawing, Row
+
+TRIPLES = "triples"  # in the place of a policy: a row of a world's triples
+
+
+def plot(rows: list[Row], about: About) -> Drawing:
+    """How often, what each policy makes of it, at what price, and how much hysteresis."""
+    figure, ((often, regret), (price, swept)) = style.figure(nrows=2, ncols=2, height_in=5.6)
+    worlds = [row for row in rows if row["policy"] == TRIPLES]
+    policies = [row for row in rows if row["policy"] != TRIPLES and row["sweep_ms"] is None]
+    sweep = [row for row in rows if row["sweep_ms"] is not None]
+    _plot_often(often, worlds)
+    _plot_regret(regret, policies)
+    _plot_price(price, policies)
+    _plot_sweep(swept, sweep)
+    return Drawing(figure, _caption(worlds, policies, sweep, about))
+
+
+def _plot_often(axis: Any, worlds: Sequence[Row]) -> None:
+    measured, other = style.SERIES[0], style.SERIES[1]
+    style.line(axis, measured._replace(label="older address better, of triples"), _points(worlds, "older_pct"))
+    style.line(axis, other._replace(label="best address differs, of nodes"), _points(worlds, "differ_pct"))
+    style.closed_form(axis, _points(worlds, "expected_older_pct"), "by the delays")
+    axis.set_xlabel("triples that violate the triangle inequality (%)")
+    axis.set_ylabel("measured share (%)")
+    axis.set_ylim(0, 1.35 * max(row["differ_pct"] for row in worlds))
+    axis.legend(loc="upper left")
+
+
+def _points(rows: Sequence[Row], column: str) -> list[tuple[float, float]]:
+    return [(row["violations_pct"], row[column]) for row in rows]
+
+
+def _plot_regret(axis: Any, rows: Sequence[Row]) -> None:
+    """Mean and 95th percentile."""
+    for turn, row in enumerate(rows):
+        look = style.POLICIES[row["policy"]]
+        axis.plot([row["regret_mean_ms"], row["regret_p95_ms"]], [turn, turn], color=look.colour, linewidth=1.2)
+        axis.plot([row["regret_mean_ms"]], [turn], color=look.colour, marker=look.marker)
+        axis.plot([row["regret_p95_ms"]], [turn], color=look.colour, marker="|", markersize=9)
+    axis.set_yticks(range(len(rows)), [row["policy"] for row in rows])
+    axis.invert_yaxis()
+    axis.set_xlim(left=-1)
+    axis.set_xlabel("regret: mean, and 95th percentile (ms)")
+
+
+def _plot_price(axis: Any, rows: Sequence[Row]) -> None:
+    for row in rows:
+        style.line(axis, style.POLICIES[row["policy"]], [(row["packets"], row["setup_ms"])])
+    axis.set_xlabel("packets to the node's addresses, a session")
+    axis.set_ylabel("median set-up (ms)")
+    axis.set_xlim(0, 1.1 * max(row["packets"] for row in rows))
+    axis.set_ylim(0, 1.9 * max(row["setup_ms"] for row in rows))
+    axis.legend(loc="upper left", ncols=2, fontsize=6.5)
+
+
+def _plot_sweep(axis: Any, rows: Sequence[Row]) -> None:
+    """Both fall and rise with the same quantity, so that they share an axis in per cent of what no hysteresis has."""
+    right = axis.twinx()
+    changes, regret = style.SERIES[0], style.SERIES[1]
+    places = range(len(rows))
+    style.line(
+        axis, changes._replace(label="changes of address"), list(zip(places, [r["changes"] for r in rows], strict=True))
+    )
+    style.line(
+        right, regret._replace(label="mean regret"), list(zip(places, [r["regret_mean_ms"] for r in rows], strict=True))
+    )
+    axis.set_xticks(places, [f"{row['sweep_ms']:g}" for row in rows])
+    axis.set_xlabel("a change must gain more than (ms)")
+    axis.set_ylabel("changes a move")
+    right.set_ylabel("mean regret (ms)")
+    right.spines["right"].set_visible(True)
+    right.grid(visible=False)
+    axis.set_ylim(0, 1.45 * max(row["changes"] for row in rows))
+    right.set_ylim(0, 1.45 * max(row["regret_mean_ms"] for row in rows) or 1)
+    style.legend(axis, {"c": changes._replace(label="changes of address"), "r": regret._replace(label="mean regret")},
+                 loc="upper center", ncols=2)  # fmt: skip
+
+
+def _caption(worlds: Sequence[Row], policies: Sequence[Row], sweep: Sequence[Row], about: About) -> str:
+    shares = ", ".join(f"{row['older_pct']:.1f} %" for row in worlds)
+    of = ", ".join(f"{row['violations_pct']:.2g}" for row in worlds)
+    return (
+        f"Which address to choose, in worlds of hosts of which {of} % of all triples violate the triangle inequality; "
+        "redirects go through the core where that is shortest. Top left: in how many of "
+        f"n = {worlds[0]['n']} measured triples (correspondent, old router, new router) a world the old router's "
+        f"address has the shorter round trip ({shares}; rings: what the delays say of the same triples), and for how "
+        "many nodes the better address is not the same for all correspondents. Top right, bottom left: at "
+        f"{policies[0]['violations_pct']:.2g} %, n = {policies[0]['n']} sessions a policy, after the first and the "
+        "second move: how much longer the round trip is than the best there was; and set-up, a lookup at the "
+        "registration server included, against the packets that a correspondent sends to the node. Bottom right: a "
+        "hysteresis that keeps an address unless another gains more, over longer walks, "
+        f"n = {sweep[0]['n']} sessions a size. What varies is who stands where; each session is its closed form to a "
+        f"microsecond. {about}"
+    )
