@@ -61,7 +61,11 @@ ENTRIES: dict[str, Entry] = {
             "scale",
             "flow entries, packet-ins and updates against the number of mobile nodes and mobile routers",
         ),
-        Entry("F13", "choice", "which address to choose: delay per selection policy over the geometry"),
+        Entry(
+            "F13",
+            "choice",
+            "which address to choose: how often an older one is better, and what each policy makes of it",
+        ),
         Entry("F14", "fidelity", "measured minus configured on every path"),
         Entry("F15", "program", "goodput of iperf3 over TCP through a move, with redirect and without"),
         Entry(

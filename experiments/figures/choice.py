@@ -88,7 +88,7 @@ def _turn(recording: Recording, session: RecordedSession, sent: Sequence[Frame],
         setup_ms=row.setup_ms or 0.0,
         rtt_ms=(ended_ns - opened[0].time_ns) / 1e6,
         packets=len(own),
-        off_ms=(row.setup_ms or 0.0) - expected_s * 1e3,
+        off_ms=round((row.setup_ms or 0.0) - expected_s * 1e3, 6) + 0.0,  # which is no -0
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, Row
 
+_NEAR_MS = 20.0  # set-ups that are as near as this have one label
 TRIPLES = "triples"  # in the place of a policy: a row of a world's triples
 
 
@@ -40,7 +42,7 @@ def _points(rows: Sequence[Row], column: str) -> list[tuple[float, float]]:
 
 
 def _plot_regret(axis: Any, rows: Sequence[Row]) -> None:
-    """Mean and 95th percentile."""
+    """Mean and 95th percentile; linear below a millisecond, since several have none."""
     for turn, row in enumerate(rows):
         look = style.POLICIES[row["policy"]]
         axis.plot([row["regret_mean_ms"], row["regret_p95_ms"]], [turn, turn], color=look.colour, linewidth=1.2)
@@ -48,41 +50,46 @@ def _plot_regret(axis: Any, rows: Sequence[Row]) -> None:
         axis.plot([row["regret_p95_ms"]], [turn], color=look.colour, marker="|", markersize=9)
     axis.set_yticks(range(len(rows)), [row["policy"] for row in rows])
     axis.invert_yaxis()
-    axis.set_xlim(left=-1)
-    axis.set_xlabel("regret: mean, and 95th percentile (ms)")
+    axis.set_xscale("symlog", linthresh=1)
+    axis.set_xlim(-0.2, 1.5 * max(row["regret_p95_ms"] for row in rows))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_xlabel("regret: mean, and 95th percentile (|), ms")
 
 
 def _plot_price(axis: Any, rows: Sequence[Row]) -> None:
+    """Those that come to the same have one label."""
+    together: dict[tuple[float, int], list[Row]] = defaultdict(list)
     for row in rows:
         style.line(axis, style.POLICIES[row["policy"]], [(row["packets"], row["setup_ms"])])
+        together[row["packets"], round(row["setup_ms"] / _NEAR_MS)].append(row)
+    for (packets, _), found in together.items():
+        words = "\n".join(row["policy"] for row in found)
+        axis.annotate(words, (packets, found[0]["setup_ms"]), xytext=(7, 0), textcoords="offset points", va="center",
+                      fontsize=7)  # fmt: skip
     axis.set_xlabel("packets to the node's addresses, a session")
     axis.set_ylabel("median set-up (ms)")
-    axis.set_xlim(0, 1.1 * max(row["packets"] for row in rows))
-    axis.set_ylim(0, 1.9 * max(row["setup_ms"] for row in rows))
-    axis.legend(loc="upper left", ncols=2, fontsize=6.5)
+    axis.set_xlim(0, 1.35 * max(row["packets"] for row in rows))
+    axis.set_ylim(0, 1.2 * max(row["setup_ms"] for row in rows))
 
 
 def _plot_sweep(axis: Any, rows: Sequence[Row]) -> None:
-    """Both fall and rise with the same quantity, so that they share an axis in per cent of what no hysteresis has."""
     right = axis.twinx()
-    changes, regret = style.SERIES[0], style.SERIES[1]
+    changes, regret = (
+        style.SERIES[0]._replace(label="changes of address"),
+        style.SERIES[1]._replace(label="mean regret"),
+    )
     places = range(len(rows))
-    style.line(
-        axis, changes._replace(label="changes of address"), list(zip(places, [r["changes"] for r in rows], strict=True))
-    )
-    style.line(
-        right, regret._replace(label="mean regret"), list(zip(places, [r["regret_mean_ms"] for r in rows], strict=True))
-    )
+    style.line(axis, changes, [(place, row["changes"]) for place, row in zip(places, rows, strict=True)])
+    style.line(right, regret, [(place, row["regret_mean_ms"]) for place, row in zip(places, rows, strict=True)])
     axis.set_xticks(places, [f"{row['sweep_ms']:g}" for row in rows])
     axis.set_xlabel("a change must gain more than (ms)")
     axis.set_ylabel("changes a move")
     right.set_ylabel("mean regret (ms)")
     right.spines["right"].set_visible(True)
     right.grid(visible=False)
-    axis.set_ylim(0, 1.45 * max(row["changes"] for row in rows))
-    right.set_ylim(0, 1.45 * max(row["regret_mean_ms"] for row in rows) or 1)
-    style.legend(axis, {"c": changes._replace(label="changes of address"), "r": regret._replace(label="mean regret")},
-                 loc="upper center", ncols=2)  # fmt: skip
+    axis.set_ylim(0, 1.1)
+    right.set_ylim(0, 1.1 * max(row["regret_mean_ms"] for row in rows) or 1)
+    style.legend(axis, {"changes": changes, "regret": regret}, loc="center left")
 
 
 def _caption(worlds: Sequence[Row], policies: Sequence[Row], sweep: Sequence[Row], about: About) -> str:
