@@ -159,7 +159,8 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, s
         lab.await_ready([watch])
     nodes = daemons.mobile_nodes()
     # In real time one node's work must not wait for another's.
-    mobile_nodes = nodes if watched else crews(nodes, functools.partial(NetworkHost, network))
+    real = daemons.run.manifest()["clock"] == "real"
+    mobile_nodes = nodes if real else crews(nodes, functools.partial(NetworkHost, network))
     lab.start(mobile_nodes)
     lab.await_ready(mobile_nodes)
     scenario = daemons.scenario

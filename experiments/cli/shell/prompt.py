@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from shutil import get_terminal_size
@@ -199,7 +199,7 @@ class Prompt(CLI):  # type: ignore[misc]
             wanted = line.split() or names
             for name in wanted:
                 self._one_of("access switch", name, names)
-            dumps = {name: _dump(name) for name in wanted}
+            dumps = {name: _dump(name, self._live.network.programs_of(name)) for name in wanted}
             self._say_table("flows", switches.HEADS, switches.table(self._plan, dumps))
 
     # -- help, completion, what is wrong ----------------------------------------------------------------------------
@@ -310,10 +310,10 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _dump(switch: str) -> str:
+def _dump(switch: str, environment: Mapping[str, str]) -> str:
     """Raises Refused where the switch does not answer."""
     argv = ["ovs-ofctl", "--protocols=OpenFlow13", "--names", "dump-flows", switch]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise Refused(f"flows: {switch}: {done.stderr.strip()}")
     return done.stdout
