@@ -57,6 +57,12 @@ ln -s fd/2 /dev/stderr
 echo 4096 >/proc/sys/fs/nr_open
 # A network namespace begins with lo, and without a fallback device for each kind of tunnel.
 echo 2 >/proc/sys/net/core/fb_tunnels_only_for_init_net
+# All namespaces share one limit of neighbours, 1024: some tens of mobile nodes at as many routers know more.
+for family in ipv4 ipv6; do
+    for limit in 3 2 1; do
+        [ ! -d /proc/sys/net/$family/neigh ] || echo 1048576 >/proc/sys/net/$family/neigh/default/gc_thresh$limit
+    done
+done
 ip link set lo up
 
 # Open vSwitch believes in 0 cores during the first 10 s of the monotonic clock, and ping cannot tell a stamp from
