@@ -35,6 +35,7 @@ from dmmlab.machine.processes import die_with_parent
 
 TIMED_OUT = 124  # as timeout(1)
 POLL_S = 0.02
+INTERRUPTED_S = 10.0  # wall time that a guest has to end in after Ctrl-C
 JOB_PREFIX = "dmmlab-guest-"
 Sink = IO[bytes] | Callable[[bytes], Any]
 
@@ -235,9 +236,12 @@ class Tail:
 
 
 def _watch(process: subprocess.Popen[bytes], tails: list[Tail], directory: Path, limit_s: float | None) -> bool:
-    """Pass output on until the guest ends; False if the time limit came first. The first Ctrl-C goes inside."""
+    """Pass output on until the guest ends; False if the time limit came first. The first Ctrl-C goes inside.
+
+    Raises KeyboardInterrupt at the second, and where the guest has not ended `INTERRUPTED_S` after the first.
+    """
     deadline = None if limit_s is None else time.monotonic() + limit_s
-    interrupted = False
+    patience = None
     end = os.pidfd_open(process.pid)
     try:
         while deadline is None or time.monotonic() < deadline:
@@ -249,10 +253,13 @@ def _watch(process: subprocess.Popen[bytes], tails: list[Tail], directory: Path,
                     process.wait()
                     return True
             except KeyboardInterrupt:
-                if interrupted or not request(directory / "uml" / UMID, "cad"):
+                if patience is not None or not request(directory / "uml" / UMID, "cad"):
                     raise
-                interrupted = True
+                patience = time.monotonic() + INTERRUPTED_S
                 tails[1].write(b"dmmlab: interrupt passed on to the guest; once more kills it\n")
+            if patience is not None and time.monotonic() > patience:
+                tails[1].write(f"dmmlab: the guest has not ended {INTERRUPTED_S:g} s after that: killed\n".encode())
+                raise KeyboardInterrupt
         request(directory / "uml" / UMID, "sysrq s")  # what the command has written so far reaches the host's files
         return False
     finally:

@@ -196,6 +196,16 @@ def test_second_ctrl_c_kills_a_command_that_ignores_the_first() -> None:
     assert_gone(family)
 
 
+def test_a_guest_that_is_stuck_is_killed_ten_seconds_after_ctrl_c() -> None:
+    with _started("trap '' INT; echo ready; while :; do :; done", "virtual") as process:
+        family, began = _descendants(process.pid), time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode != 0 and time.monotonic() - began >= launch.INTERRUPTED_S
+    assert "the guest has not ended 10 s after that: killed" in err
+    assert_gone(family)
+
+
 def test_a_killed_launcher_leaves_no_process() -> None:
     with _started("echo ready; sleep 1000000", "real") as process:
         family = _descendants(process.pid)
