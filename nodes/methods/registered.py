@@ -19,13 +19,14 @@ class Registered:
 
     async def lookup(self, order: Order, local_address: str, /) -> Found:
         """Sends the request and waits for the answer, or the mode's refusal or silence."""
+        local_port = order.local_port if order.program is None else 0  # whichever it will have
         transport = Transport.TCP if order.transport == "tcp" else Transport.UDP
         outcome = await self._client.request(
             order.target,
             self._mode,
             transport,
             service=order.service,
-            user_plane=(local_address, order.local_port),
+            user_plane=(local_address, local_port),
         )
         if not outcome.ok:
             reason = outcome.reason.name.lower() if outcome.reason is not None else outcome.status.value

@@ -114,3 +114,17 @@ def test_what_is_not_there_is_unsupported_and_what_is_started_is_stopped(run: Ru
     assert at("E", "client", recording).ended_s == pytest.approx(14.0, abs=0.01)  # it does not mind being asked
     assert output(at("E", "client", recording), recording) == "mn1.mn.dmm.test {name}\n"
     assert outcomes["C"] == "ok" and "Directory listing" in output(at("C", "client", recording), recording)
+
+
+def test_programs_speak_through_the_relay_over_udp_too(run: Run) -> None:
+    """From whatever port the client has, and through a move, after which the node has another user plane."""
+    begin = "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(9)\n"
+    echo = begin + "s.bind(('', {port}))\nwhile 1: s.sendto(*s.recvfrom(99))"
+    ask = begin + "s.connect(('{address}', {port}))\n"
+    ask += "for n in range(8):\n s.send(b'%d' % n); print(s.recv(99).decode()); time.sleep(0.5)"
+    entry = session("U", "CN1", "MN1", "", method="central") | {"at": "8s", "duration": "6s"}
+    entry["run"] = {"server": ["python3", "-c", echo], "client": ["python3", "-u", "-c", ask]}
+    recording = Recording(run(sessions=[entry], duration="16s"))
+    (found,) = recording.sessions
+    assert (found.row.outcome, found.row.path) == ("ok", "relay")
+    assert output(at("U", "client", recording), recording).split() == [str(turn) for turn in range(8)]
