@@ -15,7 +15,8 @@ from dmmlab.nodes import clock
 from dmmlab.topologies.addressing import Address
 
 LOOK_S = 0.1  # between two looks at who uses an old address
-_TABLES = ("tcp", "tcp6", "udp", "udp6")  # below /proc/net: proc_net(5)
+_OF_THE_THREAD = Path("/proc/thread-self/net")  # the process may have several nodes, each a thread in its own namespace
+_TABLES = ("tcp", "tcp6", "udp", "udp6")  # proc_net(5)
 _OVER = {"06", "07", "0A"}  # TIME_WAIT, CLOSE and LISTEN (linux/tcp_states.h) of TCP
 # Where struct in_pktinfo and in6_pktinfo have the address that was asked.
 _ASKED_AT = {12: slice(8, 12), 20: slice(0, 16)}
@@ -57,7 +58,7 @@ class LastSessions:
         may_send: Callable[[], bool],
         ignored_port: int,
         asked: Asked = ASKED,
-        tables: Path = Path("/proc/net"),
+        tables: Path = _OF_THE_THREAD,
     ) -> None:
         self._idle_s, self._release, self._may_send = idle_s, release, may_send
         self._ignored_port, self._asked, self._tables = ignored_port, asked, tables

@@ -137,3 +137,27 @@ def test_a_non_persistent_address_goes_with_the_link_and_has_no_redirect(family:
         if abs(probe.sent_s - 10) > 0.1
     )
     assert all(probe.rtt_ms == pytest.approx(34.0, abs=1e-3) for probe in recording.probes["P2"])
+
+
+def test_two_nodes_of_one_process_do_not_take_each_others_sessions_for_their_own(run: Run) -> None:
+    base = load("two-mr").model_dump(mode="json", by_alias=True)
+    moves = [("0s", "MN1", "MR1"), ("0s", "MN2", "MR1"), ("10s", "MN1", "MR2"), ("10s", "MN2", "MR2")]
+    sessions = [
+        session("A", "2s", "CN1", "MN1", "15s", transport="tcp"),
+        session("B", "2s", "CN2", "MN2", "9s", transport="tcp"),
+        session("C", "3s", "CN3", "MN2", "10s"),
+    ]
+    recording = Recording(
+        run(
+            links=[*base["links"], {"between": ["radio", "MN2"], "delay": "2ms"}],
+            movement=[{"at": at, "node": node, "to": to} for at, node, to in moves],
+            addresses={"lifetime": "session-lasting"},
+            sessions=sessions,
+            duration="22s",
+        )
+    )
+    for node, least_s in (("MN1", 17.0), ("MN2", 14.0)):
+        address = str(recording.plan.mobile_node(node).addresses["MR1"])
+        expected = recording.oracle.given_back_s(node, 0)
+        assert expected is not None and least_s <= expected < least_s + 0.3
+        assert times(recording, node, "address_released", address) == [pytest.approx(expected, abs=1e-6)]
