@@ -215,7 +215,7 @@ class Netlink:
 
     def change_wire(self, interface: str, wire: Wire, seed: int) -> None:
         """Another ``wire`` for what leaves ``interface``, which has one by `splice`; nothing may be under way."""
-        self._netem(interface, wire, f"{seed}/{interface}/leaves", NLM_F_CREATE | NLM_F_REPLACE)
+        self._netem(interface, wire, f"{seed}/{interface}/leaves", flags=NLM_F_CREATE | NLM_F_REPLACE)
 
     def _free(self) -> int:
         """The index that the next interface made here gets."""
