@@ -73,6 +73,7 @@ ENTRIES: dict[str, Entry] = {
             "lifetime",
             "an address's life in the flow tables, by its kind: fixed, session-lasting, non-persistent",
         ),
+        Entry("F17", "handover-kinds", "kinds of handover, and the longest time in which a user hears nothing"),
     )
 }
 

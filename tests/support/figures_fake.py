@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.methods.base import SERVER
-from dmmlab.experiments.oracle import delays, moves
+from dmmlab.experiments.oracle import delays, moves, silence
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
@@ -128,6 +128,9 @@ def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: fl
 
 def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Iterator[ProbeRow]:
     anchor = _anchor(scenario, session, known)
+    if scenario.name.startswith("f17"):
+        yield from _probes_of_handovers(scenario, session, off_ms)
+        return
     for number in range(session.count):
         sent_s = session.at_s + number * (session.interval_s or 0.0)
         way = _way_s(scenario, session, anchor, sent_s)
@@ -145,6 +148,26 @@ def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: flo
         rtt_ms = None if way is None or repeated else 2e3 * way + off_ms
         received_s = None if rtt_ms is None else sent_s + rtt_ms / 1e3
         yield ProbeRow(session=session.name, seq=number, sent_s=sent_s, received_s=received_s, rtt_ms=rtt_ms)
+
+
+def _probes_of_handovers(scenario: Scenario, session: SessionSpec, off_ms: float) -> Iterator[ProbeRow]:
+    """Off by so much is what comes after a second of silence at the latest; a stream without a closed form is late."""
+    answers = silence.answers_s(scenario, session)
+    slow = answers is None
+    if answers is None:
+        over_udp = replace(session, transport="udp")
+        answers = silence.answers_s(scenario, over_udp)
+        assert answers is not None
+    later_s, probes = 0.0, list[ProbeRow]()
+    for number, answer_s in reversed(list(enumerate(answers))):
+        sent_s = session.at_s + number * (session.interval_s or 0.0)
+        if answer_s is None and slow:
+            answer_s = later_s
+        later_s = answer_s or later_s
+        rtt_ms = None if answer_s is None else (answer_s - sent_s) * 1e3 + (off_ms if number % 2 else 0.0)
+        received_s = None if rtt_ms is None else sent_s + rtt_ms / 1e3
+        probes.append(ProbeRow(session=session.name, seq=number, sent_s=sent_s, received_s=received_s, rtt_ms=rtt_ms))
+    yield from reversed(probes)
 
 
 def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
@@ -165,6 +188,7 @@ def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
                 registered_s=attach_s + 0.05,
                 first_packet_s=redirect_s + 0.003,
                 lost_packets=3,
+                buffered_packets=9 if scenario.handover.buffer else 0,
             )
 
 

@@ -102,6 +102,12 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("F16", "no redirect is wanted", where(more(9, "rules"), lifetime="non-persistent", what="s1", at_s=10.001)),
     ("F16", "given back at .* expected", where(more(2e-6, "at_s"), what="given back", family="ipv6")),
     ("F16", "given back at 16", lambda rows: [*rows, GIVEN_BACK]),
+    ("F17", "silent for", where(more(0.002, "silence_ms"), panel="silence", transport="udp")),
+    ("F17", "no closed form", where(becomes(expected_ms=None), panel="silence", transport="udp")),
+    ("F17", "1 probes lost", where(becomes(lost=1), panel="silence", kind="both", transport="tcp")),
+    ("F17", "1 answers out of order", where(becomes(disordered=1), panel="silence", kind="overlap")),
+    ("F17", "no packet was kept", where(becomes(buffered=0), panel="silence", kind="buffered", gap_ms=200)),
+    ("F17", "TCP is faster", where(becomes(silence_ms=1.0), panel="silence", kind="break", transport="tcp")),
 ]
 
 

@@ -39,8 +39,11 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 def test_the_registry_has_the_figures_of_the_contract() -> None:
     names = "continuity setup rtt server-distance stretch staleness survival handover signalling relay loss scale"
-    assert [kind.name for kind in FIGURES.values()] == [*names.split(), "choice", "fidelity", "program", "lifetime"]
-    assert list(FIGURES) == [f"F{number}" for number in range(1, 17)]
+    assert [kind.name for kind in FIGURES.values()] == [
+        *names.split(),
+        *("choice", "fidelity", "program", "lifetime", "handover-kinds"),
+    ]
+    assert list(FIGURES) == [f"F{number}" for number in range(1, 18)]
 
 
 @pytest.mark.parametrize("kind", FIGURES.values(), ids=lambda kind: kind.id)
