@@ -10,6 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from dmmlab.experiments.scenario.joinings import JOININGS
+
 Item = dict[str, Any]
 
 METHODS = ("fixed", "ddns", "p2p", "central", "combined")
@@ -31,15 +33,19 @@ def delays(draw: st.DrawFn, most_ms: int) -> str:
 
 @st.composite
 def links(draw: st.DrawFn, routers: Sequence[str], nodes: Sequence[str], hosts: Sequence[str]) -> list[Item]:
-    """Every router but the first is mostly joined to an earlier one, and some are joined twice."""
+    """Routers are joined in one of the ways that have a name, or every one but the first mostly to an earlier one; some
+    are joined by a link more.
+    """
     found = [{"between": ["radio", node], "delay": draw(delays(10))} for node in nodes]
     found += [{"between": [router, "CORE"], "delay": draw(delays(20))} for router in routers]
     found += [{"between": [host, "CORE"], "delay": draw(delays(SERVERS.get(host, 30)))} for host in hosts]
-    pairs = {
+    joining = draw(st.sampled_from([None, None, *JOININGS.values()]))
+    tree = {
         (draw(st.sampled_from(routers[:number])), router)
         for number, router in enumerate(routers)
         if number and draw(st.integers(0, 9))
     }
+    pairs = tree if joining is None else {(min(pair), max(pair)) for pair in joining(routers)}
     more = st.tuples(st.sampled_from(routers), st.sampled_from(routers)).filter(lambda pair: pair[0] < pair[1])
     pairs |= set(draw(st.lists(more, max_size=2)))
     found += [{"between": list(pair), "delay": draw(delays(15))} for pair in sorted(pairs)]
@@ -148,6 +154,7 @@ def scenarios(draw: st.DrawFn) -> Item:
         "sessions": [
             draw(sessions(f"S{number}", [*cns, *nodes], itinerary)) for number in range(draw(st.integers(1, 6)))
         ],
+        "transit": draw(st.sampled_from(["links", "shortest", "shortest"])),
         **draw(settings()),
         "duration": "30s",
         "seed": draw(st.integers(0, 2**16)),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dmmlab.experiments.figures.base import digest
+from dmmlab.experiments.runner.run import prepare
 from dmmlab.experiments.scenario.load import ScenarioError, load, parse
 from dmmlab.experiments.scenario.model import Movement, Scenario
 
@@ -303,3 +304,12 @@ def test_a_trace_that_is_none_is_refused(tmp_path: Path, text: str, sentence: st
     (tmp_path / "t.csv").write_text(text)
     said = refused({"trace": "t.csv"}, nodes=1, movement=[], source=str(tmp_path / "here.yaml"))
     assert said == f"mobility: entry 1{sentence}"
+
+
+def test_a_run_s_record_has_the_movement_and_says_what_it_came_from(tmp_path: Path) -> None:
+    entry = walk(until="60s")
+    drawn = scenario(entry)
+    manifest = prepare(drawn, tmp_path / "run", "native", "real").manifest()
+    assert parse(manifest["scenario"], "run.json").movement == drawn.moves
+    assert manifest["mobility"] == [entry]
+    assert "mobility" not in prepare(load("two-mr"), tmp_path / "plain", "native", "real").manifest()
