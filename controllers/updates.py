@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dmmlab.controllers.flows import diverts
 from dmmlab.controllers.messages import Command, Record, UpdateRules
 from dmmlab.controllers.rulebook import Rulebook
-from dmmlab.controllers.rules import Kind, Rule
+from dmmlab.controllers.rules import Kind, Output, Rule
 from dmmlab.controllers.state import Change, Counters, Switch, Update
 
 NS = 1_000_000_000
@@ -93,9 +93,18 @@ class Updates:
                 return True
             if self._held(rule):
                 return False
-            return drained or diverts(rule, self._switches[dpid].router_port())
+            return drained or diverts(rule, self._switches[dpid].router_port()) or self._at_home(dpid, rule)
 
         return removable
+
+    def _at_home(self, dpid: int, rule: Rule) -> bool:
+        """Whether it only puts one radio's MAC for another between a mobile node and its anchor's router: nothing is on
+        an old path, and half of it would have an answer sent to the MAC that is not put any more.
+        """
+        switch, router, port = self._switches[dpid], self._switches[dpid].router_port(), rule.get("in_port")
+        name = switch.name_of(int(port)) if port is not None else None
+        from_node = name is not None and switch.role(name) == "mobile_node"
+        return from_node and router is not None and Output(router) in rule.actions
 
     def begin(self, change: Change, old_delay_s: float, now_ns: int) -> None:
         """Wait for a change's switches; it takes the place of one about the same address that is not confirmed."""

@@ -19,6 +19,7 @@ from controllers_fake import (
 )
 
 from dmmlab.controllers.plan import Plan
+from dmmlab.controllers.rules import SetField
 
 FIRST, SECOND = "02:aa:00:00:00:01", "02:aa:00:00:01:01"
 CLIENT_ID = b"\xffMN1"
@@ -167,3 +168,17 @@ def test_ipv6_using_an_address_elsewhere_says_whose_radio_it_is() -> None:
     heard = net.from_mn(SECOND, advertised)
     assert [(who, f["ipv6_nd_tll"]) for _, who, f in heard] == [("MR1", FIRST)]
     check_restart(net)
+
+
+def test_at_its_anchor_one_mac_is_put_for_the_other_both_ways_or_neither() -> None:
+    """Else an answer to what was asked in the old name goes to a MAC that is not put for the other any more."""
+    net = FakeNetwork(mesh(2))
+    attach(net, FIRST, 1)
+    detach(net, FIRST)
+    net.attach(SECOND, 1, port="radio-01")
+    net.from_mn(SECOND, dhcp_frame(SECOND, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
+    net.pump()
+    net.updates.clear()
+    lease(net, SECOND, 1)
+    taken = [sum(isinstance(a, SetField) for rule in each.remove for a in rule.actions) for each in net.updates]
+    assert len([number for number in taken if number]) == 1, "all in one update"
