@@ -142,9 +142,9 @@ class Story:
             expected_setup_ms=84.0, address="10.1.2.100", anchor="MR2", serving="MR2", path="direct", outcome="ok",
         )  # fmt: skip
         sessions = [replace(session, session=name, method=method) for name, method in NAMES.items()]
-        sessions[:2] = [
-            replace(session, cn="MN1", mn=cn) for session, cn in zip(sessions, ("CN1", "CN2"), strict=False)
-        ]
+        for turn, (cn, router) in enumerate((("CN1", "MR1"), ("CN2", "MR2"))):
+            opened = {"cn": "MN1", "mn": cn, "anchor": "", "serving": "", "mn_anchor": router, "mn_serving": router}
+            sessions[turn] = replace(sessions[turn], address=self.of.address[cn], **opened)  # type: ignore[arg-type]
         rows.write(run.sessions, SessionRow, sessions)
         rows.write(run.signalling, SignallingRow, signalling.rows(recording))
         rows.write(run.probes, ProbeRow, [ProbeRow(session="P1", seq=0, sent_s=2.0, received_s=2.034, rtt_ms=34.0)])
