@@ -39,6 +39,7 @@ RESIDENCE_S = 5.0  # of a mobile node at a mobile router: the mean, and the leas
 LEAST_RESIDENCE_S = 0.5
 NODES_PER_CORRESPONDENT = 50
 SIZES = ((20, 5), (200, 20))
+ON_REQUEST = True
 SET_UP, PLAYED = (
     ("Open vSwitch", "network", "controller, DHCP, captures", "agents"),
     ("scenario", "stopping", "records"),
