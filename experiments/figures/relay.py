@@ -20,7 +20,8 @@ _STEPS = (1, 2, 4, 8, 16, 24, 32, 36)
 _STEP_S, _PAUSE_S = 10.0, 5.0
 _INTERVAL_S = 0.2
 _RATE_KBIT = 200  # of the server's link: what 37.9 sessions fill
-_FRAME_BYTES = 66  # of a probe: Ethernet 14, IPv4 20, UDP 8, payload 24; what netem's rate counts
+# Of a probe, by family: Ethernet 14, IPv4 20 or IPv6 40, UDP 8, payload 24; what netem's rate counts.
+_FRAME_BYTES = {"ipv4": 66, "ipv6": 86}
 _METHODS = (central.METHOD.name, p2p.METHOD.name)
 
 
@@ -90,13 +91,14 @@ def _row(run: Recording, found: list[RecordedSession], carried: list[tuple[float
     way = delays.hosts_s(run.scenario, session.spec.cn, SERVER) + leg if relayed else direct
     link = run.scenario.link(SERVER, CORE)
     # Each packet crosses the server's link twice, there and back again: four times the time that it takes to send.
-    sending_ms = 4 * _FRAME_BYTES * 8 / link.rate * 1e3 if relayed and link and link.rate else 0.0
-    offered = len(found) * 2 * _FRAME_BYTES * 8 / _INTERVAL_S if relayed else 0.0
+    frame_bytes = _FRAME_BYTES[run.scenario.family]
+    sending_ms = 4 * frame_bytes * 8 / link.rate * 1e3 if relayed and link and link.rate else 0.0
+    offered = len(found) * 2 * frame_bytes * 8 / _INTERVAL_S if relayed else 0.0
     return {
         **{"method": session.spec.method, "sessions": len(found), "n": summary.n},
         "packets_per_s": sum(arrives for _, arrives in mine) / (end_s - start_s),
         "kbit_per_s": sum(size for size, arrives in mine if arrives) * 8e-3 / (end_s - start_s),
-        "expected_kbit_per_s": offered / 1e3,
+        "expected_kbit_per_s": min(offered, link.rate if link and link.rate else offered) / 1e3,
         "load": offered / link.rate if link and link.rate else None,
         **{"rtt_ms": summary.median, "low_ms": summary.low, "high_ms": summary.high, "p95_ms": summary.p95},
         "added_ms": summary.median - 2e3 * direct,
@@ -152,9 +154,11 @@ def plot(rows: list[Row], about: About) -> Drawing:
     right.legend(loc="upper left")
     right.set_ylim(-2, 1.5 * max(row["p95_ms"] - row["rtt_ms"] + row["added_ms"] for row in rows))
     no_time = "Processing takes no time here: what a server's processor adds is not in the figure. "
+    offered = next(row for row in rows if row["expected_kbit_per_s"])  # by few sessions, which the link can carry
+    frame_bytes = round(offered["expected_kbit_per_s"] * 1e3 * _INTERVAL_S / 16 / offered["sessions"])
     caption = (
         f"Left: what arrives at the registration server, whose link carries {_RATE_KBIT} kbit/s, against the "
-        f"number of sessions of {1 / _INTERVAL_S:g} probes ({_FRAME_BYTES} bytes on the wire) a second each. "
+        f"number of sessions of {1 / _INTERVAL_S:g} probes ({frame_bytes} bytes on the wire) a second each. "
         "Right: how much longer the round trip is than that of the direct path: the way by the server, four times "
         "the sending of a packet on its link, and queueing as that fills. Medians with 95 % confidence intervals "
         f"and p95; n = {min(row['n'] for row in rows)} to {max(row['n'] for row in rows)} probes a point. "
