@@ -9,7 +9,7 @@ import heapq
 from dataclasses import replace
 
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.methods.base import RESOLVER, Lookup
+from dmmlab.experiments.methods.base import MN, RESOLVER, SERVER, Lookup
 from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.moves import configured_s, place, redirected_s, released_s, serving, unsettled
 from dmmlab.experiments.oracle.world import ScenarioWorld
@@ -53,6 +53,8 @@ class Lookups:
         if again:  # it distrusts what it remembers itself
             world.remembered = {key: kept for key, kept in world.remembered.items() if key[:3] != whose}
         lookup = method.closed_form(world, session)
+        if lookup is not None and (SERVER, MN) in method.asks and self._asks_in_vain(session, lookup):
+            lookup = None
         if method.cached:
             over_s = session.at_s + (_ASKED_S if lookup is None else lookup.lookup_s)
             moving = any(session.at_s < move.at <= over_s for move in scenario.moves_of(session.cn))
@@ -60,6 +62,13 @@ class Lookups:
             if moving or lost:
                 self._doubt(session, session.at_s + _ASKED_S)
         return None if whose in self._unsure and world.cn_cache != "off" else lookup
+
+    def _asks_in_vain(self, session: SessionSpec, lookup: Lookup) -> bool:
+        """Whether the server asks the node by an address that it has dropped, and not yet told it of the next."""
+        way_s = self._world.way_s(session.cn, SERVER, session.at_s) or 0.0
+        asked = self._world.known(session.mn, SERVER, session.at_s + way_s)
+        over_s = session.at_s + lookup.lookup_s
+        return asked is not None and released_s(self._scenario, session.mn, asked, session.at_s) <= over_s
 
     def _again_s(self, session: SessionSpec, lookup: Lookup | None) -> float | None:
         """When it looks the node up again, because it has certainly heard nothing by then; None if it has, or nobody

@@ -351,3 +351,14 @@ def test_a_router_may_have_to_ask_for_a_node_that_comes_back_to_it() -> None:
         scenario = load("two-mr", {"family": family, "redirect": redirect, "movement": movement, "sessions": sessions})
         oracle = Oracle(scenario)
         assert "".join(spec.name for spec in sessions_of(scenario) if oracle.of(spec)) == expected
+
+
+def test_who_is_asked_at_an_address_that_it_has_dropped_has_no_closed_form() -> None:
+    """IPv6: MR1's address is dropped at 11 s, and the server hears of MR2's 3 s after there is one."""
+    keys: dict[str, Any] = {
+        "family": "ipv6",
+        "addresses": {"keep": "1s"},
+        "registration": {"update": "lazy", "after": "3s"},
+    }
+    for at, expected in (("10.5s", True), ("12s", False), ("14s", True)):
+        assert (expect(at, "combined", **keys) is not None) == expected
