@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from dmmlab.experiments.analysis.distance import Distances
+from dmmlab.experiments.campaigns.reproduce import reproduce
+from dmmlab.experiments.figures.base import EXACT_MS
 from dmmlab.experiments.oracle.moves import configured_s, late_s
 from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.recording import recordings
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
 from dmmlab.experiments.runner.run import Progress, run_scenario
 from dmmlab.experiments.scenario.load import load
@@ -178,3 +182,14 @@ def test_in_real_time_every_method_works_before_and_after_a_move(live_kernel: Gu
         assert float(row["setup_ms"]) > float(row["expected_setup_ms"]) - 0.1, row
     last = [row for row in read_csv(done.probes) if row["session"] == "P1"][-20:]
     assert all(row["received_s"] for row in last)
+
+
+def test_a_figure_s_scenarios_in_this_family_hold_and_are_exact(live_kernel: GuestKernel, tmp_path: Path) -> None:
+    """As `dmmlab reproduce F3 --family ipv6` has it."""
+    (verdict,), result = reproduce(["F3"], tmp_path, "guest", "virtual", reference=None, family="ipv6")
+    assert verdict.holds, verdict
+    made = recordings(result.runs)
+    assert {run.scenario.family for run in made} == {"ipv6"}
+    found = Distances.of(made)
+    assert found.setups and len(found.trips) > 1000
+    assert not found.beyond(EXACT_MS)

@@ -239,3 +239,9 @@ def test_the_committed_reference_is_of_the_scenarios_as_they_are_now() -> None:
     manifest = reproduce.reference_manifest()
     assert {run["digest"] for run in manifest["runs"]} == {one.digest for one in campaign.plan()}
     assert sum(path.stat().st_size for path in reproduce.REFERENCE.rglob("*")) < 5_000_000
+
+
+def test_a_campaign_in_one_family_has_each_scenario_in_it_unless_that_says_another() -> None:
+    six = reproduce.loader(None, "ipv6")
+    assert (six("two-mr", {}).family, six("two-mr", {"family": "ipv4"}).family) == ("ipv6", "ipv4")
+    assert reproduce.loader(None, "ipv4")("two-mr-ipv6", {}).family == "ipv4"
