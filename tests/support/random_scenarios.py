@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from dmmlab.experiments.policies import POLICIES
 from dmmlab.experiments.scenario.joinings import JOININGS
 
 Item = dict[str, Any]
@@ -49,6 +50,10 @@ def links(draw: st.DrawFn, routers: Sequence[str], nodes: Sequence[str], hosts: 
     more = st.tuples(st.sampled_from(routers), st.sampled_from(routers)).filter(lambda pair: pair[0] < pair[1])
     pairs |= set(draw(st.lists(more, max_size=2)))
     found += [{"between": list(pair), "delay": draw(delays(15))} for pair in sorted(pairs)]
+    if not draw(st.integers(0, 3)):  # a pair delay, in place of both ways to the core
+        found.append(
+            {"between": [draw(st.sampled_from(hosts)), draw(st.sampled_from(routers))], "delay": draw(delays(30))}
+        )
     return [*found, {"between": ["CONTROLLER", "switches"], "delay": draw(delays(5))}]
 
 
@@ -83,7 +88,7 @@ def sessions(draw: st.DrawFn, name: str, ends: Sequence[str], itinerary: dict[st
     if methods == ["fixed"] and other in itinerary and draw(st.booleans()):
         found["anchor"] = draw(st.sampled_from(sorted({move["to"] for move in itinerary[other]})))
     if set(methods) <= {"p2p", "combined"} and found["transport"] == ["udp"]:
-        found["select"] = draw(st.sampled_from(["latest", "race", "lowest-rtt"]))
+        found["select"] = draw(st.sampled_from(list(POLICIES)))
     if draw(st.booleans()):
         found |= {"interval": ms(draw(st.integers(20, 400))), "duration": f"{draw(st.integers(1, 8))}s"}
     elif draw(st.booleans()):
