@@ -70,7 +70,8 @@ def moves(recording: Recording) -> Iterator[ProgramMoveRow]:
         for role in programs.ROLES:
             traffic = traffic_of(recording, spec, role)
             first_ns, last_ns = traffic.span_ns
-            for event in recording.find("runner", "detached"):
+            # With two radios the node leaves the router that it was at, when it is at the other already.
+            for event in (*recording.find("runner", "detached"), *recording.find("runner", "left")):
                 if event["mn"] in (spec.cn, spec.mn) and first_ns < event["time_ns"] < last_ns:
                     yield _move(recording, spec, role, traffic, event)
 

@@ -32,10 +32,15 @@ _SESSION = {
         "client": "iperf3 -c {address} -p {port} -t 10 -b 10M -l 1250 --json",
     },
 }
+_OVERLAP = [{"at": "0s", "node": "MN1", "to": "MR1"}, {"at": "10s", "node": "MN1", "to": "MR2", "overlap": "200ms"}]
 CASES: Mapping[str, Mapping[str, Any]] = {
     "with redirect": {},
+    "announced": {"handover": {"announce": "100ms"}},
+    "announced and kept": {"handover": {"announce": "100ms", "buffer": True}},
+    "two radios": {"movement": _OVERLAP},
     "without redirect": {"redirect": False},
 }
+LOOKS = dict(zip(CASES, (style.REDIRECT[True], *style.SERIES[2:5], style.REDIRECT[False]), strict=True))
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -45,7 +50,13 @@ def scenarios(load: Load) -> list[Scenario]:
 
 
 def _case(run: Recording) -> str:
-    return "with redirect" if run.scenario.redirect else "without redirect"
+    scenario = run.scenario
+    if not scenario.redirect:
+        return "without redirect"
+    if any(move.overlap is not None for move in scenario.movement):
+        return "two radios"
+    announced = "announced and kept" if scenario.handover.buffer else "announced"
+    return announced if scenario.handover.announce is not None else "with redirect"
 
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
@@ -114,9 +125,8 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 def plot(rows: list[Row], about: About) -> Drawing:
     """Goodput over time, the cases in one panel; beside it the longest silence of each, and the timer's bounds."""
     figure, (axis, beside) = style.figure(ncols=2, width_ratios=(2.2, 1))
-    looks = [style.REDIRECT[True], style.REDIRECT[False], *style.SERIES[2:]]
     words = []
-    for case, look in zip(CASES, looks, strict=False):
+    for case, look in LOOKS.items():
         mine = [row for row in rows if row["panel"] == "goodput" and row["case"] == case]
         axis.step(
             [row["since_ms"] for row in mine],
@@ -129,12 +139,12 @@ def plot(rows: list[Row], about: About) -> Drawing:
         for row in (row for row in rows if row["panel"] == "silence" and row["case"] == case):
             bound = "it has no end" if row["rfc6298_ms"] is None else _bound(row)
             words.append(f"{case}, {row['silence_ms']:.0f} ms ({bound})")
-    axis.axvspan(0, 50, color="#e4e4e4", zorder=0, label="no radio link")
+    axis.axvspan(0, 50, color="#e4e4e4", zorder=0, label="no radio link (but with two)")
     axis.set_xlabel("time since the radio link went (ms)")
     axis.set_ylabel("goodput at the mobile node (Mbit/s)")
     axis.set_ylim(bottom=0)
     axis.legend(loc="upper right")
-    _silences(beside, rows, dict(zip(CASES, looks, strict=False)))
+    _silences(beside, rows, LOOKS)
     caption = (
         "iperf3 sends 10 Mbit/s by TCP to the mobile node's first address, while that moves on. Goodput is what its "
         f"reader can have, in steps of {_BIN_S * 1e3:g} ms, from the kernel's capture at the mobile node: bytes behind "
