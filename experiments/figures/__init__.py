@@ -67,13 +67,13 @@ ENTRIES: dict[str, Entry] = {
             "which address to choose: how often an older one is better, and what each policy makes of it",
         ),
         Entry("F14", "fidelity", "measured minus configured on every path"),
-        Entry("F15", "program", "goodput of iperf3 over TCP through a move, with redirect and without"),
+        Entry("F16", "handover-kinds", "kinds of handover, and the longest time in which a user hears nothing"),
+        Entry("F17", "program", "goodput of iperf3 over TCP through a move, with redirect and without"),
         Entry(
-            "F16",
+            "F18",
             "lifetime",
             "an address's life in the flow tables, by its kind: fixed, session-lasting, non-persistent",
         ),
-        Entry("F17", "handover-kinds", "kinds of handover, and the longest time in which a user hears nothing"),
     )
 }
 

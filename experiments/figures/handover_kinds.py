@@ -1,4 +1,4 @@
-"""F17: kinds of handover, and the longest time that a user hears nothing in each."""
+"""F16: kinds of handover, and the longest time that a user hears nothing in each."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _scenario(load: Load, kind: str, family: str) -> Scenario:
         radios.append({"between": [RADIO, "MN1"], "at": "MR2", "delay": ms(how.radio_ms)})
     return build(
         load,
-        f"f17-{kind}-{family}",
+        f"f16-{kind}-{family}",
         family=family,
         links=[*links(base, {}), *radios],
         movement=movement,
@@ -261,7 +261,7 @@ def _against_gap(axis: Any, transport: str, silences: list[Row], first: bool) ->
 
 
 FIGURE = FigureKind(
-    entry=ENTRIES["F17"],
+    entry=ENTRIES["F16"],
     scenarios=scenarios,
     columns=(
         *("panel", "kind", "family", "transport", "number", "gap_ms", "silence_ms", "expected_ms", "lost"),

@@ -1,4 +1,4 @@
-"""F16: an address's life in the flow tables, by its kind (RFC 8653)."""
+"""F18: an address's life in the flow tables, by its kind (RFC 8653)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scenarios(load: Load) -> list[Scenario]:
     return [
         build(
             load,
-            f"f16-{kind}-{family}",
+            f"f18-{kind}-{family}",
             family=family,
             addresses={"lifetime": kind},
             sessions=[session],
@@ -174,7 +174,7 @@ def _panel(axis: Any, rows: list[Row], kind: str) -> None:
 
 
 FIGURE = FigureKind(
-    entry=ENTRIES["F16"],
+    entry=ENTRIES["F18"],
     scenarios=scenarios,
     columns=("lifetime", "family", "panel", "what", "at_s", "rules", "expected_s"),
     key=("lifetime", "family", "panel", "what", "at_s"),

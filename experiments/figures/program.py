@@ -1,4 +1,4 @@
-"""F15: goodput of iperf3 over TCP through a move, with redirect and without, and what it takes TCP to notice."""
+"""F17: goodput of iperf3 over TCP through a move, with redirect and without, and what it takes TCP to notice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LOOKS = dict(zip(CASES, (style.REDIRECT[True], *style.SERIES[2:5], style.REDIREC
 def scenarios(load: Load) -> list[Scenario]:
     """The shipped network and its move, one session, each case."""
     keys = {"sessions": [_SESSION], "duration": "18s"}
-    return [build(load, f"f15-{case.replace(' ', '-')}", **{**keys, **more}) for case, more in CASES.items()]
+    return [build(load, f"f17-{case.replace(' ', '-')}", **{**keys, **more}) for case, more in CASES.items()]
 
 
 def _case(run: Recording) -> str:
@@ -69,7 +69,7 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
                 rows += _rows(run, spec.name)
                 break
     if runs and not rows and any(programs.unsupported(run, spec) for run in recordings(runs) for spec in run.specs):
-        raise FigureError("F15: iperf3 is not installed where these runs were made")
+        raise FigureError("F17: iperf3 is not installed where these runs were made")
     return rows
 
 
@@ -185,7 +185,7 @@ def _bound(row: Row) -> str:
 
 
 FIGURE = FigureKind(
-    entry=ENTRIES["F15"],
+    entry=ENTRIES["F17"],
     scenarios=scenarios,
     columns=("panel", "case", "since_ms", "mbps", "before_mbps", "silence_ms", "rfc6298_ms", "linux_ms"),
     key=("panel", "case", "since_ms"),
