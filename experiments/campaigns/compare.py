@@ -58,7 +58,7 @@ def points(
     columns: Iterable[str],
 ) -> list[Difference]:
     """Rows matched by ``key``, and those of ``columns`` in which they differ; the largest difference first."""
-    ours, theirs = ({tuple(row[name] for name in key): row for row in rows} for rows in (mine, reference))
+    ours, theirs = ({tuple(row.get(name) for name in key): row for row in rows} for rows in (mine, reference))
     found, columns = [], tuple(columns)
     for at in dict.fromkeys((*theirs, *ours)):
         point = ", ".join(f"{name}={value}" for name, value in zip(key, at, strict=True) if value is not None)
@@ -88,7 +88,7 @@ def by_intervals(
     """
     lows = [column for column in kind.columns if "low" in column.split("_") and not column.startswith("off_")]
     bounds = [(low, low.replace("low", "high")) for low in lows]
-    ours, theirs = ({tuple(row[name] for name in kind.key): row for row in rows} for rows in (mine, reference))
+    ours, theirs = ({tuple(row.get(name) for name in kind.key): row for row in rows} for rows in (mine, reference))
     found = points(mine, reference, kind.key, ())
     for at in (at for at in ours if at in theirs):
         point = ", ".join(f"{name}={value}" for name, value in zip(kind.key, at, strict=True) if value is not None)
@@ -120,7 +120,7 @@ def shifts(mine: Path, reference: Path) -> list[Shift]:
         files = [folder / f"{kind.stem}.csv" for folder in (mine, reference)]
         if not all(file.is_file() for file in files):
             continue
-        ours, theirs = ({tuple(row[name] for name in kind.key): row[kind.subject] for row in read(file)}
+        ours, theirs = ({tuple(row.get(name) for name in kind.key): row.get(kind.subject) for row in read(file)}
                         for file in files)  # fmt: skip
         off = [ours[at] - theirs[at] for at in ours if None not in (ours[at], theirs.get(at))]
         if off:
