@@ -118,9 +118,9 @@ def shifts(mine: Path, reference: Path) -> list[Shift]:
     found = []
     for kind in FIGURES.values():
         files = [folder / f"{kind.stem}.csv" for folder in (mine, reference)]
-        if not all(file.is_file() for file in files):
+        if not all(file.is_file() and kind.subject in read(file)[0] for file in files):
             continue
-        ours, theirs = ({tuple(row.get(name) for name in kind.key): row.get(kind.subject) for row in read(file)}
+        ours, theirs = ({tuple(row.get(name) for name in kind.key): row[kind.subject] for row in read(file)}
                         for file in files)  # fmt: skip
         off = [ours[at] - theirs[at] for at in ours if None not in (ours[at], theirs.get(at))]
         if off:
