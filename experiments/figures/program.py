@@ -150,8 +150,8 @@ def plot(rows: list[Row], about: About) -> Drawing:
     axis.axvspan(0, 50, color="#e4e4e4", zorder=0, label="no radio link (but with two)")
     axis.set_xlabel("time since the radio link went (ms)")
     axis.set_ylabel("goodput at the mobile node (Mbit/s)")
-    axis.set_ylim(bottom=0)
-    axis.legend(loc="upper right")
+    axis.set_ylim(0, 1.5 * max(row["mbps"] for row in rows if row["panel"] == "goodput"))  # the legend is above all
+    axis.legend(loc="upper right", ncols=2, fontsize=6.5, columnspacing=1.0, handlelength=1.6)
     _silences(beside, rows, LOOKS)
     caption = (
         "iperf3 sends 10 Mbit/s by TCP to the mobile node's first address, while that moves on. Goodput is what its "
@@ -180,7 +180,7 @@ def _silences(axis: Any, rows: list[Row], looks: Mapping[str, Look]) -> None:
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_yticks([-place for place in range(len(mine))], [row["case"].replace(" ", "\n", 1) for row in mine])
-    axis.set_ylim(-len(mine) + 0.5, 1.2)
+    axis.set_ylim(-len(mine) + 0.5, 1.8)
     axis.set_xlabel("longest silence (ms)")
     axis.legend(loc="upper left")
 
