@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dmmlab.experiments.cli.main import main
+from dmmlab.experiments.cli.main import command
 from dmmlab.experiments.runner import means
 from dmmlab.machine import checks
 from dmmlab.nodes.guid import GuidLedger
@@ -57,7 +57,7 @@ def test_a_family_that_a_program_lacks_starts_nothing(
     monkeypatch.setattr(sys, "argv", ["dmmlab", verb, "two-mr-ipv6", "--runtime", "guest"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
-        main()
+        command()
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (2, "")
     assert said.err == (
