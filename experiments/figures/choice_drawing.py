@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dmmlab.experiments.figures import style
-from dmmlab.experiments.figures.base import About, Drawing, Row
+from dmmlab.experiments.figures.base import About, Drawing, FigureError, Row
 
 _NEAR_MS = 20.0  # set-ups that are as near as this have one label
 TRIPLES = "triples"  # in the place of a policy: a row of a world's triples
@@ -19,6 +19,10 @@ def plot(rows: list[Row], about: About) -> Drawing:
     worlds = [row for row in rows if row["policy"] == TRIPLES]
     policies = [row for row in rows if row["policy"] != TRIPLES and row["sweep_ms"] is None]
     sweep = [row for row in rows if row["sweep_ms"] is not None]
+    if not (worlds and policies and sweep):
+        raise FigureError(
+            "F13: runs of triples, of all policies and of hysteresis are needed; `dmmlab reproduce F13` has them"
+        )
     _plot_often(often, worlds)
     _plot_regret(regret, policies)
     _plot_price(price, policies)

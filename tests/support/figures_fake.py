@@ -128,7 +128,7 @@ def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: fl
 
 def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Iterator[ProbeRow]:
     anchor = _anchor(scenario, session, known)
-    if scenario.name.startswith("f17"):
+    if scenario.name.startswith("f16"):
         yield from _probes_of_handovers(scenario, session, off_ms)
         return
     for number in range(session.count):

@@ -14,9 +14,9 @@ from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
 
-# F10 and F17 read captures, F18 what the controller has sent.
-FROM_TABLES = [kind for kind in FIGURES.values() if kind.id not in ("F10", "F17", "F18")]
-CLOSED_FORM = ["F2", "F3", "F4", "F5", "F8", "F13", "F14"]
+# F10, F13 and F17 read captures, F18 what the controller has sent.
+FROM_TABLES = [kind for kind in FIGURES.values() if kind.id not in ("F10", "F13", "F17", "F18")]
+CLOSED_FORM = ["F2", "F3", "F4", "F5", "F8", "F14"]
 Make = Callable[[FigureKind, float], list[RunDirectory]]
 
 
