@@ -33,6 +33,14 @@ class Offer(NamedTuple):
         """How long it takes to probe all at once and wait for every answer."""
         return max(min(self.round_trip_s(router), self.wait_s) for router in self.ways_s)
 
+    def kept_unless(self, gains: Callable[[float, float], bool]) -> Choice:
+        """All are measured; the address used before stays unless ``gains`` says so of the best one's round trip and its
+        own, both in seconds.
+        """
+        best, last = self.best(), self.last
+        stays = last is not None and not gains(self.round_trip_s(best), self.round_trip_s(last))
+        return Choice(last if stays and last is not None else best, measuring_s=self.measuring_s())
+
 
 class Choice(NamedTuple):
     """The router whose address the session ends up on; how much longer the lookup took for it, and how long after

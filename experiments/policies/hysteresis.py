@@ -6,11 +6,10 @@ from dmmlab.experiments.policies.base import Choice, Offer, Parameter, Policy
 
 
 def closed_form(offer: Offer) -> Choice:
-    """Measured as `lowest-rtt` does; the address used before stays unless the best is better by more than so much."""
-    best, last = offer.best(), offer.last
-    gain_s = 0.0 if last is None else offer.round_trip_s(last) - offer.round_trip_s(best)
-    stays = last is not None and not gain_s > offer.parameters["better_by"]
-    return Choice(last if stays and last is not None else best, measuring_s=offer.measuring_s())
+    """Measured as `lowest-rtt` does; the address used before stays unless the best is better by more than so much, to a
+    nanosecond.
+    """
+    return offer.kept_unless(lambda best_s, last_s: round(last_s - best_s, 9) > offer.parameters["better_by"])
 
 
 POLICY = Policy(

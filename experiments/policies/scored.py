@@ -6,15 +6,13 @@ from dmmlab.experiments.policies.base import Choice, Offer, Parameter, Policy
 
 
 def closed_form(offer: Offer) -> Choice:
-    """Measured as `lowest-rtt` does; the address used before stays unless the best gains more than that share of it.
+    """Measured as `lowest-rtt` does; the address used before stays unless the best gains more than that share of it, to
+    a nanosecond.
 
     A run has one family, so that its bonus is every address's and changes nothing.
     """
-    best, last = offer.best(), offer.last
-    keeps = last is not None and not (
-        offer.round_trip_s(best) < (1 - offer.parameters["better_by"]) * offer.round_trip_s(last)
-    )
-    return Choice(last if keeps and last is not None else best, measuring_s=offer.measuring_s())
+    share = 1 - offer.parameters["better_by"]
+    return offer.kept_unless(lambda best_s, last_s: round(best_s - share * last_s, 9) < 0)
 
 
 POLICY = Policy(

@@ -17,4 +17,4 @@ class Scored(Hysteresis):
         return super()._first(node, scores)
 
     def _gains(self, best_s: float, used_s: float) -> bool:
-        return best_s < (1 - self._share) * used_s
+        return round(best_s - (1 - self._share) * used_s, 9) < 0

@@ -13,9 +13,10 @@ import pytest
 from dmmlab.experiments.oracle.delays import inter_mr_s
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.oracle.moves import configured_s, known_at_s, serving
+from dmmlab.experiments.policies.base import Offer
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
-from dmmlab.experiments.scenario.selection import Select
+from dmmlab.experiments.scenario.selection import Select, selection
 from dmmlab.experiments.scenario.sessions import sessions_of
 
 BEFORE, AFTER = "3s", "15s"
@@ -208,6 +209,18 @@ def test_what_was_used_before_stays_unless_the_gain_is_worth_it(select: Select, 
     scenario = scenario_with("3s", "p2p", session={"select": select, **BEFORE_AND_AFTER})
     found = [Oracle(scenario).of(session) for session in sessions_of(scenario)]
     assert [one.anchor for one in found if one is not None] == anchors
+
+
+@pytest.mark.parametrize(
+    ("name", "ways_s"), [("hysteresis", (0.0125, 0.01)), ("scored", (0.05, 0.0495)), ("scored", (0.0115, 0.011385))]
+)
+def test_a_gain_of_just_so_much_is_not_more(name: str, ways_s: tuple[float, float]) -> None:
+    """5 ms of a round trip, or one per cent: equal in nanoseconds, if not in the last digit of a double."""
+    chosen = selection(name)
+    old, new = ways_s
+    offer = Offer({"MR2": new, "MR1": old}, 1.0, "MR1", chosen.parameters)
+    assert chosen.policy.closed_form(offer).anchor == "MR1"
+    assert chosen.policy.closed_form(offer._replace(ways_s={"MR2": new - 1e-9, "MR1": old})).anchor == "MR2"
 
 
 def test_what_a_policy_remembers_of_a_session_without_closed_form_is_unknown_until_it_does_not_matter() -> None:
