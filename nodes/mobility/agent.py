@@ -92,8 +92,11 @@ class MobileNode:
         """Of this kind (RFC 8653), where they are other than fixed."""
         self._keeps = lifetime != "non-persistent"
         if lifetime == "session-lasting":
-            may_send = lambda: self._current_by.up and self._current is not None  # noqa: E731
-            self._last_sessions = LastSessions(idle_s, self._start_release, may_send, server_port)
+            self._last_sessions = LastSessions(idle_s, self._start_release, self._may_send, server_port)
+
+    def _may_send(self) -> bool:
+        """Whether it has a link, and an address for what is new."""
+        return self._current_by.up and self._current is not None
 
     async def run(self) -> None:
         """Follows the carriers until cancelled."""
