@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -257,12 +258,18 @@ def figures(ids: tuple[str, ...], sources: tuple[Path, ...], out: Path, pdf: boo
 
 
 def main() -> NoReturn:
-    """`dmmlab`: runs a command and ends at once; to take an interpreter apart takes longer than many a command."""
+    """`dmmlab`: runs a command and ends at once; to take an interpreter apart takes longer than many a command.
+
+    A command that was interrupted may have left threads that are ending processes: those are waited for as Python does,
+    before anything that they use is taken away.
+    """
     status = HELD
     try:
         command()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else HELD
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.exit(status)
     atexit._run_exitfuncs()
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()

@@ -14,7 +14,16 @@ from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
 from dmmlab.experiments.oracle import lifetimes
 from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.lookups import Lookups
-from dmmlab.experiments.oracle.moves import FORGOTTEN_S, known_at_s, place, redirected_s, released_s, serving, unsettled
+from dmmlab.experiments.oracle.moves import (
+    FORGOTTEN_S,
+    has_had,
+    known_at_s,
+    place,
+    redirected_s,
+    released_s,
+    serving,
+    unsettled,
+)
 from dmmlab.experiments.oracle.neighbours import Neighbours, Opening, Waits
 from dmmlab.experiments.policies.base import Choice, Offer
 from dmmlab.experiments.scenario.model import Scenario
@@ -197,6 +206,8 @@ class Oracle:
         """One way of the user plane; None without one, or while the redirect that it needs is not in force yet."""
         scenario, sent_s = self._scenario, session.at_s + lookup.lookup_s
         if any(self._goes_the_old_way(end, session.at_s, sent_s) for end in (session.cn, session.mn)):
+            return None
+        if far.anchor and not has_had(scenario, session.mn, far.anchor, session.at_s):
             return None
         if far.anchor != far.serving and self._given_back(session, far.anchor):
             return None

@@ -29,6 +29,11 @@ def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
     return router
 
 
+def has_had(scenario: Scenario, node: str, anchor: str, at_s: float) -> bool:
+    """Whether ``node`` has been at mobile router ``anchor`` by ``at_s``: before, its address from there is nobody's."""
+    return any(move.to == anchor and move.at <= at_s for move in scenario.moves_of(node))
+
+
 def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
     """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
 

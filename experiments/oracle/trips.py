@@ -13,7 +13,15 @@ from functools import cache
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER
 from dmmlab.experiments.oracle.delays import Place, path_s
-from dmmlab.experiments.oracle.moves import FORGOTTEN_S, configured_s, late_s, redirected_s, released_s, serving
+from dmmlab.experiments.oracle.moves import (
+    FORGOTTEN_S,
+    configured_s,
+    has_had,
+    late_s,
+    redirected_s,
+    released_s,
+    serving,
+)
 from dmmlab.experiments.oracle.neighbours import RESOLVED_S, resolves
 from dmmlab.experiments.scenario.model import RADIO, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec
@@ -109,7 +117,9 @@ class Trips:
         if self._scenario.link(RADIO, end) is None:
             return Place(end)
         at_router = serving(self._scenario, end, until_s - 1e-9)
-        return None if at_router is None else Place(end, anchor or at_router, at_router)
+        if at_router is None or (anchor and not has_had(self._scenario, end, anchor, until_s - 1e-9)):
+            return None
+        return Place(end, anchor or at_router, at_router)
 
     def _kept_s(self, session: SessionSpec, near: str, far: str, until_s: float) -> float:
         """When one of the session's addresses is dropped, if its end stays where it is just before ``until_s``."""

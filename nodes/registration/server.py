@@ -60,7 +60,11 @@ class Server:
         self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         self._udp.bind((host, port))
         port = int(self._udp.getsockname()[1])
-        self._tcp = await self._loop.create_server(lambda: Stream(self), host, port)
+        try:
+            self._tcp = await self._loop.create_server(lambda: Stream(self), host, port)
+        except OSError:
+            self._udp.close()
+            raise
         self._loop.add_reader(self._udp, self._readable)
         self._log.emit("ready", host=host, port=port)
         self.flush()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import dns.message
 import dns.query
 import pytest
+from ports import free_port
 
 from dmmlab.nodes.daemons.daemon import DaemonError
 from dmmlab.nodes.daemons.named import Named, secret_of
@@ -30,12 +30,6 @@ MISSING = [
 
 if MISSING and os.environ.get("DMMLAB_REQUIRE_LIVE") != "1":
     pytest.skip(f"not installed: {', '.join(MISSING)}", allow_module_level=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Pair:

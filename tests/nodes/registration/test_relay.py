@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient
@@ -36,7 +37,7 @@ class Scene:
         self.agreement: Agreement | None = None
 
     async def start(self) -> None:
-        port = await self.server.start("127.0.0.1", 0)
+        port = await self.server.start("127.0.0.1", free_port())
         self.mn = RegistrationClient("mn1", KEYS["mn1"], ("127.0.0.1", port), on_request=self.decide)
         self.cn = RegistrationClient("cn3", KEYS["cn3"], ("127.0.0.1", port))
         await self.mn.bind(OLD)

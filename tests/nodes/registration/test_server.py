@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from dmmlab.nodes.registration.bindings import Backoff
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient
@@ -30,9 +31,7 @@ class Process:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder, self.options = folder, options
         (folder / "keys.json").write_text(json.dumps({name: key.hex() for name, key in KEYS.items()}))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address: tuple[str, int] = ("127.0.0.1", probe.getsockname()[1])
+        self.address = ("127.0.0.1", free_port())
         self.start()
 
     def start(self) -> None:
