@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, hosts_s, link_s, radio_s
-from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Movement, Scenario
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
 _ARP_MESSAGES = 2  # RFC 826: the new router is asked for once there is an address to ask from
@@ -30,8 +30,27 @@ def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
 
 
 def has_had(scenario: Scenario, node: str, anchor: str, at_s: float) -> bool:
-    """Whether ``node`` has been at mobile router ``anchor`` by ``at_s``: before, its address from there is nobody's."""
-    return any(move.to == anchor and move.at <= at_s for move in scenario.moves_of(node))
+    """Whether ``node`` has been at mobile router ``anchor`` by ``at_s`` for long enough to have its address from there;
+    else that is nobody's, but for the one that it is coming by.
+    """
+    moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
+    return any(
+        move.to == anchor and (move is moves[-1] or _formed(scenario, node, turn)) for turn, move in enumerate(moves)
+    )
+
+
+def _formed(scenario: Scenario, node: str, turn: int) -> bool:
+    """Whether ``node`` stays at its attachment number ``turn`` for long enough to have its address there, surely."""
+    moves = scenario.moves_of(node)
+    if turn == len(moves) - 1:
+        return True
+    came_s = moves[turn].at + (moves[turn].gap if turn else 0.0)
+    return came_s + address_s(scenario, node, turn) + late_s(scenario, node, turn) < _gone_s(moves[turn + 1])
+
+
+def _gone_s(move: Movement) -> float:
+    """When ``move`` takes the link away that there was before."""
+    return move.at if move.overlap is None else move.over_s
 
 
 def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
@@ -39,7 +58,7 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
 
     The node has an address and knows its router (`configured_s`), and one message takes the news to the host. The first
     time it may have to find the host out before: the most that this takes (`discovered_s`). With a lazy update the
-    registration server is told later, and not at all of an address that the node has replaced by then.
+    registration server is told later. Nobody is told of an address that the node has left, or replaced, by then.
     """
     known: list[tuple[float, str]] = []
     moves = scenario.moves_of(node)
@@ -54,9 +73,8 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
             told_s += discovered_s(scenario, node, host)
         if lazy_s and turn:
             told_s = max(told_s, attached_s + address_s(scenario, node, turn) + lazy_s)
-            later = moves[turn + 1 : turn + 2]
-            if later and later[0].at <= told_s:
-                continue
+        if any(_gone_s(after) <= told_s for after in moves[turn + 1 : turn + 2]):
+            continue
         known.append((told_s + (way or 0.0), move.to))
     return known
 
@@ -118,20 +136,20 @@ def _met(scenario: Scenario, node: str, turn: int) -> bool:
     """Whether the node came to know the router of its attachment number ``turn`` at an earlier one, by that radio."""
     moves, radio = scenario.moves_of(node), scenario.radio_of(node, turn)
     for number, (move, after) in enumerate(pairwise(moves[: turn + 1])):
-        gone_s = after.at if after.overlap is None else after.over_s
         came_s = move.at + (move.gap if number else 0.0)
         known_s = came_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s(scenario, node, move.to)
-        if move.to == moves[turn].to and scenario.radio_of(node, number) == radio and known_s < gone_s:
+        if move.to == moves[turn].to and scenario.radio_of(node, number) == radio and known_s < _gone_s(after):
             return True
     return False
 
 
 def _detections(scenario: Scenario, node: str, turn: int) -> int:
-    """Addresses that wait for the detection; one that the node has had all along does not."""
+    """Addresses that wait for the detection; one that the node has had all along does not (RFC 4862 section 5.4)."""
     if scenario.family == "ipv4" or scenario.addresses.dad != "on":
         return 0
     moves = scenario.moves_of(node)
-    return 1 if moves[turn].to in {move.to for move in moves[:turn]} else 2
+    had = any(move.to == moves[turn].to and _formed(scenario, node, number) for number, move in enumerate(moves[:turn]))
+    return 1 if had else 2
 
 
 def unsettled(scenario: Scenario, node: str, at_s: float) -> bool:
