@@ -9,7 +9,7 @@ setup(
     packages=[f"dmmlab.{name}" for name in FOUND],
     package_dir={f"dmmlab.{folder}": folder for folder in FOLDERS},
     package_data={
-        "dmmlab.guest": ["*.config", "*.sh", "*.c", "*.patch"],
+        "dmmlab.guest": ["*.config", "*.sh", "*.c", "*.h", "*.patch"],
         "dmmlab.machine": ["*.sh"],
         "dmmlab.nodes.daemons": ["templates/*"],
         "dmmlab.experiments.scenario": ["shipped/*.yaml"],

@@ -81,7 +81,7 @@ def patch_hash() -> str:
 
 
 def recipe_hash() -> str:
-    """SHA-256 (hex) of all that a kernel in the cache is made from, but the kernel's source."""
+    """SHA-256 (hex) of all that a kernel in the cache is made from, but the kernel's source and what compiles it."""
     parts = (config_hash().encode(), entropy_source().read_bytes(), patch_file().read_bytes())
     return hashlib.sha256(b"".join(parts)).hexdigest()
 

@@ -13,13 +13,11 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 
 from dmmlab.guest import apt, selftest
@@ -37,29 +35,23 @@ from dmmlab.guest.cache import (
 )
 from dmmlab.guest.errors import GuestError, KernelRejectedError
 from dmmlab.guest.progress import Reporter, Silent
+from dmmlab.guest.source import Tree, unpack
+from dmmlab.guest.steps import run
 from dmmlab.machine import checks
-from dmmlab.machine.processes import die_with_parent
 
 # 6.16 brought UML's seccomp mode; with ptrace a fork in the guest costs eight times as much.
 MINIMUM_VERSION = "6.16"
 # Steps that make reports with the shipped configuration; only the progress bar believes in it.
 EXPECTED_STEPS = 1480
-SCRATCH_BYTES = 4 << 30
-
-
-@dataclass(frozen=True)
-class Tree:
-    """An unpacked kernel source of our own, which may be changed, and a name for it in messages."""
-
-    path: Path
-    name: str
+SCRATCH_BYTES = 2 << 30
+COMPILER_FILES = ("compile.sh", "common.h")
 
 
 def build(source: Path | None = None, *, force: bool = False, report: Reporter | None = None) -> GuestKernel:
     """The cached kernel, after building it if there is none or `force` says so.
 
     `source` is a kernel tree, a tarball or a Debian linux-source package instead of what the system's mirror has. Takes
-    about 5 minutes on two cores and 3 GB of scratch space. Raises GuestError with the reason and the remedy.
+    about 5 minutes on two cores and 2 GB of scratch space. Raises GuestError with the reason and the remedy.
     """
     report = report or Silent()
     kernels_root().mkdir(parents=True, exist_ok=True)
@@ -70,7 +62,7 @@ def build(source: Path | None = None, *, force: bool = False, report: Reporter |
         if not force and source is None and (ready := next(cached_kernels(), None)):
             return ready
         if source is not None:
-            return _build_tree(_unpack(source.resolve(), scratch, report), scratch, report)
+            return _build_tree(unpack(source.resolve(), scratch, report), scratch, report)
         return _build_newest(scratch, report)
 
 
@@ -117,7 +109,7 @@ def _build_newest(scratch: Path, report: Reporter) -> GuestKernel:
         try:
             report.phase(f"downloading {candidate.package} {candidate.version} from {candidate.suite}")
             package = apt.download(candidate, room, report.fraction)
-            return _build_tree(_unpack(package, room, report), room, report)
+            return _build_tree(unpack(package, room, report), room, report)
         except GuestError as error:
             failures.append(f"{candidate.upstream}: {error}")
             report.phase(f"{candidate.upstream} will not do: {error}")
@@ -126,44 +118,11 @@ def _build_newest(scratch: Path, report: Reporter) -> GuestKernel:
     raise GuestError(f"no guest kernel could be built ({reasons}): give one with `dmmlab guest build --source PATH`")
 
 
-def _unpack(source: Path, scratch: Path, report: Reporter) -> Tree:
-    """A tree ready to build, from a tree, a tarball or a linux-source package."""
-    if source.is_dir():
-        return _copy(source, scratch, report)
-    if not source.is_file():
-        raise GuestError(f"{source} is neither a kernel tree nor an archive of one")
-    report.phase(f"unpacking {source.name}")
-    archive = source
-    if source.suffix == ".deb":
-        package = scratch / "package"
-        _run(["dpkg-deb", "-x", str(source), str(package)], scratch)
-        tarballs = sorted(p for p in package.glob("usr/src/**/linux-source*.tar.*") if not p.is_symlink())
-        if not tarballs:
-            raise GuestError(f"{source.name} holds no linux-source archive")
-        archive = tarballs[0]
-        if source.is_relative_to(scratch):
-            source.unlink()
-    target = scratch / "source"
-    target.mkdir()
-    _run(["tar", "-xf", str(archive), "-C", str(target), "--strip-components=1"], scratch)
-    shutil.rmtree(scratch / "package", ignore_errors=True)
-    return Tree(target, source.name)
-
-
-def _copy(source: Path, scratch: Path, report: Reporter) -> Tree:
-    """A tree of the user's, copied: it is patched, and his stays as it is."""
-    if not (source / "arch" / "um").is_dir():
-        raise GuestError(f"{source} is not a Linux source tree (no arch/um)")
-    report.phase(f"copying {source}")
-    shutil.copytree(source, scratch / "source", symlinks=True, ignore=shutil.ignore_patterns(".git"))
-    return Tree(scratch / "source", str(source))
-
-
 def apply_patch(tree: Path, version: str) -> None:
     """Gives the source of Linux ``version`` in ``tree`` its exact clock; GuestError says where it is too different."""
     patch = ["patch", "--strip=1", "--batch", "--forward", "--no-backup-if-mismatch", f"--directory={tree}"]
     try:
-        _run([*patch, "--reject-file=-", f"--input={patch_file()}"], tree)
+        run([*patch, "--reject-file=-", f"--input={patch_file()}"], tree)
     except GuestError as error:
         raise GuestError(
             f"Linux {version} cannot be given an exact clock, so it is refused for virtual time: {error}"
@@ -177,8 +136,8 @@ def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
     started = time.monotonic()
     objects = scratch / "objects"
     objects.mkdir()
-    make = ["nice", "make", "-C", str(tree.path), f"O={objects}", "ARCH=um"]
-    version = _run([*make, "-s", "kernelversion"], scratch).strip().splitlines()[-1]
+    make = ["nice", "make", "-C", str(tree.path), f"O={objects}", "ARCH=um", f"CC={_compiler(scratch / 'headers')}"]
+    version = run([*make, "-s", "kernelversion"], scratch).strip().splitlines()[-1]
     if version_key(version) < version_key(MINIMUM_VERSION):
         raise GuestError(f"{tree.name} is Linux {version}; the guest needs {MINIMUM_VERSION} or newer")
     report.phase(f"configuring Linux {version}")
@@ -189,9 +148,9 @@ def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
     compiled_s = time.monotonic() - started
     staging = scratch / "finished"
     staging.mkdir()
-    _run(["strip", "-o", str(staging / "linux"), str(objects / "linux")], scratch)
+    run(["strip", "-o", str(staging / "linux"), str(objects / "linux")], scratch)
     kernel = GuestKernel(staging / "linux", version, virtual_time=True)
-    _run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(kernel.entropy), str(entropy_source())], scratch)
+    run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(kernel.entropy), str(entropy_source())], scratch)
     report.phase(f"testing Linux {version}")
     result = selftest.run(kernel)
     if not result["passed"]:
@@ -201,7 +160,7 @@ def _build_tree(tree: Tree, scratch: Path, report: Reporter) -> GuestKernel:
         "source": tree.name,
         "config_sha256": config_hash(),
         "patch_sha256": patch_hash(),
-        "compiler": _run(["gcc", "--version"], scratch).splitlines()[0],
+        "compiler": run(["gcc", "--version"], scratch).splitlines()[0],
         "built": datetime.now(UTC).isoformat(timespec="seconds"),
         "build_s": round(compiled_s, 1),
         "self_test": result,
@@ -223,10 +182,10 @@ def configure(make: list[str], tree: Path, objects: Path) -> None:
     """tinyconfig plus the shipped fragment; GuestError names every option that did not stick."""
     fragment = objects / "fragment.config"
     fragment.write_text(config_text(), encoding="utf-8")
-    _run([*make, "tinyconfig"], objects)
+    run([*make, "tinyconfig"], objects)
     merge = [str(tree / "scripts/kconfig/merge_config.sh"), "-m", "-O", str(objects), str(objects / ".config")]
-    _run([*merge, str(fragment)], objects)
-    _run([*make, "olddefconfig"], objects)
+    run([*merge, str(fragment)], objects)
+    run([*make, "olddefconfig"], objects)
     missing = missing_options(config_text(), (objects / ".config").read_text(encoding="utf-8"))
     if missing:
         raise GuestError(f"this source does not accept {', '.join(missing)}")
@@ -252,6 +211,16 @@ def missing_options(wanted: str, got: str) -> list[str]:
     return missing
 
 
+def _compiler(folder: Path) -> Path:
+    """What compiles with headers that are read once, in a new ``folder`` of its own (compile.sh says how)."""
+    folder.mkdir()
+    for name in COMPILER_FILES:
+        (folder / name).write_bytes(resources.files("dmmlab.guest").joinpath(name).read_bytes())
+    compiler = folder / COMPILER_FILES[0]
+    compiler.chmod(0o755)
+    return compiler
+
+
 def _compile(make: list[str], scratch: Path, report: Reporter) -> None:
     steps = 0
 
@@ -260,60 +229,5 @@ def _compile(make: list[str], scratch: Path, report: Reporter) -> None:
         steps += bool(re.match(r"\s+(CC|AS|AR|LD|HOSTCC|GEN)\s", line))
         report.fraction(min(steps / EXPECTED_STEPS, 0.99))
 
-    _run([*make, f"-j{os.cpu_count() or 1}", "linux"], scratch, seen)
-
-
-def _run(command: list[str], cwd: Path, seen: Callable[[str], None] | None = None) -> str:
-    """Run a build step and return what it printed; GuestError with its last complaint if it fails.
-
-    The step and its children are one process group, ended if we are interrupted.
-    """
-    lines: list[str] = []
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=_build_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=die_with_parent,
-    )
-    assert process.stdout
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            if seen:
-                seen(line)
-        process.wait()
-    finally:
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-        process.stdout.close()
-    if process.returncode != 0:
-        raise GuestError(f"{command[0] if command[0] != 'nice' else 'make'} failed: {_complaint(lines)}")
-    return "".join(lines)
-
-
-def _build_environment() -> dict[str, str]:
-    """Ours, but for what `make` would take for itself: whoever builds a kernel where and when gets the same one."""
-    environment = os.environ | {
-        "LC_ALL": "C",
-        "KBUILD_BUILD_USER": "dmmlab",
-        "KBUILD_BUILD_HOST": "dmmlab",
-        "KBUILD_BUILD_TIMESTAMP": "2024-01-01",
-        "KBUILD_BUILD_VERSION": "1",  # uname goes into the kernel's random numbers
-    }
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "CROSS_COMPILE"):  # ours may be a `make` verb, too
-        environment.pop(name, None)
-    return environment
-
-
-def _complaint(lines: list[str]) -> str:
-    """The first line of a failed step that reads like its cause, else its last."""
-    causes = [line for line in lines if re.search(r"error|cannot|not found|No such|FAILED", line, re.IGNORECASE)]
-    return (causes or lines[-1:] or ["no message"])[0].strip()
+    run([*make, "init/"], scratch, seen)  # by itself: here headers are read, by all other files they are found
+    run([*make, f"-j{os.cpu_count() or 1}", "linux"], scratch, seen)

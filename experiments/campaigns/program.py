@@ -7,7 +7,7 @@ from functools import cache
 
 from dmmlab.machine import sources
 
-_SOURCES = (".py", ".config", ".patch", ".c", ".sh", ".j2", ".in")
+_SOURCES = (".py", ".config", ".patch", ".c", ".h", ".sh", ".j2", ".in")
 _DRAWING = (
     "figures",
     "campaigns",

@@ -17,6 +17,7 @@ import pytest
 
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv
+from dmmlab.experiments.runner.run import Progress, run_scenario
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.guest.cache import GuestKernel
@@ -252,3 +253,13 @@ def test_ctrl_c_ends_a_run_with_a_sentence(live_kernel: GuestKernel, tmp_path: P
         assert process.wait(timeout=60) == 130
     assert "interrupted" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("memory_mb", [160, 220])
+def test_a_guest_that_is_short_of_memory_ends_and_says_so(
+    live_kernel: GuestKernel, tmp_path: Path, memory_mb: int
+) -> None:
+    outcome = run_scenario(load("two-mr"), tmp_path, "guest", "virtual", Progress(), memory_mb).outcome()
+    assert outcome is not None and outcome["outcome"] == "failed"
+    assert "Out of memory: Killed process" in outcome["reason"]
+    assert f"(the guest has {memory_mb} MB)" in outcome["reason"]
