@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -97,6 +96,8 @@ def python_packages() -> list[Check]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # half of what this module would import otherwise
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

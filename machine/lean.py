@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
-from unittest import mock
 
 
 @contextlib.contextmanager
@@ -33,6 +32,8 @@ def importing() -> Iterator[None]:
 
 def leave_out() -> None:
     """For the rest of this process; what has been imported already stays."""
+    from unittest import mock  # brings asyncio along
+
     put_package("pyroute2")
     if "scapy" not in sys.modules:
         sys.modules.setdefault("cryptography", None)  # type: ignore[arg-type]  # as if it were not installed

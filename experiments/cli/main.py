@@ -87,10 +87,14 @@ def list_() -> None:
 @click.argument("scenario")
 def check(scenario: str) -> None:
     """Validate a scenario and print its plan: hosts, links, timeline, closed forms."""
-    from dmmlab.experiments.cli import plan_view
-    from dmmlab.experiments.scenario.load import load
+    from dmmlab.machine import lean
 
-    plan_view.show(load(scenario))
+    lean.put("pydantic.plugin._loader", get_plugins=tuple)  # it would look through every installed package for some
+    with lean.importing():
+        from dmmlab.experiments.cli import plan_view
+        from dmmlab.experiments.scenario.load import load
+
+        plan_view.show(load(scenario))
 
 
 @cli.command()

@@ -42,18 +42,23 @@ def to_core_s(scenario: Scenario, node: str) -> float:
 
 
 def inter_mr_s(scenario: Scenario, one: str, other: str) -> float | None:
-    """One-way delay of the shortest way over inter-MR links (Dijkstra); None if there is none."""
-    reached, heap = set[str](), [(0.0, one)]
+    """One-way delay of the shortest way over inter-MR links; None if there is none."""
+    key = ("inter_mr_s", one)
+    if key not in scenario.memo:
+        scenario.memo[key] = _inter_mrs_s(scenario, one)
+    return scenario.memo[key].get(other)
+
+
+def _inter_mrs_s(scenario: Scenario, one: str) -> dict[str, float]:
+    """By each mobile router to which there is a way over inter-MR links, how far it is from ``one`` (Dijkstra)."""
+    least_s, heap = dict[str, float](), [(0.0, one)]
     while heap:
-        delay, router = heapq.heappop(heap)
-        if router == other:
-            return delay
-        if router in reached:
-            continue
-        reached.add(router)
-        for link in scenario.inter_mr_links.get(router, ()):
-            heapq.heappush(heap, (delay + link.delay, scenario.other_end(link, router)))
-    return None
+        delay_s, router = heapq.heappop(heap)
+        if router not in least_s:
+            least_s[router] = delay_s
+            for link in scenario.inter_mr_links.get(router, ()):
+                heapq.heappush(heap, (delay_s + link.delay, scenario.other_end(link, router)))
+    return least_s
 
 
 def redirect_s(scenario: Scenario, anchor: str, serving: str) -> float | None:

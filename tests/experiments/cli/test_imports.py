@@ -36,7 +36,7 @@ def imported(*arguments: str, cwd: Path) -> set[str]:
         (("--help",), (*NETWORK, *DRAWING, *GUEST, *SCENARIO, "importlib.metadata", "dmmlab.experiments.methods")),
         (("--version",), (*NETWORK, *DRAWING, *GUEST, *SCENARIO)),
         (("list",), (*NETWORK, *DRAWING, *GUEST, *SCENARIO)),
-        (("check", "two-mr"), (*NETWORK, *DRAWING, *GUEST)),
+        (("check", "two-mr"), (*NETWORK, *DRAWING, *GUEST, "importlib.metadata")),
     ],
 )
 def test_a_command_imports_what_it_uses(arguments: tuple[str, ...], unused: tuple[str, ...], tmp_path: Path) -> None:
