@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import ENTRIES
 from dmmlab.experiments.figures.base import EXACT_MS, FigureKind, Row
-from dmmlab.experiments.figures.choice_drawing import TRIPLES, plot
+from dmmlab.experiments.figures.choice_drawing import NEAR, TRIPLES, plot
 from dmmlab.experiments.figures.choice_worlds import ANCHOR, LATEST, LOWEST, NAMES, RACE, scenarios
 from dmmlab.experiments.oracle import delays
 from dmmlab.experiments.records.pcap import Frame
@@ -102,10 +102,11 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
         world["violations_pct"] = 100 * violated(_round_trips_ms(run.scenario))
         turns = _turns(run)
         if set(turns) == {LATEST, ANCHOR}:
-            rows.append(world | _triples(run, turns))
+            near = {} if run.scenario.geometry.near is None else {"policy": NEAR}
+            rows.append(world | _triples(run, turns) | near)
         elif turns:
             rows += [world | _policy(turns, found) for found in turns.values()]
-    order = {name: turn for turn, name in enumerate((TRIPLES, *NAMES))}
+    order = {name: turn for turn, name in enumerate((TRIPLES, NEAR, *NAMES))}
     return sorted(rows, key=lambda row: (order[row["policy"]], row["sweep_ms"] or 0.0, row["violations_pct"]))
 
 
@@ -190,7 +191,7 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
             found.append(f"{point}: off the closed form by {row['off_low_ms']:+.3f} to {row['off_high_ms']:+.3f} ms")
         if row["policy"] in (LOWEST, RACE) and row["regret_most_ms"] > allowed:
             found.append(f"{point}: {row['regret_most_ms']:.3f} ms longer than the best, which it looks for")
-        if row["policy"] == TRIPLES and abs(row["older_pct"] - row["expected_older_pct"]) > _ROUNDED_PCT:
+        if row["policy"] in (TRIPLES, NEAR) and abs(row["older_pct"] - row["expected_older_pct"]) > _ROUNDED_PCT:
             found.append(
                 f"{point}: an older address won {row['older_pct']:.3f} % of the triples, by the delays it must be "
                 f"{row['expected_older_pct']:.3f} %"

@@ -11,33 +11,45 @@ from dmmlab.experiments.figures.base import About, Drawing, FigureError, Row
 
 _NEAR_MS = 20.0  # set-ups that are as near as this have one label
 TRIPLES = "triples"  # in the place of a policy: a row of a world's triples
+NEAR = "near triples"  # the same, of a world in which the two routers are near each other
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
     """How often, what each policy makes of it, at what price, and how much hysteresis."""
     figure, ((often, regret), (price, swept)) = style.figure(nrows=2, ncols=2, height_in=5.6)
     worlds = [row for row in rows if row["policy"] == TRIPLES]
-    policies = [row for row in rows if row["policy"] != TRIPLES and row["sweep_ms"] is None]
+    near = [row for row in rows if row["policy"] == NEAR]
+    policies = [row for row in rows if row["policy"] not in (TRIPLES, NEAR) and row["sweep_ms"] is None]
     sweep = [row for row in rows if row["sweep_ms"] is not None]
     if not (worlds and policies and sweep):
         raise FigureError(
             "F13: runs of triples, of all policies and of hysteresis are needed; `dmmlab reproduce F13` has them"
         )
-    _plot_often(often, worlds)
+    _plot_often(often, worlds, near)
     _plot_regret(regret, policies)
     _plot_price(price, policies)
     _plot_sweep(swept, sweep)
-    return Drawing(figure, _caption(worlds, policies, sweep, about))
+    return Drawing(figure, _caption(worlds, policies, sweep, about) + _of_near(near))
 
 
-def _plot_often(axis: Any, worlds: Sequence[Row]) -> None:
+def _of_near(near: Sequence[Row]) -> str:
+    if not near:
+        return ""
+    shares = ", ".join(f"{row['older_pct']:.1f} %" for row in near)
+    return f" Where the two routers are near each other: {shares} of {near[0]['n']} triples a world."
+
+
+def _plot_often(axis: Any, worlds: Sequence[Row], near: Sequence[Row]) -> None:
     measured, other = style.SERIES[0], style.SERIES[1]
     style.line(axis, measured._replace(label="older address better, of triples"), _points(worlds, "older_pct"))
     style.line(axis, other._replace(label="best address differs, of nodes"), _points(worlds, "differ_pct"))
-    style.closed_form(axis, _points(worlds, "expected_older_pct"), "by the delays")
+    if near:
+        style.line(axis, style.SERIES[2]._replace(label="the same, routers near each other"),
+                   _points(near, "older_pct"))  # fmt: skip
+    style.closed_form(axis, _points([*worlds, *near], "expected_older_pct"), "by the delays")
     axis.set_xlabel("triples that violate the triangle inequality (%)")
     axis.set_ylabel("measured share (%)")
-    axis.set_ylim(0, 1.35 * max(row["differ_pct"] for row in worlds))
+    axis.set_ylim(0, 1.35 * max(row["differ_pct"] for row in (*worlds, *near)))
     axis.legend(loc="upper left")
 
 

@@ -26,6 +26,8 @@ class Walks(NamedTuple):
 
 _VIOLATIONS = {0.0: 13, 0.03: 14, 0.06: 15, 0.12: 16}  # shares of all triples (0.06: PlanetLab's), and their seeds
 _SWEPT = 0.06  # the world in which policies are compared
+_DRAWS = (1, 2, 3)  # of hosts, from a matrix that is somebody's own
+NEAR_MS = 20.0  # the round trip between two routers that are near each other
 _ROUTERS, _CORRESPONDENTS = 12, 10
 _MANY = Walks(nodes=32, moves=1)  # for the triples
 _FEW = Walks(nodes=8, moves=2)  # for the policies
@@ -40,30 +42,61 @@ LATEST, ANCHOR, LOWEST, RACE, HYSTERESIS = (
 )
 
 
+class Setting(NamedTuple):
+    """Where the hosts stand: a scenario's ``geometry``, and the seed; ``coupled`` routers are near each other, two by
+    two, and nodes move between these two.
+    """
+
+    geometry: Item
+    seed: int
+    coupled: bool = False
+
+
 def scenarios(load: Load) -> list[Scenario]:
-    """Triples in a world for each share of violations; in one of them all policies, and hysteresis of any size."""
+    """Triples in a world for each share of violations; in one of them all policies, and hysteresis of any size.
+
+    Where the scenario in the place of ``two-mr`` has a matrix of its own (`dmmlab reproduce F13 --instead`), worlds are
+    draws of hosts from that one, and there are triples of routers that are near each other besides.
+    """
     triples: list[Item] = [{"select": name} for name in (LATEST, ANCHOR)]
     policies: list[Item] = [{"select": name} for name in NAMES]
     sweep: list[Item] = [{"select": {HYSTERESIS: {"better_by": f"{better}ms"}}} for better in _SWEEP_MS]
+    own = load("two-mr", {}).geometry
+    if own is None or own.matrix is None:
+        worlds = {f"f13-violations-{share * 100:g}": _generated(share) for share in _VIOLATIONS}
+        swept = _generated(_SWEPT)
+    else:
+        whole, near = {"matrix": own.matrix}, {"matrix": own.matrix, "near": f"{NEAR_MS:g}ms"}
+        worlds = {f"f13-own-{seed}": Setting(whole, seed) for seed in _DRAWS}
+        worlds |= {f"f13-own-near-{seed}": Setting(near, seed, coupled=True) for seed in _DRAWS}
+        swept = Setting(whole, _DRAWS[0])
     return [
-        *(_played(load, f"f13-violations-{share * 100:g}", share, _MANY, triples) for share in _VIOLATIONS),
-        _played(load, "f13-policies", _SWEPT, _FEW, policies),
-        _played(load, "f13-hysteresis", _SWEPT, _LONG, sweep),
+        *(_played(load, name, world, _MANY, triples) for name, world in worlds.items()),
+        _played(load, "f13-policies", swept, _FEW, policies),
+        _played(load, "f13-hysteresis", swept, _LONG, sweep),
     ]
 
 
-def _played(load: Load, name: str, share: float, walks: Walks, turns: Sequence[Item]) -> Scenario:
+def _generated(share: float) -> Setting:
+    hosts = _ROUTERS + _CORRESPONDENTS + 1
+    return Setting({"generate": {"nodes": hosts, "violations": f"{share * 100:g}%"}}, _VIOLATIONS[share])
+
+
+def _played(load: Load, name: str, world: Setting, walks: Walks, turns: Sequence[Item]) -> Scenario:
     """Nodes go from router to router, drawn at random; at each, every correspondent opens a session by each of
     ``turns``, to every node.
     """
     routers, walkers = numbered("MR", _ROUTERS), numbered("MN", walks.nodes)
-    correspondents, seed = numbered("CN", _CORRESPONDENTS), _VIOLATIONS[share]
+    correspondents, seed = numbered("CN", _CORRESPONDENTS), world.seed
     chance, stay_s = Random(seed), _SETTLE_S + _TURN_S * len(turns)
+    partners = {one: other for couple in zip(routers[::2], routers[1::2], strict=True)
+                for one, other in (couple, couple[::-1])}  # fmt: skip
     movement: list[Item] = []
     for node in walkers:
         at = ""
         for turn in range(walks.moves + 1):
-            at = chance.choice([router for router in routers if router != at])
+            elsewhere = [router for router in routers if router != at]
+            at = partners[at] if at and world.coupled else chance.choice(elsewhere)
             movement.append({"at": seconds(turn * stay_s), "node": node, "to": at})
     sessions = [
         session_entry(
@@ -74,11 +107,10 @@ def _played(load: Load, name: str, share: float, walks: Walks, turns: Sequence[I
         for one, cn in enumerate(correspondents)
         for turn, how in enumerate(turns)
     ]  # fmt: skip
-    hosts = len(routers) + len(correspondents) + 1
     near = [((name, CORE), "5ms") for name in (*routers, *correspondents, SERVER)]
     near += [((RADIO, node), "2ms") for node in walkers] + [((CONTROLLER, SWITCHES), "5ms")]
     return build(
         load, name, mobile_routers=routers, links=[{"between": [*between], "delay": delay} for between, delay in near],
-        geometry={"generate": {"nodes": hosts, "violations": f"{share * 100:g}%"}}, transit="shortest",
+        geometry=world.geometry, transit="shortest",
         movement=movement, sessions=sessions, duration=seconds((walks.moves + 1) * stay_s + 1), seed=seed,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dmmlab.experiments.scenario.units import format_duration, parse_share
 from dmmlab.experiments.scenario.worlds import world
@@ -25,11 +25,24 @@ class GeometryError(ValueError):
     """The geometry cannot be had; one sentence that names the file, the place and the remedy."""
 
 
-def expanded(geometry: dict[str, Any], names: Sequence[str], seed: int, folder: Path) -> dict[str, Any]:
+class Near(NamedTuple):
+    """Nodes that are to stand near each other where places are drawn, and the longest round trip that is near, ms."""
+
+    couples: Sequence[tuple[str, str]] = ()
+    most_ms: float = 0.0
+
+
+_NOBODY = Near()
+
+
+def expanded(
+    geometry: dict[str, Any], names: Sequence[str], seed: int, folder: Path, near: Near = _NOBODY
+) -> dict[str, Any]:
     """``geometry`` of a file in ``folder`` with the places and the delays of all pairs of ``names`` worked out.
 
     Half a round trip is the delay in each direction. With ``place: random`` each node gets a row of its own, drawn
-    from ``seed``, of those that have a round trip to all before it. GeometryError for a matrix that does not say.
+    from ``seed``, of those that have a round trip to all before it: first the couples of ``near``, then the others.
+    GeometryError for a matrix that does not say.
     """
     source = str(geometry.get("matrix") or "the generated matrix")
     if geometry.get("generate") is not None:
@@ -39,7 +52,7 @@ def expanded(geometry: dict[str, Any], names: Sequence[str], seed: int, folder: 
         matrix = read(folder / source, source)
     place = geometry.get("place", "random")
     if place == "random":
-        place = _drawn(matrix, names, seed, source)
+        place = _drawn(matrix, names, seed, source, near)
     if not isinstance(place, dict):
         raise GeometryError(f"place: must be random, or a row for each node, such as {{CN1: 17}}; found {place!r}")
     for name, row in place.items():
@@ -89,15 +102,38 @@ def _number(text: str) -> float:
     return value if math.isfinite(value) and value >= 0 else math.nan
 
 
-def _drawn(matrix: Matrix, names: Sequence[str], seed: int, source: str) -> dict[str, int]:
+def _drawn(matrix: Matrix, names: Sequence[str], seed: int, source: str, near: Near) -> dict[str, int]:
     draw = random.Random(hashlib.sha256(f"{seed}/geometry".encode()).digest())
     rows = list(range(len(matrix)))
     draw.shuffle(rows)
-    taken: dict[str, int] = {}
-    for name in names:
+    taken = _coupled(matrix, draw, source, near) if near.couples else {}
+    rows = [row for row in rows if row not in taken.values()]
+    for name in (name for name in names if name not in taken):
         row = next((r for r in rows if all(not math.isnan(matrix[r][other]) for other in taken.values())), None)
         if row is None:
             raise GeometryError(f"place: {source} has no {len(names)} rows that all have a round trip to each other")
         rows.remove(row)
         taken[name] = row
     return taken
+
+
+def _coupled(matrix: Matrix, draw: random.Random, source: str, near: Near) -> dict[str, int]:
+    """Rows for the couples: of all near pairs of rows, each as likely, those with a round trip to all before."""
+    count = len(matrix)
+    pairs = [(a, b) for a in range(count) for b in range(count) if a != b and matrix[a][b] <= near.most_ms]
+    draw.shuffle(pairs)
+    taken: dict[str, int] = {}
+    for couple in near.couples:
+        before = set(taken.values())
+        pair = next((p for p in pairs if before.isdisjoint(p) and _known(matrix, p, before)), None)
+        if pair is None:
+            raise GeometryError(
+                f"near: {source} has no {len(near.couples)} pairs of rows within {near.most_ms:g} ms of each other; "
+                "give a longer round trip, or fewer mobile routers"
+            )
+        taken.update(zip(couple, pair, strict=True))
+    return taken
+
+
+def _known(matrix: Matrix, pair: tuple[int, int], others: set[int]) -> bool:
+    return not any(math.isnan(matrix[row][other]) for row in pair for other in others)

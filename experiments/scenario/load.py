@@ -38,8 +38,12 @@ def parse(data: dict[str, Any], source: str) -> Scenario:
         data = _whole(data, source)
         scenario = Scenario.model_validate(data)
         if scenario.geometry is not None and not scenario.geometry.delays:
-            names = (*scenario.hosts, *scenario.mobile_routers)
-            placed = geometry.expanded(data["geometry"], names, scenario.seed, Path(source).parent)
+            routers, near_s = scenario.mobile_routers, scenario.geometry.near
+            couples = () if near_s is None else tuple(zip(routers[::2], routers[1::2], strict=False))
+            near = geometry.Near(couples, (near_s or 0.0) * 1e3)
+            placed = geometry.expanded(
+                data["geometry"], (*scenario.hosts, *routers), scenario.seed, Path(source).parent, near
+            )
             scenario = Scenario.model_validate({**data, "geometry": placed})
     except geometry.GeometryError as error:
         raise ScenarioError(f"{source}: geometry: {error}") from None

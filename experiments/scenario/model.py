@@ -99,19 +99,23 @@ class Generated(Section):
 
 class Geometry(Section):
     """Pair delays from a matrix of round trips (`geometry.expanded`): its file, or how to make one; who stands at which
-    row of it (from 0), and what follows for each pair.
+    row of it (from 0), and what follows for each pair. With ``near``, places drawn at random have no longer round trip
+    than that between the mobile routers of a couple: MR1 and MR2, MR3 and MR4, and so on.
     """
 
     matrix: str | None = None
     generate: Generated | None = None
     unit: Literal["rtt-ms"] = "rtt-ms"
     place: dict[str, int] | Literal["random"] = "random"
+    near: Duration | None = None
     delays: tuple[PairDelay, ...] = ()
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.matrix is None) == (self.generate is None):
             raise ValueError("give a matrix, or generate one: matrix: FILE, or generate: {nodes: 60, violations: 6%}")
+        if self.near is not None and self.place != "random" and not self.delays:
+            raise ValueError("near: goes with place: random; whoever gives the rows says who is near whom")
         return self
 
     @property

@@ -64,6 +64,25 @@ def test_places_are_drawn_from_the_seed_and_only_where_there_is_a_round_trip(wri
     assert len(set(places)) > 3
 
 
+def test_routers_that_are_to_be_near_are_drawn_two_by_two_of_the_pairs_that_are(written: Any) -> None:
+    """Rows 0 and 3 are 7 ms apart, 0 and 1 are 10.5; whoever has no round trip to one of them stays out."""
+    routers = set()
+    for seed in range(12):
+        scenario = load(written("{matrix: m.tsv, place: random, near: 11ms}"), {"seed": seed})
+        assert scenario.geometry is not None and isinstance(scenario.geometry.place, dict)
+        assert hosts_s(scenario, "MR1", "MR2") <= 0.0055
+        assert scenario.geometry.place["CN1"] == 2
+        routers.add((scenario.geometry.place["MR1"], scenario.geometry.place["MR2"]))
+    assert routers == {(0, 3), (3, 0), (0, 1), (1, 0)}
+
+
+def test_where_nobody_is_near_it_is_said(written: Any) -> None:
+    with pytest.raises(ScenarioError, match=r"near: m.tsv has no 1 pairs of rows within 6 ms .* longer round trip"):
+        load(written("{matrix: m.tsv, near: 6ms}"))
+    with pytest.raises(ScenarioError, match="near: goes with place: random"):
+        load(written("{matrix: m.tsv, near: 6ms, place: {CN1: 0}}"))
+
+
 def test_a_run_keeps_the_delays_and_needs_no_matrix(written: Any, tmp_path: Path) -> None:
     scenario = load(written("{matrix: m.tsv, place: {CN1: 0, MR1: 1, MR2: 2}}"))
     kept = scenario.model_dump(mode="json", by_alias=True)
