@@ -44,7 +44,7 @@ def _plot_often(axis: Any, worlds: Sequence[Row], near: Sequence[Row]) -> None:
     style.line(axis, measured._replace(label="older address better, of triples"), _points(worlds, "older_pct"))
     style.line(axis, other._replace(label="best address differs, of nodes"), _points(worlds, "differ_pct"))
     if near:
-        style.line(axis, style.SERIES[2]._replace(label="the same, routers near each other"),
+        style.line(axis, style.SERIES[2]._replace(label="the same, where routers are near"),
                    _points(near, "older_pct"))  # fmt: skip
     style.closed_form(axis, _points([*worlds, *near], "expected_older_pct"), "by the delays")
     axis.set_xlabel("triples that violate the triangle inequality (%)")
@@ -77,10 +77,10 @@ def _plot_price(axis: Any, rows: Sequence[Row]) -> None:
     together: dict[tuple[float, int], list[Row]] = defaultdict(list)
     for row in rows:
         style.line(axis, style.POLICIES[row["policy"]], [(row["packets"], row["setup_ms"])])
-        together[row["packets"], round(row["setup_ms"] / _NEAR_MS)].append(row)
-    for (packets, _), found in together.items():
+        together[round(row["packets"], 0), round(row["setup_ms"] / _NEAR_MS)].append(row)
+    for found in together.values():
         words = "\n".join(row["policy"] for row in found)
-        axis.annotate(words, (packets, found[0]["setup_ms"]), xytext=(7, 0), textcoords="offset points", va="center",
+        axis.annotate(words, (max(row["packets"] for row in found), found[0]["setup_ms"]), xytext=(7, 0), textcoords="offset points", va="center",
                       fontsize=7)  # fmt: skip
     axis.set_xlabel("packets to the node's addresses, a session")
     axis.set_ylabel("median set-up (ms)")
