@@ -79,9 +79,11 @@ def _plot_price(axis: Any, rows: Sequence[Row]) -> None:
         style.line(axis, style.POLICIES[row["policy"]], [(row["packets"], row["setup_ms"])])
         together[round(row["packets"], 0), round(row["setup_ms"] / _NEAR_MS)].append(row)
     for found in together.values():
-        words = "\n".join(row["policy"] for row in found)
-        axis.annotate(words, (max(row["packets"] for row in found), found[0]["setup_ms"]), xytext=(7, 0), textcoords="offset points", va="center",
-                      fontsize=7)  # fmt: skip
+        words, at = (
+            "\n".join(row["policy"] for row in found),
+            (max(row["packets"] for row in found), found[0]["setup_ms"]),
+        )
+        axis.annotate(words, at, xytext=(7, 0), textcoords="offset points", va="center", fontsize=7)
     axis.set_xlabel("packets to the node's addresses, a session")
     axis.set_ylabel("median set-up (ms)")
     axis.set_xlim(0, 1.35 * max(row["packets"] for row in rows))
