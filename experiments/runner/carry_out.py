@@ -166,7 +166,8 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, s
     scenario = daemons.scenario
     lossy = scenario.needs(SERVER) and any(link.loss for link in scenario.links)
     lead_s = (_LOSSY_LEAD_S if lossy else _LEAD_S) + _OPENER_S * len(scenario.openers) * scenario.open_ended
-    start_ns = -(-(time.time_ns() + round(lead_s * 1e9)) // 10**9) * 10**9
+    second = -(-(time.time_ns() + round(lead_s * 1e9)) // 10**9)
+    start_ns = (second | 1) * 10**9  # an odd one: where the steps of TCP's longer timers are, then follows
     correspondents = daemons.correspondents(start_ns)
     lab.start(correspondents)
     lab.await_ready(correspondents)

@@ -103,7 +103,13 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("F18", "given back at .* expected", where(more(2e-6, "at_s"), what="given back", family="ipv6")),
     ("F18", "given back at 16", lambda rows: [*rows, GIVEN_BACK]),
     ("F16", "silent for", where(more(0.002, "silence_ms"), panel="silence", transport="udp")),
+    (
+        "F16",
+        "silent for",
+        where(more(0.002, "silence_ms"), panel="silence", transport="tcp", kind="break", gap_ms=5000),
+    ),
     ("F16", "no closed form", where(becomes(expected_ms=None), panel="silence", transport="udp")),
+    ("F16", "no closed form", where(becomes(expected_ms=None), panel="silence", transport="tcp", kind="break")),
     ("F16", "1 probes lost", where(becomes(lost=1), panel="silence", kind="both", transport="tcp")),
     ("F16", "1 answers out of order", where(becomes(disordered=1), panel="silence", kind="overlap")),
     ("F16", "no packet was kept", where(becomes(buffered=0), panel="silence", kind="buffered", gap_ms=200)),

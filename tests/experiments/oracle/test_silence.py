@@ -46,7 +46,22 @@ def test_break_before_make(family: str) -> None:
     of = scenario(family=family)
     assert silence_ms(of) == 88
     assert lost(of) == 3
-    assert silence_ms(of, "tcp") is None, "its timers decide"
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_stream_goes_on_when_it_learns_of_the_loss(family: str) -> None:
+    """What is sent at 10.046 is the first to arrive, at 10.067; at 10.088 the sender knows, sends the three before it
+    again, and has the answer 42 ms later.
+    """
+    assert silence_ms(scenario(family=family), "tcp") == 130
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_stream_that_has_lost_all_goes_on_by_its_timer(family: str) -> None:
+    """Ten segments from 9.986 to 10.166; the loss probe when the timer of the first would run out, at 10.23; that again
+    250 ms later; and at 10.97, which is the first after 10.202 s at the anchor.
+    """
+    assert silence_ms(scenario(family=family, link={"gap": "500ms"}), "tcp") == 1012
 
 
 def test_announced_the_gap_alone_counts() -> None:
