@@ -63,6 +63,10 @@ def _streamed_s(
     scenario: Scenario, session: SessionSpec, ways: Ways, trip: tuple[Way, Way]
 ) -> list[float | None] | None:
     """As `answers_s`, where the timers of both ends decide when a stream goes on."""
+    if scenario.transit != "links" or any(move.overlap is not None for move in scenario.moves_of(ways.node)):
+        return (
+            None  # what a kernel does to a connection whose route goes to another radio, or whose packets are tunnelled
+        )
     far: Fates = (_carried, ways.fate) if session.mn in scenario.mobile_nodes else (ways.fate, _carried)
     stream = Stream(trip, far, _SEGMENT_BYTES[scenario.family])
     try:

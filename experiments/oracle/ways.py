@@ -107,6 +107,7 @@ class Ways:
     """Where a packet from or to ``node`` goes, by its address of ``anchor``, to or from ``host``; None: it is lost."""
 
     def __init__(self, scenario: Scenario, node: str, anchor: str, host: str) -> None:
+        self.node = node
         self._scenario, self._anchor, self._host = scenario, anchor, host
         self._stays = stays(scenario, node)
         first = next(n for n, stay in enumerate(self._stays) if stay.router == anchor)
