@@ -104,6 +104,21 @@ def figure(width_in: float = 6.3, height_in: float = 3.2, **subplots: Any) -> tu
     return drawn, drawn.subplots(**subplots)
 
 
+def column(height_in: float, layout: list[list[str]] | None = None, **subplots: Any) -> tuple[Figure, Any]:
+    """A figure that is legible at a column's width (8.5 cm): drawn wider by 40 %, so that its smallest text is of 5
+    points there. With ``layout``, its axes by name, as `Figure.subplot_mosaic` gives them.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(4.7, height_in), layout="constrained")
+    return drawn, drawn.subplots(**subplots) if layout is None else drawn.subplot_mosaic(layout, **subplots)
+
+
+def said(drawn: Figure, words: str) -> None:
+    """Small, at the lower right: n and the seed, which go with the picture wherever that goes."""
+    drawn.supxlabel(words, x=0.995, ha="right", fontsize=7.5, color="#333333")
+
+
 def line(
     axis: Any,
     look: Look,

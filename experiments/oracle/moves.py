@@ -11,12 +11,12 @@ from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Movem
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
 _ARP_MESSAGES = 2  # RFC 826: the new router is asked for once there is an address to ask from
-_RA_MESSAGES = 2  # RFC 4861: solicitation and advertisement, which says the router's link-layer address, too
-_DETECTION_S = 1.0  # RFC 4862 section 5.4: one probe, and RetransTimer (RFC 4861 section 10) to object to it
+RA_MESSAGES = 2  # RFC 4861: solicitation and advertisement, which says the router's link-layer address, too
+DETECTION_S = 1.0  # RFC 4862 section 5.4: one probe, and RetransTimer (RFC 4861 section 10) to object to it
 FORGOTTEN_S = (
     0.005  # as long at most a switch sends on by an old rule what it has sent by that before (docs/redirect.md)
 )
-_SLOT_S = 0.08  # by so much at most Linux is late with a timer of a second: 8 of its ticks, 100 of which are a second
+SLOT_S = 0.08  # by so much at most Linux is late with a timer of a second: 8 of its ticks, 100 of which are a second
 
 
 def serving(scenario: Scenario, node: str, at_s: float) -> str | None:
@@ -115,7 +115,7 @@ def configured_s(scenario: Scenario, node: str, turn: int) -> float:
     crossing_s = radio_s(scenario, node, scenario.moves_of(node)[turn].to)
     if scenario.family == "ipv4":
         return (_DHCP_MESSAGES + (0 if _met(scenario, node, turn) else _ARP_MESSAGES)) * crossing_s
-    return _RA_MESSAGES * crossing_s + _detections(scenario, node, turn) * _DETECTION_S
+    return RA_MESSAGES * crossing_s + _detections(scenario, node, turn) * DETECTION_S
 
 
 def address_s(scenario: Scenario, node: str, turn: int) -> float:
@@ -129,7 +129,7 @@ def address_s(scenario: Scenario, node: str, turn: int) -> float:
 
 def late_s(scenario: Scenario, node: str, turn: int) -> float:
     """How much later than `configured_s` it may be, for the timers of the node's kernel."""
-    return _detections(scenario, node, turn) * _SLOT_S
+    return _detections(scenario, node, turn) * SLOT_S
 
 
 def _met(scenario: Scenario, node: str, turn: int) -> bool:
