@@ -67,6 +67,11 @@ ENTRIES: dict[str, Entry] = {
             "which address to choose: how often an older one is better, and what each policy makes of it",
         ),
         Entry("F14", "fidelity", "measured minus configured on every path"),
+        Entry(
+            "F15",
+            "blind-window",
+            "sessions opened during a move and before the servers know of it, by each method",
+        ),
         Entry("F16", "handover-kinds", "kinds of handover, and the longest time in which a user hears nothing"),
         Entry("F17", "program", "goodput of iperf3 over TCP through a move, with redirect and without"),
         Entry(
