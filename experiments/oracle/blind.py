@@ -1,8 +1,8 @@
-"""Set-ups while the node moves, or before anybody knows that it has: followed packet by packet, from the scenario alone.
+"""Set-ups while the node moves, or before anybody knows that it has: followed packet by packet.
 
 A session that is opened in this *blind window* meets servers that know an address that the node has left, a radio that
-is not there, or a redirect that is not in force yet. What becomes of each packet follows from `Ways`; what is done about
-a lost one, from the rules of who sends it:
+is not there, or a redirect that is not in force yet. What becomes of each packet follows from `Ways`; what is done
+about a lost one, from the rules of who sends it:
 
 * a correspondent that hears nothing for ``retry.after`` looks the node up again and tries the next of the addresses
   found, ``retry.attempts`` times in all (docs/methods.md); one that asks nobody does not try again;
