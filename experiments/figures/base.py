@@ -69,13 +69,14 @@ class About:
 
     @property
     def seeding(self) -> str:
-        """``seed 8``, or ``seeds 1 to 4``."""
+        """``seed 6``, or ``seeds 1 to 4``."""
         return f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {_ranges(self.seeds)}"
 
     def __str__(self) -> str:
+        seeds = self.seeding
         runs = "1 run" if len(self.names) == 1 else f"{len(self.names)} runs"
         families = "" if self.families == ("ipv4",) else f"; {' and '.join(_FAMILIES[name] for name in self.families)}"
-        return f"{runs}; {self.seeding}; {'; '.join(self.runtimes)}{families}."
+        return f"{runs}; {seeds}; {'; '.join(self.runtimes)}{families}."
 
 
 _FAMILIES = {"ipv4": "IPv4", "ipv6": "IPv6"}

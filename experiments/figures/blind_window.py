@@ -145,7 +145,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
     """Small multiples: a row for each method, with the redirect on the left and without it on the right."""
     names = [name for name in SERIES if any(row["method"] == name for row in rows)]
     ways = [way for way in (True, False) if any(row["redirect"] == way for row in rows)]
-    figure, axes = style.column(
+    figure, axes = style.panels(
         0.9 + 0.95 * len(names), nrows=len(names), ncols=len(ways), sharex=True, sharey=True, squeeze=False
     )
     for line, name in enumerate(names):
@@ -162,7 +162,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
     figure.supylabel("set-up (ms)", x=0.005)
-    style.said(figure, f"n = 1 each, {len(rows)} in all; {about.seeding}")
+    style.sample(figure, f"n = 1 each, {len(rows)} in all; {about.seeding}")
     return Drawing(figure, _caption(rows, about))
 
 

@@ -278,7 +278,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
     bars = _groups(whole)
     layout = [["exact", "chance"]] * bool(four) + [["redirect", "silence"]] * bool(chance) + [["bars", "bars"]]
     heights = [1.0] * (len(layout) - 1) + [0.35 + 0.33 * len(bars)]
-    figure, axes = style.column(0.7 + 1.9 * sum(heights), layout, height_ratios=heights)
+    figure, axes = style.panels(0.7 + 1.9 * sum(heights), layout, height_ratios=heights)
     if four:
         _against_distance(axes["exact"], exact, "no jitter")
         _against_distance(axes["chance"], chance, "jitter: 20 % of it" if about.own else "with jitter")
@@ -291,7 +291,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
         _distribution(axes["silence"], chance, "silence", "user's silence")
         axes["redirect"].set_ylabel("share of handovers")
     _stacks(axes["bars"], bars)
-    style.said(figure, f"{_numbers(rows)}; {about.seeding}")
+    style.sample(figure, f"{_numbers(rows)}; {about.seeding}")
     return Drawing(figure, _caption(rows, chance, bars, about))
 
 

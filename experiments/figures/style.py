@@ -104,19 +104,14 @@ def figure(width_in: float = 6.3, height_in: float = 3.2, **subplots: Any) -> tu
     return drawn, drawn.subplots(**subplots)
 
 
-def column(height_in: float, layout: list[list[str]] | None = None, **subplots: Any) -> tuple[Figure, Any]:
-    """A figure that is legible at a column's width (8.5 cm): drawn wider by 40 %, so that its smallest text is of 5
-    points there. With ``layout``, its axes by name, as `Figure.subplot_mosaic` gives them.
-    """
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(4.7, height_in), layout="constrained")
-    return drawn, drawn.subplots(**subplots) if layout is None else drawn.subplot_mosaic(layout, **subplots)
+def column(nrows: int, height_in: float, **subplots: Any) -> tuple[Figure, Any]:
+    """A figure of the width of a journal's column (8.5 cm), its panels below each other: read at the size it is."""
+    return figure(3.35, height_in, nrows=nrows, **subplots)
 
 
-def said(drawn: Figure, words: str) -> None:
-    """Small, at the lower right: n and the seed, which go with the picture wherever that goes."""
-    drawn.supxlabel(words, x=0.995, ha="right", fontsize=7.5, color="#333333")
+def sample(drawn: Figure, words: str) -> None:
+    """What was drawn how often and from which seeds, in the picture itself, below its panels."""
+    drawn.supxlabel(words, fontsize=6.5)
 
 
 def line(
@@ -148,6 +143,17 @@ def grey(colour: str) -> float:
     """How light ``colour`` (#rrggbb) is in grey: 0 black to 1 white (ITU-R BT.601)."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def panels(height_in: float, layout: list[list[str]] | None = None, **subplots: Any) -> tuple[Figure, Any]:
+    """A figure of more panels than fit into a column as it is, and legible there (8.5 cm) when it is scaled by 0.7.
+
+    With ``layout``, its axes by name, as `Figure.subplot_mosaic` gives them.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(4.7, height_in), layout="constrained")
+    return drawn, drawn.subplots(**subplots) if layout is None else drawn.subplot_mosaic(layout, **subplots)
 
 
 def save(drawn: Figure, stem: str, pdf: bool) -> None:

@@ -16,10 +16,22 @@ _LOOK_S = 0.1  # between two looks of a node at who still uses an old address
 _ROUNDING_S = 1e-9
 
 
-def survives(scenario: Scenario, node: str, since_s: float, until_s: float) -> bool:
-    """Whether a session of ``node``'s, opened at ``since_s`` on its newest address, can go on at ``until_s``."""
-    moved = any(since_s < move.at <= until_s for move in scenario.moves_of(node))
-    return scenario.redirects or not moved
+def survives(scenario: Scenario, node: str, opened_s: float, length_s: float, host: str) -> bool:
+    """Whether a session of ``host`` with ``node``, opened at ``opened_s`` on the newest address, is still alive
+    ``length_s`` later: what leaves then is answered, at once or as soon as the redirect is there again.
+    """
+    moves = scenario.moves_of(node)
+    here = [move.to for move in moves if move.at <= opened_s][-1]
+    there_s = path_s(scenario, Place(host), Place(node, here, here)) or 0.0
+    ends_s = opened_s + length_s + there_s
+    return scenario.redirects or not any(opened_s < move.at <= ends_s for move in moves)
+
+
+def chance_to_survive(length_over_residence: float) -> float:
+    """Of a session that begins at any instant of its node's residence alike, without the redirect: that the next move
+    comes after its end.
+    """
+    return max(0.0, 1.0 - length_over_residence)
 
 
 def deprecated_s(scenario: Scenario, node: str, turn: int) -> float | None:

@@ -76,9 +76,9 @@ def test_what_is_opened_on_an_address_that_is_gone_has_no_closed_form() -> None:
 
 
 def test_a_session_on_an_address_that_is_gone_does_not_survive_a_move() -> None:
-    assert survives(scenario("session-lasting"), "MN1", 2.0, 15.0)
-    assert not survives(scenario("non-persistent"), "MN1", 2.0, 15.0)
-    assert survives(scenario("non-persistent"), "MN1", 11.0, 15.0)
+    assert survives(scenario("session-lasting"), "MN1", 2.0, 13.0, "CN1")
+    assert not survives(scenario("non-persistent"), "MN1", 2.0, 13.0, "CN1")
+    assert survives(scenario("non-persistent"), "MN1", 11.0, 4.0, "CN1")
 
 
 def test_the_longest_silence_of_tcp_is_the_timers() -> None:
