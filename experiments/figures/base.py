@@ -283,3 +283,9 @@ def band(points: Sequence[dict[str, Any]], low: str, high: str, expected: str, a
             point = ", ".join(f"{key}={row[key]}" for key in what.split())
             found.append(f"{point}: off the closed form by {off[0]:+.4g} to {off[1]:+.4g}, {allowed:g} allowed")
     return found
+
+
+def intervals(rows: Sequence[Row], low: str, high: str, grain: float) -> list[tuple[float, float]]:
+    """The confidence intervals of ``rows``, to be drawn; none if nothing varies by more than ``grain``."""
+    found = [(row[low], row[high]) for row in rows]
+    return found if any(above - below > grain for below, above in found) else []

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import combinations, pairwise
 from typing import Any
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import ENTRIES, style
-from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band, intervals
 from dmmlab.experiments.figures.sweep import Item, build, link_delays, links, numbered, session_entry
 from dmmlab.experiments.methods import METHODS, NAMES
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import delays
+from dmmlab.experiments.oracle.crossings import Crossing, solve
 from dmmlab.experiments.records.recording import RecordedSession, Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
@@ -128,65 +128,85 @@ def _row(panel: str, where: Sequence[float], axis: int, method: str, found: list
     }
 
 
-def crossings(rows: list[Row], panel: str) -> list[tuple[float, float, str, str]]:
-    """Where two methods' lines cross: distance, delay (ms), and the two, the one that is faster before it first."""
-    lines = {
-        method: sorted(
-            (row["x_ms"], row["setup_ms"]) for row in rows if (row["panel"], row["method"]) == (panel, method)
-        )
-        for method in METHODS
-    }
-    found: list[tuple[float, float, str, str]] = []
-    for one, two in combinations(METHODS, 2):
-        for (x1, a1), (x2, a2) in pairwise(lines[one]):
-            other = dict(lines[two])
-            if x1 not in other or x2 not in other:
-                continue
-            before, after = a1 - other[x1], a2 - other[x2]
-            if before * after < 0 and min(abs(before), abs(after)) > 2 * EXACT_MS:
-                share = before / (before - after)
-                found.append(
-                    (x1 + share * (x2 - x1), a1 + share * (a2 - a1), *((one, two) if before < 0 else (two, one)))
-                )
-    return found
+def crossed(rows: list[Row], panel: str) -> list[Crossing]:
+    """Where the closed forms of two methods cross in a panel."""
+    return solve(
+        {
+            method: [
+                (row["x_ms"], row["expected_ms"])
+                for row in rows
+                if (row["panel"], row["method"]) == (panel, method) and row["expected_ms"] is not None
+            ]
+            for method in METHODS
+        }
+    )
 
 
 def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
-    """Every point against its closed form; and that there is a crossing."""
+    """Every point against its closed form; that there is a crossing; that the measured order changes at each."""
     found = band(rows, "low_ms", "high_ms", "expected_ms", EXACT_MS + more_ms, "panel method x_ms")
-    if not crossings(rows, "server"):
+    if not crossed(rows, "server"):
         found.append("no two methods cross as the server moves away, though P2P is faster than DDNS when it is near")
+    for panel in PANELS:
+        for crossing in crossed(rows, panel):
+            lines = [
+                {row["x_ms"]: row["setup_ms"] for row in rows if (row["panel"], row["method"]) == (panel, name)}
+                for name in (crossing.before, crossing.after)
+            ]
+            for x in lines[0].keys() & lines[1].keys():
+                sooner = (lines[0][x] - lines[1][x]) * (1 if x < crossing.at_ms else -1)
+                if abs(x - crossing.at_ms) > EXACT_MS and sooner > EXACT_MS + more_ms:
+                    found.append(f"{panel}={x:g}: {crossing.before} and {crossing.after} are in the wrong order")
     return found
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
     """A panel a distance: of the server, the correspondent, the mobile node."""
     panels = [panel for panel in PANELS if any(row["panel"] == panel for row in rows)]
-    figure, axes = style.figure(ncols=len(panels), height_in=3.3, sharey=True, squeeze=False)
-    crossed = []
-    for axis, panel in zip(axes[0], panels, strict=True):
+    figure, axes = style.column(len(panels), 0.9 + 1.9 * len(panels), squeeze=False)
+    words, varies = [], False
+    for (axis,), panel in zip(axes, panels, strict=True):
         for method, look in style.METHODS.items():
             mine = [row for row in rows if (row["panel"], row["method"]) == (panel, method)]
-            style.line(
-                axis, look, [(r["x_ms"], r["setup_ms"]) for r in mine], [(r["low_ms"], r["high_ms"]) for r in mine]
-            )
+            bars = intervals(mine, "low_ms", "high_ms", EXACT_MS)
+            style.line(axis, look, [(r["x_ms"], r["setup_ms"]) for r in mine], bars)
+            varies = varies or bool(bars)
         style.closed_form(
             axis, [(r["x_ms"], r["expected_ms"]) for r in rows if r["panel"] == panel and r["expected_ms"]]
         )
-        axis.set_xlabel(f"{PANELS[panel]} (ms)")
-        for x, _, one, two in crossings(rows, panel):
-            crossed.append(f"{style.METHODS[one].label} and {style.METHODS[two].label} at {x:.1f} ms ({PANELS[panel]})")
-    axes[0][0].set_ylabel("set-up delay over UDP (ms)")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
+        axis.set_xlabel(f"{PANELS[panel]} (ms, one way)")
+        axis.set_ylabel("set-up over UDP (ms)")
+        axis.set_yscale("log")
+        axis.set_xscale("log")
+        ticks = sorted({row["x_ms"] for row in rows if row["panel"] == panel})
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_yticks([50, 100, 200, 500], ["50", "100", "200", "500"])
+        axis.minorticks_off()
+        for crossing in crossed(rows, panel):
+            words.append(f"{_label(crossing.before)} and {_label(crossing.after)} at {crossing.at_ms:.1f} ms "
+                         f"({PANELS[panel]})")  # fmt: skip
+            axis.plot([crossing.at_ms], [crossing.delay_ms], marker="*", markersize=9, color="black", linestyle="")
+            axis.annotate(f"{crossing.at_ms:.1f}", (crossing.at_ms, crossing.delay_ms), xytext=(0, -13),
+                          textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    n = min(row["n"] for row in rows)
+    style.sample(figure, f"n = {n} sessions a point; {about.seeding}")
     *others, last = [_DISTANCES[panel] for panel in panels]
     cold = "; DDNS with nothing cached" if any(METHODS[row["method"]].cached for row in rows) else ""
+    points = (
+        "Medians with 95 % confidence intervals (the machine varies)" if varies else "Sessions of a point are alike"
+    )
     caption = (
         f"Set-up delay against the one-way distance {', '.join(others)}{' and ' * bool(others)}{last}"
-        f"{', one changed at a time' if others else ''}. Lines cross between {'; '.join(crossed) or 'none'} (before "
-        f"that point the first is the faster). Medians with 95 % confidence intervals, rings the closed form{cold}. "
-        f"n = {min(row['n'] for row in rows)} sessions a point. {about}"
+        f"{', one changed at a time' if others else ''}. The closed forms, which are straight lines (bent by the "
+        f"logarithmic scales), cross between {'; '.join(words) or 'none'} (stars; before that point the first is the "
+        f"faster). {points}, rings are the closed form{cold}. n = {n} sessions a point. {about}"
     )
     return Drawing(figure, caption)
+
+
+def _label(method: str) -> str:
+    return style.METHODS[method].label
 
 
 FIGURE = FigureKind(
@@ -198,5 +218,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim=f"the 95 % interval of every point lies within {EXACT_MS} ms of the closed form, and there is a crossing",
+    claim=f"the 95 % interval of every point lies within {EXACT_MS} ms of the closed form, there is a crossing, and the measured "
+    "order of two methods changes where their closed forms cross",
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import ENTRIES, style
-from dmmlab.experiments.figures.base import REAL_MS, About, Drawing, FigureKind, Load, Row, band
+from dmmlab.experiments.figures.base import REAL_MS, About, Drawing, FigureKind, Load, Row, band, intervals
 from dmmlab.experiments.figures.sweep import (
     build,
     joined,
@@ -34,7 +34,9 @@ _BAND = 2e-6  # of stretch, which is a ratio, written with six decimals
 
 
 def scenarios(load: Load) -> list[Scenario]:
-    """Inter-MR links of several lengths; and chains of routers that are left one after the other."""
+    """Inter-MR links of several lengths; and chains of routers that are left one after the other. Redirects go by
+    whatever is shortest, the core included: no detour is longer than that by the two routers' own links to it.
+    """
     return [_distances(load), _moves(load)]
 
 
@@ -56,7 +58,7 @@ def _distances(load: Load) -> Scenario:
                 sessions.append(session_entry(name, 7, node, cn, anchor=anchor, **_PROBES))
     return build(
         load, "f5-distance", mobile_routers=routers, links=links(base, changes), movement=movement,
-        sessions=sessions, duration="20s",
+        sessions=sessions, transit="shortest", duration="20s",
     )  # fmt: skip
 
 
@@ -75,7 +77,7 @@ def _moves(load: Load) -> Scenario:
                 sessions.append(session_entry(name, 15 * turn + 2, node, "CN1", anchor=anchor, **_PROBES))
     return build(
         load, "f5-moves", mobile_routers=routers, links=links(base, changes), movement=movement,
-        sessions=sessions, duration=f"{until_s:g}s",
+        sessions=sessions, transit="shortest", duration=f"{until_s:g}s",
     )  # fmt: skip
 
 
@@ -111,6 +113,7 @@ def _row(run: Recording, session: RecordedSession, direct: RecordedSession) -> R
     moves = sum(move.at <= session.spec.at_s for move in run.scenario.moves_of(mn)) - 1
     several = len(run.scenario.moves_of(mn)) > 2
     distance_s = delays.inter_mr_s(run.scenario, anchor, serving)
+    taken_s = delays.redirect_s(run.scenario, anchor, serving)
     ways = [delays.host_to_mn_s(run.scenario, cn, mn, at, serving) for at in (anchor, serving)]
     tour_of = {move.to for move in run.scenario.moves_of(mn)}
     x: float | None = moves if several else None if distance_s is None else distance_s * 1e3
@@ -120,6 +123,7 @@ def _row(run: Recording, session: RecordedSession, direct: RecordedSession) -> R
         "panel": "moves" if several else "distance",
         "series": ("chain" if len(tour_of) > 2 else "to and fro") if several else cn,
         "x": x,
+        "detour_ms": None if taken_s is None else taken_s * 1e3,
         "cn_core_ms": delays.to_core_s(run.scenario, cn) * 1e3,
         "n": summary.n,
         "stretch": summary.median,
@@ -146,31 +150,39 @@ def _later(row: Mapping[str, Any], more_ms: float) -> float:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
-    """Stretch against the distance of the routers (left) and the number of moves (right)."""
+    """Stretch against the distance of the routers (above) and the number of moves (below)."""
     panels = [name for name in ("distance", "moves") if any(row["panel"] == name for row in rows)]
-    figure, axes = style.figure(ncols=len(panels), sharey=True, squeeze=False)
-    for axis, panel in zip(axes[0], panels, strict=True):
+    figure, axes = style.column(len(panels), 0.6 + 2.1 * len(panels), squeeze=False)
+    drawn = [axis for (axis,) in axes]
+    varies = False
+    for axis, panel in zip(drawn, panels, strict=True):
         names = dict.fromkeys(row["series"] for row in rows if row["panel"] == panel)
         for look, name in zip(style.SERIES, names, strict=False):
             mine = [row for row in rows if (row["panel"], row["series"]) == (panel, name)]
-            label = f"correspondent {mine[0]['cn_core_ms']:g} ms from the core" if panel == "distance" else name
-            points = [(row["x"], row["stretch"]) for row in mine]
-            style.line(axis, look._replace(label=label), points, [(row["low"], row["high"]) for row in mine])
+            label = f"CN {mine[0]['cn_core_ms']:g} ms from the core" if panel == "distance" else name
+            points, bars = [(row["x"], row["stretch"]) for row in mine], intervals(mine, "low", "high", _BAND)
+            style.line(axis, look._replace(label=label), points, bars)
+            varies = varies or bool(bars)
         every = [(row["x"], row["expected"]) for row in rows if row["panel"] == panel and row["expected"]]
         style.closed_form(axis, every)
+        axis.set_ylabel("path stretch")
         axis.legend(loc="upper left")
         if panel == "distance":
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    titles = {"distance": "one-way delay between the two routers (ms)", "moves": "moves since the session began"}
-    for axis, panel in zip(axes[0], panels, strict=True):
+    titles = {"distance": "link between the two routers (ms, one way)", "moves": "moves since the session began"}
+    for axis, panel in zip(drawn, panels, strict=True):
         axis.set_xlabel(titles[panel])
-    axes[0][0].set_ylabel("path stretch (RTT by the old address\nover RTT by the new one)")
+        axis.margins(y=0.2)
+    n = min(row["n"] for row in rows)
+    style.sample(figure, f"n = {n} probes a point; {about.seeding}")
+    spread = f"medians of n = {n} probes with 95 % confidence intervals (the machine varies)"
     caption = (
         "Path stretch of a session that keeps the address of its first mobile router: its round trip over that of "
-        f"a session on the newest address at the same time. {_panels(rows, panels)} Points "
-        f"are medians of n = {min(row['n'] for row in rows)} probes with 95 % confidence intervals, rings the "
-        f"closed form. {about}"
+        f"a session on the newest address at the same time. {_panels(rows, panels)} A redirect goes by the routers' "
+        "links or through the core, by a tunnel, whichever is shorter: where the core is, the stretch grows no more. "
+        f"Points are {spread if varies else f'round trips, the same of all n = {n} probes'}, rings the closed form. "
+        f"{about}"
     )
     return Drawing(figure, caption)
 
@@ -180,12 +192,12 @@ def _panels(rows: list[Row], panels: Sequence[str]) -> str:
     series = {panel: {row["series"] for row in rows if row["panel"] == panel} for panel in panels}
     tours = " and ".join(_TOURS[name] for name in sorted(series.get("moves", ())))
     words = {
-        "distance": f"after one move, against the delay between the old and the new router, for "
+        "distance": f"after one move, against the link between the old and the new router, for "
         f"{_NUMBERS.get(len(series.get('distance', ())), 'several')}; the nearer the correspondent, the more the "
         "detour weighs.",
         "moves": f"against the number of moves, {tours}.",
     }
-    sides = ("Left: ", "Right: ") if len(panels) > 1 else ("It is drawn ",)
+    sides = ("Above: ", "Below: ") if len(panels) > 1 else ("It is drawn ",)
     return " ".join(f"{side}{words[panel]}" for side, panel in zip(sides, panels, strict=True))
 
 
@@ -196,7 +208,20 @@ _TOURS = {"chain": "down a chain of routers", "to and fro": "to and fro between 
 FIGURE = FigureKind(
     entry=ENTRIES["F5"],
     scenarios=scenarios,
-    columns=("panel", "series", "x", "cn_core_ms", "n", "stretch", "low", "high", "p95", "expected", "rtt_ms"),
+    columns=(
+        "panel",
+        "series",
+        "x",
+        "detour_ms",
+        "cn_core_ms",
+        "n",
+        "stretch",
+        "low",
+        "high",
+        "p95",
+        "expected",
+        "rtt_ms",
+    ),
     key=("panel", "series", "x"),
     subject="stretch",
     measure=measure,
