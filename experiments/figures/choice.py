@@ -166,19 +166,14 @@ def _triples(run: Recording, turns: Turns) -> Row:
         "policy": TRIPLES,
         "n": len(gains_ms),
         "older_pct": 100 * len(won) / len(gains_ms),
-        "expected_older_pct": 100 * sum(_violates(run, cn, node) for cn, node, _ in gains_ms) / len(gains_ms),
+        "expected_older_pct": 100
+        * sum(delays.older_is_shorter(run.scenario, cn, node) for cn, node, _ in gains_ms)
+        / len(gains_ms),
         "gain_ms": stats.median(won) if won else None,
         "gain_p95_ms": stats.quantile(won, 0.95) if won else None,
         "differ_pct": 100 * sum(len(found) > 1 for found in better.values()) / len(better),
         **{"off_low_ms": min(turn.off_ms for turn in every), "off_high_ms": max(turn.off_ms for turn in every)},
     }
-
-
-def _violates(run: Recording, cn: str, node: str) -> bool:
-    """Whether the way from ``cn`` by the node's first router is shorter than the direct one to its second one."""
-    old, new = (move.to for move in run.scenario.moves_of(node)[:2])
-    by_old_s = delays.hosts_s(run.scenario, cn, old) + (delays.redirect_s(run.scenario, old, new) or 0.0)
-    return by_old_s < delays.hosts_s(run.scenario, cn, new) - 1e-9
 
 
 # -- judging -------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ def plot(rows: list[Row], about: About) -> Drawing:
     _plot_regret(regret, policies)
     _plot_price(price, policies)
     _plot_sweep(swept, sweep)
+    n = f"{worlds[0]['n']} triples a world, {policies[0]['n']} sessions a policy, {sweep[0]['n']} a hysteresis"
+    style.sample(figure, f"n = {n}; {about.seeding}")
     return Drawing(figure, _caption(worlds, policies, sweep, about) + _of_near(near))
 
 

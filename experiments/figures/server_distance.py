@@ -218,6 +218,6 @@ FIGURE = FigureKind(
     measure=measure,
     plot=plot,
     check=check,
-    claim=f"the 95 % interval of every point lies within {EXACT_MS} ms of the closed form, there is a crossing, and the measured "
-    "order of two methods changes where their closed forms cross",
+    claim=f"the 95 % interval of every point lies within {EXACT_MS} ms of the closed form; there is a crossing; the "
+    "measured order of two methods changes where their closed forms cross",
 )

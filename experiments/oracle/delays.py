@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from dmmlab.experiments.scenario.model import CORE, Scenario
 
+_SAME_S = 1e-9  # by which two sums of delays may differ and be the same
+
 
 @dataclass(frozen=True)
 class Place:
@@ -116,3 +118,12 @@ def hosts_s(scenario: Scenario, one: str, other: str) -> float:
     """One-way delay between two hosts or mobile routers by the core: the pair's own, or both their ways."""
     pair_s = scenario.pairs.get(frozenset((one, other)))
     return to_core_s(scenario, one) + to_core_s(scenario, other) if pair_s is None else pair_s
+
+
+def older_is_shorter(scenario: Scenario, host: str, node: str) -> bool:
+    """Whether the way from ``host`` by the router that ``node`` is at first is shorter than the direct one to its
+    second: whether the three violate the triangle inequality, if redirects take the direct way between the routers.
+    """
+    old, new = (move.to for move in scenario.moves_of(node)[:2])
+    by_old_s = hosts_s(scenario, host, old) + (redirect_s(scenario, old, new) or 0.0)
+    return by_old_s < hosts_s(scenario, host, new) - _SAME_S
