@@ -152,48 +152,59 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
-    """Residuals of delays (left), measured against configured loss (right)."""
-    figure, (left, right) = style.figure(ncols=2)
-    for look, kind in zip(style.SERIES, ("direct", "redirect"), strict=False):
-        mine = [row for row in rows if row["panel"] == "delay" and row["path"] == kind]
-        points = [(row["configured"], row["off_median"] * 1e3) for row in mine]
-        name = "direct path" if kind == "direct" else "path through the anchor"
-        style.line(left, look._replace(dash="", label=f"{name}, median"), points)
-        ends = [(row["configured"], row["off_max"] * 1e3) for row in mine]
-        style.line(left, look._replace(dash="", label=f"{name}, largest"), ends, markerfacecolor="none")
-    configured = [row["configured"] for row in rows if row["panel"] == "delay"]
-    if configured and max(configured) > 10 * min(configured):
-        left.set_xscale("log")
-    limit = 1.5e3 * max([EXACT_MS, *(row["off_max"] for row in rows if row["panel"] == "delay")])
-    left.set_ylim(-limit, limit)
-    left.set_xlabel("configured round trip (ms)")
-    left.set_ylabel("measured minus configured (µs)")
-    left.legend(loc="upper left")
-    mine = [row for row in rows if row["panel"] == "loss"]
-    points = [(row["configured"], row["measured"]) for row in mine]
-    bars = [(row["low"], row["high"]) for row in mine]
-    style.line(right, style.SERIES[0]._replace(dash="", label="measured"), points, bars)
-    if points:
-        right.plot([0, max(x for x, _ in points)], [0, max(x for x, _ in points)], color="black", linewidth=0.8,
-                   linestyle=":", label="equal")  # fmt: skip
-    right.set_xlabel("configured loss, there and back (%)")
-    right.set_ylabel("measured loss (%)")
-    if mine:
-        right.legend(loc="upper left")
-    else:
-        right.text(0.5, 0.5, "no link loses packets", transform=right.transAxes, ha="center", fontsize=8)
-    delays = [row for row in rows if row["panel"] == "delay"]
+    """Measured against configured round trips (above), residuals of loss (below)."""
+    delays, losses = ([row for row in rows if row["panel"] == panel] for panel in ("delay", "loss"))
+    shown = [bool(delays), bool(losses)]
+    figure, axes = style.column(sum(shown), 0.8 + 2.4 * sum(shown), squeeze=False)
+    places = iter(axes[:, 0])
+    if delays:
+        _plot_delays(next(places), delays)
+    if losses:
+        _plot_losses(next(places), losses)
     least = min((row["n"] for row in delays), default=0)
+    n = [f"≥ {least} probes a path"] * bool(delays)
+    n += [f"{min((row['n'] for row in losses), default=0)} a loss"] * bool(losses)
+    style.sample(figure, f"n {', '.join(n) if delays else f'= {n[0]}'}; {about.seeding}")
     loss = (
-        "Right: share of probes without an answer, with 95 % confidence intervals (Wilson, n = "
-        f"{min((row['n'] for row in mine), default=0)} each). "
+        "Below: measured minus configured share of probes without an answer, with 95 % confidence intervals (Wilson): "
+        f"which probes are lost is random. n = {min((row['n'] for row in losses), default=0)} each. "
     )
-    caption = (
-        "What is measured against what is configured. Left: round trip of probes minus the sum of the configured "
-        f"delays on their path, median and largest of n ≥ {least} probes on each of {len(delays)} sums of delays. "
-        f"{loss if mine else ''}{about}"
+    return Drawing(
+        figure,
+        "What is measured against what is configured. "
+        + f"Above: round trips of probes against the sum of the configured delays on their path, {len(delays)} sums, "
+        f"medians of n ≥ {least} probes each; the line is where both are equal, and the largest distance from it of "
+        f"any probe stands beside it. " * bool(delays) + f"{loss if losses else ''}{about}",
     )
-    return Drawing(figure, caption)
+
+
+def _plot_delays(axis: Any, rows: list[Row]) -> None:
+    ends = [min(row["configured"] for row in rows), max(row["configured"] for row in rows)]
+    axis.plot(ends, ends, color="black", linewidth=0.8, linestyle=":", label="equal")
+    for look, kind in zip(style.SERIES, ("direct", "redirect"), strict=False):
+        mine = [row for row in rows if row["path"] == kind]
+        name = "direct path" if kind == "direct" else "path through the anchor"
+        points = [(row["configured"], row["measured"]) for row in mine]
+        style.line(axis, look._replace(dash="", label=name), points, markerfacecolor="none")
+    if ends[1] > 10 * ends[0]:
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        for scale in (axis.xaxis, axis.yaxis):
+            scale.set_major_formatter(lambda value, _: f"{value:g}")
+    most_us = max(max(abs(row["off_max"]), abs(row["off_median"])) for row in rows) * 1e3
+    axis.text(0.97, 0.06, f"largest residual: {most_us:.3f} µs", transform=axis.transAxes, ha="right")
+    axis.set_xlabel("configured round trip (ms)")
+    axis.set_ylabel("measured (ms)")
+    axis.legend(loc="upper left")
+
+
+def _plot_losses(axis: Any, rows: list[Row]) -> None:
+    points = [(row["configured"], row["measured"] - row["configured"]) for row in rows]
+    bars = [(row["low"] - row["configured"], row["high"] - row["configured"]) for row in rows]
+    axis.axhline(0, color="black", linewidth=0.8, linestyle=":")
+    style.line(axis, style.SERIES[0]._replace(dash="", label="measured"), points, bars)
+    axis.set_xlabel("configured loss, there and back (%)")
+    axis.set_ylabel("measured minus\nconfigured (points)")
 
 
 FIGURE = FigureKind(

@@ -8,7 +8,7 @@ from typing import Any
 
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import ENTRIES, style
-from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band
+from dmmlab.experiments.figures.base import EXACT_MS, About, Drawing, FigureKind, Load, Row, band, intervals
 from dmmlab.experiments.figures.sweep import Item, build, session_entry
 from dmmlab.experiments.methods import METHODS, ddns, fixed, short
 from dmmlab.experiments.methods.base import RESOLVER
@@ -23,16 +23,16 @@ IN_RESOLVER, IN_CN = "resolver", "correspondent"  # where a lookup's answer may 
 
 
 def _cases() -> dict[str, str]:
-    """What is compared, and what stands below its bars: the methods, and the answer already there."""
+    """What is compared, and what stands beside its lines: the methods, and the answer already there."""
     cases: dict[str, str] = {}
     for name, method in METHODS.items():
         if method.cached:
-            cases[name] = f"{method.tick},\ncold"
+            cases[name] = f"{method.look.label}, cold"
             if RESOLVER in method.needs:
-                cases[f"{name}, {IN_RESOLVER}"] = f"{method.tick},\nin re-\nsolver"
-            cases[f"{name}, {IN_CN}"] = f"{method.tick},\nin CN"
+                cases[f"{name}, {IN_RESOLVER}"] = f"{method.look.label}, in\nresolver"
+            cases[f"{name}, {IN_CN}"] = f"{method.look.label}, in CN"
         else:
-            cases[name] = method.tick
+            cases[name] = method.look.label
     return cases
 
 
@@ -146,66 +146,80 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
 
 
 def plot(rows: list[Row], about: About) -> Drawing:
-    """A pair of bars a case, before the move (left) and after it (right)."""
-    phases = [phase for phase in ("before", "after") if any(row["phase"] == phase for row in rows)]
-    figure, axes = style.figure(height_in=3.6, ncols=len(phases), sharey=True, squeeze=False)
+    """A dot plot: a line of each case before the move and after it, on which lookup, UDP and TCP end."""
     cases = [case for case in CASES if any(row["case"] == case for row in rows)]
-    for axis, phase in zip(axes[0], phases, strict=True):
-        for row in (row for row in rows if row["phase"] == phase):
-            _bar(axis, row, cases.index(row["case"]))
-        axis.set_xticks(range(len(cases)), [CASES[case] for case in cases], fontsize=6.5)
-        axis.set_title(f"{phase} the move")
-        axis.grid(axis="x", visible=False)
-    axes[0][0].set_ylabel("set-up delay (ms)")
-    _legend(axes[0][0])
-    return Drawing(figure, _caption(rows, cases, about))
+    figure, axis = style.column(1, 1.3 + 0.42 * len(cases))
+    varies = bool(intervals(rows, "low_ms", "high_ms", EXACT_MS))
+    for row in rows:
+        place, offset = cases.index(row["case"]), _OFFSETS[row["phase"]]
+        look = style.METHODS[row["case"].split(",")[0]]
+        filled = look.colour if row["phase"] == "before" else "white"
+        axis.plot([0, row["setup_ms"]], [place + offset] * 2, color="#bbbbbb", linewidth=0.7, zorder=0)
+        axis.plot([row["lookup_ms"]], [place + offset], color="black", marker="|", markersize=6)
+        style.line(axis, look._replace(marker=_MARKERS[row["transport"]], dash=""),
+                   [(row["setup_ms"], place + offset)], markerfacecolor=filled)  # fmt: skip
+        if varies:
+            axis.plot([row["low_ms"], row["high_ms"]], [place + offset] * 2, color=look.colour, linewidth=1.2)
+        if row["expected_ms"] is not None:
+            style.closed_form(axis, [(row["expected_ms"], place + offset)])
+    axis.set_yticks(range(len(cases)), [CASES[case] for case in cases])
+    axis.set_ylim(len(cases) - 0.5, -0.5)
+    axis.set_xlim(left=0)
+    axis.grid(axis="y", visible=False)
+    axis.set_xlabel("set-up delay (ms)")
+    _legend(figure, rows)
+    n = sorted({row["n"] for row in rows})
+    style.sample(figure, f"n = {_span(n)} sessions each; {about.seeding}")
+    return Drawing(figure, _caption(rows, cases, varies, about))
 
 
-def _caption(rows: list[Row], cases: list[str], about: About) -> str:
+_OFFSETS = {"before": -0.17, "after": 0.17}
+_MARKERS = {"udp": "o", "tcp": "s"}
+
+
+def _span(n: Sequence[int]) -> str:
+    return f"{n[0]}{f' to {n[-1]}' if len(n) > 1 else ''}"
+
+
+def _caption(rows: list[Row], cases: list[str], varies: bool, about: About) -> str:
     """What is drawn, and of what is not drawn nothing."""
     transports = {row["transport"] for row in rows}
-    pair = "the left bar of each pair is UDP, the hatched right one TCP" if len(transports) > 1 else ""
+    pair = "circles UDP, squares TCP" if len(transports) > 1 else f"over {transports.pop().upper()}"
+    phases = {row["phase"] for row in rows}
+    when = ", filled before the move and open after it" if len(phases) > 1 else f", {phases.pop()} the move"
     places = [case.partition(", ")[2] for case in cases if case.split(",")[0] == ddns.METHOD.name]
     where = [f"with the answer in the {place}" if place else "with nothing cached" for place in places]
-    known = f" From the left: DDNS {', '.join(where)}." if len(where) > 1 else ""
+    known = f" DDNS {', '.join(where)}." if len(where) > 1 else ""
     old = [row for row in rows if (row["phase"], row["case"]) == ("after", fixed.METHOD.name)]
     paths = {path for row in old for path in row["path"].split(", ")}
     redirected = " After the move method fixed still uses the old address, which the redirect serves."
-    n = sorted({row["n"] for row in rows})
+    spread = (
+        "medians with 95 % confidence intervals (the machine varies)" if varies else "the sessions of a dot are alike"
+    )
     return (
-        "Session set-up delay by method: the lookup (light) and from the first packet of the user plane to the "
-        f"first byte of the mobile node's service (dark); {pair or f'over {transports.pop().upper()}'}.{known} "
-        "Medians, with p95 as a dot and the closed form as a black tick."
-        f"{redirected if paths == {'redirect'} else ''} n = {n[0]}{f' to {n[-1]}' if len(n) > 1 else ''} "
-        f"sessions a bar. {about}"
+        "Session set-up delay by method: up to the bar on each line the lookup, then from the first packet of the user "
+        f"plane to the first byte of the mobile node's service; {pair}{when}.{known} Rings: closed form; {spread}."
+        f"{redirected if paths == {'redirect'} else ''} n = {_span(sorted({row['n'] for row in rows}))} sessions a "
+        f"dot. {about}"
     )
 
 
-def _bar(axis: Any, row: Row, place: int) -> None:
-    colour = style.METHODS[row["case"].split(",")[0]].colour
-    x = place + (-0.2 if row["transport"] == "udp" else 0.2)
-    hatch = "" if row["transport"] == "udp" else "////"
-    for bottom, height, shade in ((0.0, row["lookup_ms"], 0.4), (row["lookup_ms"], row["connect_ms"], 0.9)):
-        axis.bar(x, height, 0.36, bottom=bottom, color=colour, alpha=shade, hatch=hatch, edgecolor="white", linewidth=0)
-    axis.plot([x], [row["p95_ms"]], marker=".", markersize=4, color="black")
-    if row["expected_ms"] is not None:
-        axis.plot([x - 0.2, x + 0.2], [row["expected_ms"]] * 2, color="black", linewidth=1.2)
-
-
-def _legend(axis: Any) -> None:
+def _legend(figure: Any, rows: list[Row]) -> None:
+    """Of the marks that are drawn."""
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
-    axis.legend(
-        handles=[
-            Patch(facecolor="#999999", label="lookup"),
-            Patch(facecolor="#333333", label="connect"),
-            Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="TCP"),
-            Line2D([], [], color="black", label="closed form"),
-        ],
-        loc="upper left",
-        ncols=2,
-    )
+    transports, phases = ({row[key] for row in rows} for key in ("transport", "phase"))
+    marks = [Line2D([], [], color="black", marker="|", linestyle="", label="lookup ends")]
+    marks += [
+        Line2D([], [], color="black", marker=marker, linestyle="", label=f"{transport.upper()}, {phase} the move",
+               markerfacecolor="black" if phase == "before" else "white")
+        for phase in _OFFSETS
+        for transport, marker in _MARKERS.items()
+        if transport in transports and phase in phases
+    ]  # fmt: skip
+    marks.append(Line2D([], [], color="black", marker="o", markersize=9, markerfacecolor="none", markeredgewidth=0.6,
+                        linestyle="", label="closed form"))  # fmt: skip
+    figure.legend(handles=marks, loc="outside upper center", ncols=2)
 
 
 FIGURE = FigureKind(
