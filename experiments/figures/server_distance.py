@@ -185,9 +185,10 @@ def plot(rows: list[Row], about: About) -> Drawing:
         for crossing in crossed(rows, panel):
             words.append(f"{_label(crossing.before)} and {_label(crossing.after)} at {crossing.at_ms:.1f} ms "
                          f"({PANELS[panel]})")  # fmt: skip
-            axis.plot([crossing.at_ms], [crossing.delay_ms], marker="*", markersize=9, color="black", linestyle="")
-            axis.annotate(f"{crossing.at_ms:.1f}", (crossing.at_ms, crossing.delay_ms), xytext=(0, -13),
-                          textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+            axis.axvline(crossing.at_ms, color="black", linewidth=0.7, linestyle=":", zorder=0)
+            axis.plot([crossing.at_ms], [crossing.delay_ms], marker="*", markersize=8, color="black", linestyle="")
+            axis.text(crossing.at_ms, 1.0, f"{crossing.at_ms:.1f}", transform=axis.get_xaxis_transform(), ha="center",
+                      va="top", backgroundcolor="white", fontsize=8)  # fmt: skip
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     n = min(row["n"] for row in rows)
     style.sample(figure, f"n = {n} sessions a point; {about.seeding}")

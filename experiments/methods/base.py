@@ -162,14 +162,8 @@ class Method:
     gives_all: bool = False  # of the node's addresses, so that a selection policy has a choice
     signalling: Signalling = Signalling()
     draft: Draft | None = None
-    narrow: str = ""  # its name where there is little room
 
     @property
     def relayed(self) -> bool:
         """Whether a host carries the user plane."""
         return self.carries != ((CN, MN),)
-
-    @property
-    def tick(self) -> str:
-        """Its name below a narrow bar."""
-        return self.narrow or self.look.label

@@ -17,5 +17,4 @@ METHOD = Method(
     carries=((CN, SERVER), (SERVER, MN)),
     signalling=Signalling(updates=("registration",), lookups="registration", messages=(7, 7)),
     draft=Draft("4.2.2", figure=4, registers=True),
-    narrow="server\ncentral",
 )

@@ -32,5 +32,4 @@ METHOD = Method(
     gives_all=True,
     signalling=Signalling(updates=("registration",), lookups="registration", messages=(4, 4)),
     draft=Draft("4.2.3", figure=5, registers=True),
-    narrow="com-\nbined",
 )

@@ -5,7 +5,7 @@ is not there, or a redirect that is not in force yet. What becomes of each packe
 about a lost one, from the rules of who sends it:
 
 * a correspondent that hears nothing for ``retry.after`` looks the node up again and tries the next of the addresses
-  found, ``retry.attempts`` times in all (docs/methods.md); one that asks nobody does not try again;
+  found, ``retry.attempts`` times in all (docs/methods.md); one that asks nobody waits for 5 s more each time;
 * a server that must ask the node (combined, central) repeats its question after 0.5 s, then after twice as long each
   time (docs/registration.md), and *at once* when the node registers a new address;
 * a relay sends on by the node's newest leg; the node asks for a new one as it registers.
@@ -31,6 +31,7 @@ from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 _FIRST_S, _FACTOR, _MOST_S, _DEADLINE_S = 0.5, 2.0, 2.0, 10.0  # a server's repetitions (docs/registration.md)
+_PATIENCE_S = 5.0  # how much longer a correspondent waits that can ask nobody
 _GRAIN_S = 1e-9
 
 
@@ -73,7 +74,7 @@ class Blind:
                 self._answers[number] = None
                 continue
             if isinstance(outcome, _Again):
-                if attempt + 1 < scenario.retry.attempts and METHODS[later.method].asks:
+                if attempt + 1 < scenario.retry.attempts:
                     again = replace(later, at_s=outcome.at_s)
                     heapq.heappush(asking, (self._arrives_s(again), number, attempt + 1, again))
                 else:
@@ -103,6 +104,7 @@ class Blind:
         if answered_s is not None:
             return _Answered(answered_s, anchor)
         closing_s = 2 * hosts_s(self._scenario, session.cn, SERVER) if method.relayed else 0.0  # at the server
+        closing_s += 0.0 if method.asks else _PATIENCE_S
         return _Again(found.at_s + self._scenario.retry.after + closing_s, anchor)
 
     def _looked_up(self, session: SessionSpec) -> _Found | None:
@@ -122,10 +124,12 @@ class Blind:
         return tuple(dict.fromkeys(reversed(routers)))
 
     def _asked(self, session: SessionSpec) -> _Found | None:
-        """The server asks the node, again and again, until an answer is there."""
+        """The server asks the node, again and again, until an answer is there. The node repeats the answer that it gave
+        first, if that was lost, from whichever address it has by then.
+        """
         way_s = hosts_s(self._scenario, session.cn, SERVER)
-        answers = []
-        for sent_s in self._questions_s(session.mn, session.at_s + way_s):
+        answers, said = [], tuple[str, ...]()
+        for sent_s in sorted(self._questions_s(session.mn, session.at_s + way_s)):
             to = latest(self._known(session.mn), sent_s)
             if to is None:
                 return None
@@ -133,9 +137,12 @@ class Blind:
             if asked_s is None:
                 continue
             newest = self._newest(session.mn, asked_s)
-            answered_s = None if newest is None else self._ways(session.mn, newest, SERVER).up(asked_s)
-            if answered_s is not None and newest is not None:
-                answers.append(_Found(answered_s + way_s, self._named(session.mn, newest, asked_s)))
+            if newest is None:
+                continue
+            said = said or self._named(session.mn, newest, asked_s)
+            answered_s = self._ways(session.mn, newest, SERVER).up(asked_s)
+            if answered_s is not None:
+                answers.append(_Found(answered_s + way_s, said))
         return min(answers, key=lambda answer: answer.at_s, default=None)
 
     def _questions_s(self, node: str, first_s: float) -> Iterator[float]:
