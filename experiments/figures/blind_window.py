@@ -182,8 +182,7 @@ def _panel(axis: Any, name: str, rows: list[Row]) -> None:
     style.line(axis, style.LOST._replace(marker="x", label="never"), never)
     exact = [(row["opened_ms"], row["expected_ms"]) for row in rows if row.get("expected_ms") is not None]
     exact += [(row["opened_ms"], _NEVER_MS) for row in rows if row["closed_form"] and row["expected_ms"] is None]
-    axis.plot(*zip(*sorted(exact), strict=True), color="black", linestyle="", marker="o", markersize=6.5,
-              markerfacecolor="none", markeredgewidth=0.5, label="closed form", zorder=1)  # fmt: skip
+    style.closed_form(axis, exact, size=6.5)
     axis.set_yscale("log")
     axis.set_ylim(20, 90_000)
     axis.set_yticks([50, 200, 1000, 5000, _NEVER_MS], ["50", "200", "1000", "5000", "never"])

@@ -36,16 +36,16 @@ _CLEAR_S = (0.0051, 0.0059)
 _STANDARD_ERRORS = 3  # that a mean may be off its expectation
 
 _TIMES = {  # what is drawn against the controller's distance: its look, and what it is
-    "silence": style.SERIES[0]._replace(label="a user hears nothing"),
-    "redirect": style.SERIES[1]._replace(label="until the redirect is confirmed"),
-    "known": style.SERIES[2]._replace(label="until both servers know"),
+    "silence": style.SERIES[0]._replace(label="user hears nothing"),
+    "redirect": style.SERIES[1]._replace(label="redirect confirmed"),
+    "known": style.SERIES[2]._replace(label="both servers know"),
 }
 _PARTS = {  # of the bars
     "gap": ("#bbbbbb", "", "no radio link"),
     "silence": ("#0072B2", "", "until the user hears again"),
-    "redirect": ("#D55E00", "///", "attached, until the redirect is confirmed"),
-    "address": ("#F0E442", "\\\\\\", "attached, until the new address"),
-    "known": ("#009E73", "xxx", "until both servers know it"),
+    "redirect": ("#D55E00", "///", "until redirect confirmed"),
+    "address": ("#F0E442", "\\\\\\", "until the new address"),
+    "known": ("#009E73", "xxx", "until both servers know"),
 }
 
 
@@ -282,7 +282,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
     if four:
         _against_distance(axes["exact"], exact, "no jitter")
         _against_distance(axes["chance"], chance, "jitter: 20 % of it" if about.own else "with jitter")
-        axes["exact"].set_ylabel("time since the link went (ms)")
+        axes["exact"].set_ylabel("since the link went (ms)")
         handles, labels = axes["exact" if exact else "chance"].get_legend_handles_labels()
         axes["exact"].sharey(axes["chance"])
         figure.legend(handles, labels, loc="outside upper center", ncols=2)
@@ -290,6 +290,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
         _distribution(axes["redirect"], chance, "redirect", "redirect confirmed")
         _distribution(axes["silence"], chance, "silence", "user's silence")
         axes["redirect"].set_ylabel("share of handovers")
+        axes["redirect"].legend(loc="upper left", fontsize=6.5)
     _stacks(axes["bars"], bars)
     style.sample(figure, f"{_numbers(rows)}; {about.seeding}")
     return Drawing(figure, _caption(rows, chance, bars, about))
@@ -316,8 +317,9 @@ def _caption(rows: list[Row], chance: list[Row], bars: Mapping[str, list[Row]], 
         last = [row["silence_ms"] for row in chance if row["control_ms"] == far]
         tail = (
             "Right, and middle: the way to the controller jitters, each packet's delay drawn evenly; points are means, "
-            "bars their 95 % confidence interval (bootstrap), since jitter and the phase of the probes vary. Dotted in "
-            "the middle: the closed form's distribution, of a maximum over the switches that have to change. "
+            "bars their 95 % confidence interval (bootstrap), since jitter and the phase of the probes vary. In the "
+            "middle, how much longer each takes than without jitter; dotted: the closed form's distribution at the "
+            "longest way, of a maximum over the switches that have to change. "
             f"The 95th percentile of the silence at {far:g} ms is {stats.quantile(last, 0.95):.0f} ms. "
         )
     retried = (
@@ -393,28 +395,32 @@ def _against_distance(axis: Any, rows: list[Row], title: str) -> None:
     stream = {row["control_ms"]: row["stream_silence_ms"] for row in rows if row.get("stream_silence_ms") is not None}
     if stream:
         axis.plot(*zip(*sorted(stream.items()), strict=True), color="black", linewidth=0.8, linestyle=":",
-              label="a stream that never pauses")  # fmt: skip
+              label="of a stream without pauses")  # fmt: skip
     axis.set_title(title)
     axis.set_xscale("log")
     axis.set_xticks(controls, [f"{control:g}" for control in controls], minor=False)
     axis.minorticks_off()
     axis.set_ylim(bottom=0)
-    axis.set_xlabel("one way to the controller (ms)")
+    axis.set_xlabel("to the controller (ms)")
 
 
 def _distribution(axis: Any, rows: list[Row], what: str, label: str) -> None:
-    """The measured share at most so long, and dotted the closed form where it is known at each value."""
+    """How many handovers took at most so much more than without jitter; dotted, the closed form at each of them.
+
+    Confirmations are in units of the jitter, in which their distributions are nearly the same at every distance.
+    """
+    crossings = {"redirect": 3, "silence": 2}[what]  # of the way to the controller, each with its own jitter
     for look, control in zip(style.SERIES, sorted({row["control_ms"] for row in rows}), strict=False):
         mine = sorted((row for row in rows if row["control_ms"] == control), key=lambda row: row[f"{what}_ms"])
-        values = [row[f"{what}_ms"] for row in mine]
-        axis.step(values, [(turn + 1) / len(values) for turn in range(len(values))], where="post",
-                  color=look.colour, linestyle=look.dash, label=f"{control:g} ms")  # fmt: skip
-        law = [(row[f"{what}_ms"], row["redirect_below"]) for row in mine if row.get("redirect_below") is not None]
-        if what == "redirect":
-            axis.plot(*zip(*law, strict=True), color="black", linewidth=0.7, linestyle=":")
-        middle = values[len(values) // 2]
-        axis.annotate(f"{control:g}", (middle, 0.5), xytext=(3, -2), textcoords="offset points", fontsize=7.5)
-    axis.set_xlabel(f"{label} (ms)")
+        unit = mine[0]["jitter_ms"] if what == "redirect" else 1.0
+        plain = [row[f"{what}_least_ms"] + crossings * row["jitter_ms"] for row in mine]
+        values = [(row[f"{what}_ms"] - least) / unit for row, least in zip(mine, plain, strict=True)]
+        shares = [(turn + 1) / len(values) for turn in range(len(values))]
+        axis.step(values, shares, where="post", color=look.colour, linestyle=look.dash, label=f"{control:g} ms")
+        if what == "redirect" and control == max(row["control_ms"] for row in rows):
+            law = [(value, row["redirect_below"]) for value, row in zip(values, mine, strict=True)]
+            axis.plot(*zip(*law, strict=True), color="black", linewidth=0.9, linestyle=":")
+    axis.set_xlabel(f"{label}:\nmore than without jitter ({'jitters' if what == 'redirect' else 'ms'})")
 
 
 def _stacks(axis: Any, groups: Mapping[str, list[Row]]) -> None:
@@ -437,8 +443,8 @@ def _stacks(axis: Any, groups: Mapping[str, list[Row]]) -> None:
     axis.set_xticks([0, 50, 100, 200, 500, 1000, 2000], ["0", "50", "100", "200", "500", "1000", "2000"])
     axis.minorticks_off()
     axis.grid(axis="y", visible=False)
-    axis.set_xlabel("time since the link went (ms; from 100 on in logarithms)")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=2)
+    axis.set_xlabel("since the link went (ms; logarithms from 100 on)")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.42, -0.2), ncols=2)
 
 
 def _end(row: Row, part: str) -> float | None:

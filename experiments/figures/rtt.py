@@ -20,7 +20,7 @@ from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CORE, Scenario
 
 _CORRESPONDENTS_MS = {"CN1": 2.0, "CN2": 10.0, "CN3": 50.0}  # to the core
-_RINGS = 8  # of the closed form, on each line
+_RINGS = 12  # of the closed form, on each line
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -122,30 +122,30 @@ def plot(rows: list[Row], about: About) -> Drawing:
             for look, (distance_ms, cn) in zip(style.SERIES, cns, strict=False):
                 mine = [row for row in rows if (row["opened"], row["cn"], row["method"]) == (where, cn, name)]
                 label = f"{cn}, {distance_ms:g} ms from the core"
-                _line(axes[line][place], mine, look._replace(label=label))
+                _line(axes[line][place], mine, look._replace(label=label), cn == cns[-1][1])
         axes[line][0].set_ylabel(METHODS[name].look.label)
     axes[0][0].set_yscale("log")
     most = max(row["rtt_ms"] or 0.0 for row in rows)
     ticks = [tick for tick in (10, 20, 50, 100, 200, 500, 1000) if tick < 1.3 * most]
     axes[0][0].set_yticks(ticks, [str(tick) for tick in ticks])
     axes[0][0].minorticks_off()
+    axes[0][0].set_ylim(top=1.5 * most)
     for axis, where in zip(axes[0], opened, strict=True):
-        axis.set_title(f"opened {where}")
+        axis.set_title(f"round trip (ms), opened {where}")
     for axis in axes[-1]:
         axis.set_xlabel("probe sent (s)")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    figure.supylabel("round trip (ms)", x=0.005)
     style.sample(figure, f"n = 1 session a line; {about.seeding}")
     return Drawing(figure, _caption(rows, about))
 
 
-def _line(axis: Any, rows: list[Row], look: Look) -> None:
+def _line(axis: Any, rows: list[Row], look: Look, last: bool) -> None:
     """The round trips of a session, broken where probes were lost, and rings for its closed form."""
     nothing = float("nan")
     times, trips = [row["sent_s"] for row in rows], [row["rtt_ms"] or nothing for row in rows]
     axis.plot(times, trips, color=look.colour, linestyle=look.dash, linewidth=1.0, label=look.label)
     exact = [(row["sent_s"], row["expected_ms"]) for row in rows if row["expected_ms"] is not None]
-    style.closed_form(axis, exact[:: max(1, len(exact) // _RINGS)], label=None)
+    style.closed_form(axis, exact[:: max(1, len(exact) // _RINGS)], label="closed form" * last or None, size=5)
 
 
 def _caption(rows: list[Row], about: About) -> str:

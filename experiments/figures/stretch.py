@@ -166,14 +166,13 @@ def plot(rows: list[Row], about: About) -> Drawing:
         every = [(row["x"], row["expected"]) for row in rows if row["panel"] == panel and row["expected"]]
         style.closed_form(axis, every)
         axis.set_ylabel("path stretch")
-        axis.legend(loc="upper left")
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         if panel == "distance":
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     titles = {"distance": "link between the two routers (ms, one way)", "moves": "moves since the session began"}
     for axis, panel in zip(drawn, panels, strict=True):
         axis.set_xlabel(titles[panel])
-        axis.margins(y=0.2)
     n = min(row["n"] for row in rows)
     style.sample(figure, f"n = {n} probes a point; {about.seeding}")
     spread = f"medians of n = {n} probes with 95 % confidence intervals (the machine varies)"

@@ -132,11 +132,13 @@ def line(
         axis.errorbar(x, y, yerr=[below, above], fmt="none", ecolor=look.colour, elinewidth=0.9, capsize=2)
 
 
-def closed_form(axis: Any, points: Sequence[tuple[float, float]], label: str | None = "closed form") -> None:
+def closed_form(
+    axis: Any, points: Sequence[tuple[float, float]], label: str | None = "closed form", size: float = 9
+) -> None:
     """The oracle's points: a ring around where the measured one must lie."""
     x, y = [point[0] for point in points], [point[1] for point in points]
-    axis.plot(x, y, linestyle="", marker="o", markersize=9, markerfacecolor="none", markeredgecolor="#000000",
-              markeredgewidth=0.6, label=label, zorder=1)  # fmt: skip
+    axis.plot(x, y, linestyle="", marker="o", markersize=size, markerfacecolor="none",
+              markeredgecolor="#000000", markeredgewidth=0.6, label=label, zorder=1)  # fmt: skip
 
 
 def grey(colour: str) -> float:

@@ -13,13 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from dmmlab.experiments.figures.base import digest
-from dmmlab.experiments.methods.base import SERVER
-from dmmlab.experiments.oracle import delays, moves, silence
+from dmmlab.experiments.methods.base import DDNS, SERVER
+from dmmlab.experiments.oracle import delays, handover, lifetimes, moves, silence
+from dmmlab.experiments.oracle.blind import Blind
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.model import CORE, Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
@@ -43,6 +44,9 @@ def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "
     known = Oracle(scenario)
     sessions = sessions_of(scenario)
     rows.write(run.sessions, SessionRow, [_session(scenario, session, known, off_ms) for session in sessions])
+    if scenario.name.startswith("f15"):
+        blind = Blind(scenario)
+        rows.write(run.sessions, SessionRow, [_blind(scenario, session, known, blind, off_ms) for session in sessions])
     probes = [row for session in sessions for row in _probes(scenario, session, known, off_ms)]
     rows.write(run.probes, ProbeRow, probes)
     rows.write(run.handovers, HandoverRow, _handovers(scenario, off_ms))
@@ -126,6 +130,16 @@ def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: fl
     )
 
 
+def _blind(scenario: Scenario, session: SessionSpec, known: Oracle, blind: Blind, off_ms: float) -> SessionRow:
+    row, answer = _session(scenario, session, known, off_ms), blind.of(session)
+    if answer is None:  # the one thing or the other
+        return replace(row, setup_ms=100.0, outcome="ok")
+    if answer.setup_s is None:
+        return replace(row, setup_ms=None, lookup_ms=None, connect_ms=None, path="none", outcome="timeout")
+    outcome = "ok" if answer.attempts == 1 else "retried"
+    return replace(row, setup_ms=answer.setup_s * 1e3 + off_ms, path="direct", outcome=outcome)
+
+
 def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Iterator[ProbeRow]:
     anchor = _anchor(scenario, session, known)
     if scenario.name.startswith("f16"):
@@ -140,6 +154,10 @@ def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: flo
             for move in scenario.moves_of(end)[1:]
         )
         repeated = way is None or redirecting
+        if scenario.name.startswith("f7") and session.transport == "tcp" and not scenario.redirect:
+            later_s = number * (session.interval_s or 0.0)
+            lives = lifetimes.survives(scenario, session.mn, session.at_s, later_s, session.cn)
+            way, repeated = (0.3, False) if lives else (None, True)
         if session.transport == "tcp" and scenario.redirect and repeated:
             way, repeated = 0.3, False
         link = scenario.link(session.cn, CORE)
@@ -171,25 +189,36 @@ def _probes_of_handovers(scenario: Scenario, session: SessionSpec, off_ms: float
 
 
 def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
-    control = scenario.link(CONTROLLER, SWITCHES)
     for node in scenario.mobile_nodes:
-        radio = scenario.link(RADIO, node)
-        for turn, (before, move) in enumerate(pairwise(scenario.moves_of(node)), 1):
+        silences, walk = silence.longest_of_all_s(scenario, node), scenario.moves_of(node)
+        for turn, (before, move) in enumerate(pairwise(walk), 1):
             attach_s = move.at + move.gap
-            redirect_s = attach_s + (radio.delay if radio else 0) + 3 * (control.delay if control else 0) + off_ms / 1e3
+            laws = handover.Controlled(scenario, node, turn)
+            share = (turn * 7 % len(walk) + 0.5) / len(walk)  # as evenly spread as chance would have it at its best
+            redirect_s = attach_s + laws.confirmed().quantile_s(share) + off_ms / 1e3
             yield HandoverRow(
                 mn=node,
                 from_mr=before.to,
                 to_mr=move.to,
                 detach_s=move.at,
                 attach_s=attach_s,
-                address_s=attach_s + moves.address_s(scenario, node, turn),
+                address_s=attach_s + moves.address_s(scenario, node, turn) + off_ms / 1e3,
                 redirect_s=redirect_s,
                 registered_s=attach_s + 0.05,
                 first_packet_s=redirect_s + 0.003,
                 lost_packets=3,
                 buffered_packets=9 if scenario.handover.buffer else 0,
+                longest_silence_s=_silence_s(scenario, node, turn, silences.get(turn), laws) + off_ms / 1e3,
             )
+
+
+def _silence_s(scenario: Scenario, node: str, turn: int, exact_s: float | None, laws: handover.Controlled) -> float:
+    if exact_s is not None:
+        return exact_s
+    if scenario.addresses.dad == "on":
+        return handover.detected_between_s(scenario, node, turn, "MR1", 0.005)[0] + 0.001
+    first = scenario.moves_of(node)[0].to
+    return laws.silence(first).mean_s + 0.006
 
 
 def _signalling(scenario: Scenario) -> Iterator[SignallingRow]:
@@ -200,10 +229,23 @@ def _signalling(scenario: Scenario) -> Iterator[SignallingRow]:
                 for turn in range(2):
                     text = ("REGISTER", "REGISTERED")[turn] if protocol == "registration" else str(turn)
                     yield _message(move.at, protocol, text, f"{node}→{move.to}@{move.at:g}s")
+    for node, turn, attached_s in _attachments(scenario):
+        told_s = handover.told_s(scenario, node, turn, DDNS)
+        if told_s is not None:
+            row = _message(attached_s + told_s, "dns-update", "answer", "refresh")
+            yield replace(row, source=DDNS, destination=node)
     for session in sessions_of(scenario):
         for turn in range(counts.get(session.method, 0)):
             protocol = "dns" if session.method == "ddns" else "registration"
             yield _message(session.at_s, protocol, str(turn), session.name)
+
+
+def _attachments(scenario: Scenario) -> Iterator[tuple[str, int, float]]:
+    """Of the handovers whose news are looked at: the node, the movement's number, when the new link is there."""
+    if scenario.name.startswith("f8"):
+        for node in scenario.mobile_nodes:
+            for turn, move in enumerate(scenario.moves_of(node)[1:], 1):
+                yield node, turn, move.at + move.gap
 
 
 def _message(time_s: float, protocol: str, text: str, cause: str) -> SignallingRow:
@@ -222,6 +264,11 @@ def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
             lease = {"event": "address_configured", "address": address, "router": router}
             yield {"time_s": move.at, "source": node, **lease}
             yield {"time_s": move.at + 0.06, **mod, "installed": 6, "removed": 2, "cause": "mn_attached"}
+    for node, turn, attached_s in _attachments(scenario):
+        told_s = handover.told_s(scenario, node, turn, SERVER)
+        if told_s is not None:
+            registered = {"source": "server", "event": "registered", "node": f"{node.lower()}.mn.dmm.test"}
+            yield {"time_s": attached_s + told_s, **registered, "refresh": False}
     for session in sessions_of(scenario):
         address = _address(scenario, session, _anchor(scenario, session, known))
         expected = known.of(session)
