@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from dmmlab.controllers import messages
+from dmmlab.controllers import messages, wire
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import Framework
 from dmmlab.controllers.messages import Command, Event, Record, ReportRules, SendFrame, UpdateRules
@@ -14,6 +14,7 @@ from dmmlab.controllers.openflow import Translator
 from dmmlab.machine.events import Entry, EventLog
 
 FAILED = 1
+NAME = "RedirectApp"  # by which the framework knows the application
 
 
 def make_app(framework: Framework, core: Core, timeline: EventLog) -> type:
@@ -50,7 +51,17 @@ def make_app(framework: Framework, core: Core, timeline: EventLog) -> type:
         "refused": on(ofp.EventOFPErrorMsg, [handler.CONFIG_DISPATCHER, main], shim.refused),
         "deadline_passed": on(DeadlineEvent, None, shim.deadline_passed),
     }
-    return type("RedirectApp", (framework.App,), body)
+
+    def take(datapath: Any, kind: int, xid: int, message: bytes) -> bool:
+        """What comes most often is read here, and by no framework."""
+        event = shim.read(datapath.id, kind, xid, message)
+        if event is None:
+            return False
+        framework.app_manager.lookup_service_brick(NAME).do_next(lambda: shim.guard(shim.receive, event))
+        return True
+
+    framework.datapath.take = take
+    return type(NAME, (framework.App,), body)
 
 
 class Shim:
@@ -74,6 +85,14 @@ class Shim:
         except Exception as error:
             fail(self._timeline, f"{type(error).__name__}: {error}", traceback.format_exc())
 
+    def read(self, dpid: int, kind: int, xid: int, message: bytes) -> Event | None:
+        """What a message of OpenFlow says, if that is a copy of a frame or the answer to a barrier of ours."""
+        if kind == wire.PACKET_IN and (copied := wire.copied(message)) is not None:
+            return messages.FrameCopied(dpid, *copied)
+        if kind == wire.BARRIER_REPLY and (token := self._barriers.pop((dpid, xid), None)) is not None:
+            return messages.BarrierReplied(dpid, token)
+        return None
+
     def state_changed(self, ev: Any) -> None:
         """A connection reached its main state, or died."""
         datapath: Any = ev.datapath
@@ -82,10 +101,10 @@ class Shim:
         if ev.state == self._main:
             self._datapaths[datapath.id] = datapath
             ports = {_name(port): number for number, port in list(datapath.ports.items())}
-            self._receive(messages.SwitchConnected(datapath.id, ports))
+            self.receive(messages.SwitchConnected(datapath.id, ports))
         elif self._is_current(datapath):
             del self._datapaths[datapath.id]
-            self._receive(messages.SwitchLost(datapath.id))
+            self.receive(messages.SwitchLost(datapath.id))
 
     def _is_current(self, datapath: Any) -> bool:
         return self._datapaths.get(datapath.id) is datapath
@@ -95,14 +114,14 @@ class Shim:
         reasons = ev.msg.datapath.ofproto
         dpid, name, number = ev.msg.datapath.id, _name(ev.msg.desc), ev.msg.desc.port_no
         if ev.msg.reason == reasons.OFPPR_ADD:
-            self._receive(messages.PortAdded(dpid, name, number))
+            self.receive(messages.PortAdded(dpid, name, number))
         elif ev.msg.reason == reasons.OFPPR_DELETE:
-            self._receive(messages.PortRemoved(dpid, name, number))
+            self.receive(messages.PortRemoved(dpid, name, number))
 
     def packet_in(self, ev: Any) -> None:
         """A copy of a frame."""
         msg = ev.msg
-        self._receive(messages.FrameCopied(msg.datapath.id, msg.match["in_port"], bytes(msg.data)))
+        self.receive(messages.FrameCopied(msg.datapath.id, msg.match["in_port"], bytes(msg.data)))
 
     def rules_reported(self, ev: Any) -> None:
         """A part of the rules that were asked for; the core gets them whole."""
@@ -114,20 +133,20 @@ class Shim:
         for entry in ev.msg.body:
             parts.append((translator.rule(entry), entry.duration_sec + entry.duration_nsec / 1e9))
         if not ev.msg.flags & datapath.ofproto.OFPMPF_REPLY_MORE:
-            self._receive(messages.RulesReported(datapath.id, tuple(self._reports.pop(datapath.id))))
+            self.receive(messages.RulesReported(datapath.id, tuple(self._reports.pop(datapath.id))))
 
     def rule_removed(self, ev: Any) -> None:
         """The switch took a rule out, by its timer or on demand."""
         datapath: Any = ev.msg.datapath
         expired = ev.msg.reason == datapath.ofproto.OFPRR_HARD_TIMEOUT
-        self._receive(messages.RuleRemoved(datapath.id, Translator(datapath).rule(ev.msg), expired))
+        self.receive(messages.RuleRemoved(datapath.id, Translator(datapath).rule(ev.msg), expired))
 
     def barrier_replied(self, ev: Any) -> None:
         """Everything before the barrier is in force."""
         dpid = ev.msg.datapath.id
         token = self._barriers.pop((dpid, ev.msg.xid), None)
         if token is not None:
-            self._receive(messages.BarrierReplied(dpid, token))
+            self.receive(messages.BarrierReplied(dpid, token))
 
     def refused(self, ev: Any) -> None:
         """A switch refused what it was told: its rules are not what the core believes."""
@@ -136,9 +155,10 @@ class Shim:
     def deadline_passed(self, _: Any) -> None:
         """The core's own timer."""
         self._deadline_ns = None
-        self._receive(messages.DeadlinePassed())
+        self.receive(messages.DeadlinePassed())
 
-    def _receive(self, event: Event) -> None:
+    def receive(self, event: Event) -> None:
+        """What the core makes of it is carried out, and written down."""
         try:
             for command in self._core.receive(event, time.monotonic_ns()):
                 self._carry_out(command)
@@ -171,7 +191,7 @@ class Shim:
         translator = Translator(datapath)
         mods = [translator.install(rule) for rule in install] + [translator.remove(rule) for rule in remove]
         buffer = b""
-        for message in [*mods, translator.barrier()]:
+        for message in [*mods, wire.barrier()]:
             xid = datapath.set_xid(message)
             message.serialize()
             buffer += bytes(message.buf)

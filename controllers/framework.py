@@ -31,6 +31,7 @@ class Framework:
     App: type
     app_manager: Any
     cfg: Any
+    datapath: Any
     event: Any
     handler: Any
     hub: Any
@@ -55,6 +56,7 @@ def load(name: str | None = None) -> Framework:
         datapath = part("controller.controller").Datapath
         if chosen[0] == "ryu":
             at_once.send_at_once(datapath)
+            at_once.receive_at_once(datapath, part)
             app = at_once.application(app_manager.RyuApp)
         else:
             _wake_sender_at_end(datapath)
@@ -64,6 +66,7 @@ def load(name: str | None = None) -> Framework:
             App=app,
             app_manager=app_manager,
             cfg=part("cfg"),
+            datapath=datapath,
             event=part("controller.event"),
             handler=part("controller.handler"),
             hub=part("lib.hub"),

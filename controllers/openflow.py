@@ -43,10 +43,6 @@ class Translator:
         """The flow-mod that removes exactly this rule."""
         return self._flow_mod(rule, self._constants.OFPFC_DELETE_STRICT, 0)
 
-    def barrier(self) -> Any:
-        """A barrier request."""
-        return self._parser.OFPBarrierRequest(self._datapath)
-
     def send_frame(self, port: int, frame: bytes) -> Any:
         """The packet-out that sends a frame out of a port."""
         constants = self._constants

@@ -1,4 +1,4 @@
-"""Rules as the bytes of OpenFlow 1.3 flow-mods, packed here: most of what a move costs a controller is spelling rules.
+"""The OpenFlow 1.3 messages of which a move has many, as bytes: flow-mods and barriers, and packet-ins read.
 
 A framework makes an object of each field, action and instruction, and of each address several. What the tables of this
 module do not have, a framework spells (`openflow`). Section numbers are OpenFlow 1.3.5's.
@@ -25,9 +25,12 @@ from dmmlab.controllers.rules import (
     Value,
 )
 
-_VERSION, _FLOW_MOD = 4, 14
+PACKET_IN, BARRIER_REPLY = 10, 21
+_VERSION, _FLOW_MOD, _BARRIER_REQUEST = 4, 14, 20
 _HEADER = struct.Struct("!BBHI")  # 7.1.1: version, type, length, transaction
 _BODY = struct.Struct("!QQBBHHHIIIH2x")  # 7.3.4.1, up to the match
+_COPIED = struct.Struct("!12xH12xHII")  # 7.4.1: the frame's length, the match's, its first field
+_MATCH_AT, _IN_PORT_FIELD = 24, 0x80000004
 _NO_BUFFER = _ANY = 0xFFFFFFFF
 _PLAIN = 0xFFE5  # OFPCML_MAX: what an output that is not to the controller has for its length
 _IN_PORT, _NORMAL, _CONTROLLER = 0xFFFFFFF8, 0xFFFFFFFA, 0xFFFFFFFD
@@ -83,13 +86,13 @@ _FIELDS: dict[str, tuple[int, Callable[[Value], bytes]]] = {
 }
 
 
-class FlowMod:
-    """A flow-mod with what is used of a framework's messages."""
+class Message:
+    """A message of type ``msg_type`` with what is used of a framework's."""
 
-    version, msg_type = _VERSION, _FLOW_MOD
+    version = _VERSION
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self, msg_type: int, body: bytes = b"") -> None:
+        self.msg_type, self._body = msg_type, body
         self.msg_len = _HEADER.size + len(body)
         self.xid = 0
         self.buf = b""
@@ -100,10 +103,10 @@ class FlowMod:
 
     def serialize(self) -> None:
         """Makes ``buf``."""
-        self.buf = _HEADER.pack(_VERSION, _FLOW_MOD, self.msg_len, self.xid) + self._body
+        self.buf = _HEADER.pack(_VERSION, self.msg_type, self.msg_len, self.xid) + self._body
 
 
-def flow_mod(rule: Rule, command: int, flags: int) -> FlowMod | None:
+def flow_mod(rule: Rule, command: int, flags: int) -> Message | None:
     """The flow-mod of ``command`` and ``flags`` about the rule; None if it says what the tables do not have."""
     try:
         spelled = _match(rule.match) + _instructions(rule.actions)
@@ -122,7 +125,23 @@ def flow_mod(rule: Rule, command: int, flags: int) -> FlowMod | None:
         _ANY,
         flags,
     )
-    return FlowMod(body + spelled)
+    return Message(_FLOW_MOD, body + spelled)
+
+
+def barrier() -> Message:
+    """A barrier request (7.3.8)."""
+    return Message(_BARRIER_REQUEST)
+
+
+def copied(message: bytes) -> tuple[int, bytes] | None:
+    """A packet-in's port and frame (7.4.1); None if its match does not begin with the port."""
+    if len(message) < _COPIED.size:
+        return None
+    whole, match_length, field, port = _COPIED.unpack_from(message)
+    if field != _IN_PORT_FIELD:
+        return None
+    start = _MATCH_AT + (match_length + 7) // 8 * 8 + 2
+    return port, message[start : start + whole]
 
 
 @functools.lru_cache(maxsize=4096)

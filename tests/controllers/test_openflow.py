@@ -133,6 +133,35 @@ def test_a_rule_that_cannot_be_packed_here_is_left_to_the_framework() -> None:
     assert message.match["vlan_vid"] == 0x1FFE
 
 
+def packet_in(fields: bytes, frame: bytes, whole: int) -> bytes:
+    """OpenFlow 1.3.5, 7.4.1: no buffer, ``fields`` matched, ``frame`` cut from one of ``whole`` bytes."""
+    match = struct.pack("!HH", 1, 4 + len(fields)) + fields
+    body = struct.pack("!IHBBQ", 0xFFFFFFFF, whole, 0, 3, 99) + match + bytes(-len(match) % 8) + bytes(2) + frame
+    return struct.pack("!BBHI", 4, 10, 8 + len(body), 5) + body
+
+
+IN_PORT, METADATA = struct.pack("!II", 0x80000004, 17), struct.pack("!IQ", 0x80000408, 1)
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+@pytest.mark.parametrize("fields", [IN_PORT, IN_PORT + METADATA])
+@pytest.mark.parametrize(("length", "whole"), [(342, 342), (128, 342), (60, 42)])
+def test_a_packet_in_read_here_says_what_the_framework_reads(
+    framework: str, fields: bytes, length: int, whole: int
+) -> None:
+    datapath = FakeDatapath(framework)
+    message = packet_in(fields, bytes(range(256)) * 2, whole)[: 8 + 16 + (4 + len(fields) + 7) // 8 * 8 + 2 + length]
+    message = message[:2] + struct.pack("!H", len(message)) + message[4:]
+    read = datapath.ofproto_parser.OFPPacketIn.parser(datapath, 4, 10, len(message), 5, message)
+    assert wire.copied(message) == (read.match["in_port"], bytes(read.data))
+
+
+@pytest.mark.parametrize("fields", [METADATA + IN_PORT, METADATA, b""])
+def test_a_packet_in_that_does_not_begin_with_its_port_is_left_to_the_framework(fields: bytes) -> None:
+    assert wire.copied(packet_in(fields, b"frame" * 20, 100)) is None
+    assert wire.copied(packet_in(fields, b"", 0)[:-2]) is None
+
+
 def test_a_masked_match_is_refused() -> None:
     datapath = FakeDatapath(INSTALLED[0])
     parser = datapath.ofproto_parser
