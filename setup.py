@@ -12,6 +12,7 @@ setup(
         "dmmlab.guest": ["*.config", "*.sh", "*.c", "*.h", "*.patch"],
         "dmmlab.machine": ["*.sh"],
         "dmmlab.nodes.daemons": ["templates/*"],
+        "dmmlab.nodes.mobility": ["*.c"],
         "dmmlab.experiments.scenario": ["shipped/*.yaml"],
         "dmmlab.experiments.report": ["templates/*"],
     },

@@ -44,7 +44,8 @@ def controller(python: str) -> Iterator[tuple[int, int]]:
         probe.close()
         plan, events = Path(folder, "plan"), Path(folder, "events")
         told = json.loads(PLAN.to_json())
-        del told["peers"]  # there are none; older controllers do not know the word
+        for word in ("peers", "announced", "buffered", "releases"):
+            told.pop(word, None)  # there are none; older controllers do not know the words
         plan.write_text(json.dumps(told))
         argv = ["--plan", str(plan), "--events", str(events), "--listen", f"127.0.0.1:{port}"]
         with subprocess.Popen([Path(python).absolute(), "-m", "dmmlab.controllers", *argv], cwd=folder) as process:

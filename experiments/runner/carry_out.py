@@ -157,6 +157,10 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, s
         watch = daemons.clock_watch(SWITCH_SIDE)
         lab.start([watch])
         lab.await_ready([watch])
+    if daemons.run.manifest()["runtime"] == "native":
+        from dmmlab.nodes.mobility import dhcp  # in the guest the agents' own import is enough
+
+        dhcp.wait_for_no_reader(daemons.folder)
     nodes = daemons.mobile_nodes()
     # In real time one node's work must not wait for another's.
     real = daemons.run.manifest()["clock"] == "real"

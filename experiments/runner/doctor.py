@@ -82,7 +82,7 @@ def _combinations(building: tuple[Check, ...]) -> Iterator[Combination]:
     common = (*programs(PROGRAMS), *python_packages())
     for clock in CLOCKS:
         yield Combination("guest", clock, (*common, guest_kernel(clock, building)))
-    native = (*common, *native_kernel())
+    native = (*common, *programs({"gcc": BUILD_PROGRAMS["gcc"]}), *native_kernel())
     yield Combination("native", "real", native)
     impossible = Check("virtual time", False, "only the guest can stop the clock", "dmmlab run --runtime guest")
     yield Combination("native", "virtual", (impossible, *native))

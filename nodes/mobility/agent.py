@@ -150,7 +150,7 @@ class MobileNode:
     async def _ask(self, radio: Radio) -> dhcp.Lease | None:
         radio.lease_file.unlink(missing_ok=True)
         argv = dhcp.client_argv(radio.interface, radio.hook, self._known_as)
-        client = await asyncio.create_subprocess_exec(*argv)
+        client = await asyncio.create_subprocess_exec(*argv, env=dhcp.client_environment())
         try:
             await client.wait()
         except asyncio.CancelledError:

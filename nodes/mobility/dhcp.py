@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from dmmlab.topologies.addressing import Address, Interface
 
 SERVER_PORT, CLIENT_PORT = 67, 68
+PRELOADED = "DMMLAB_DHCP_PRELOAD"  # an environment variable: the library that udhcpc is started with
 # udhcpc tells its script what it was given in the environment. `deconfig` is ignored: an address stays with the node.
 # The lease is read when udhcpc has ended, and so has the script.
 _HOOK = """#!/bin/sh
@@ -45,6 +48,21 @@ def write_hook(folder: Path, lease_file: Path) -> Path:
 def _program() -> str:
     """Where udhcpc is: looked for once, and not in each folder of the PATH at each attachment."""
     return shutil.which("udhcpc") or "udhcpc"
+
+
+def wait_for_no_reader(folder: Path) -> None:
+    """From now on udhcpc, started by this process or one forked from it, does not wait for the kernel to be rid of its
+    sockets' readers (`packet_sockets.c`, which is compiled into ``folder``). CalledProcessError where that fails.
+    """
+    library, source = folder / "packet_sockets.so", Path(__file__).with_name("packet_sockets.c")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    os.environ[PRELOADED] = str(library)
+
+
+def client_environment() -> dict[str, str] | None:
+    """What udhcpc's environment is; None: as this process's own."""
+    library = os.environ.get(PRELOADED)
+    return {**os.environ, "LD_PRELOAD": library} if library else None
 
 
 def client_argv(interface: str, hook: Path, client_id: str = "") -> Sequence[str]:

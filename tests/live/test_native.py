@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.run import Progress, prepare, run_scenario
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.network import network_plan
+from dmmlab.guest import launch
 from dmmlab.guest.cache import GuestKernel
 from dmmlab.machine import checks, processes
 from dmmlab.machine.events import CLOCKWATCH
+from dmmlab.nodes.mobility import dhcp
 
 PROJECT = Path(__file__).parents[2]
 
@@ -257,6 +260,29 @@ def test_the_datapath_in_user_space_measures_the_same(
     last = [row for row in read_csv(run.probes) if row["session"].startswith("S") and float(row["sent_s"]) > 6]
     assert len(last) > 100
     assert all(row["received_s"] for row in last)
+
+
+@pytest.mark.live
+def test_a_packet_socket_of_udhcpc_has_a_protocol_when_it_is_bound_and_ends_when_it_is_closed(
+    live_kernel: GuestKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(dhcp.PRELOADED, "")
+    assert dhcp.client_environment() is None, "its own, unless the run is native"
+    dhcp.wait_for_no_reader(tmp_path)
+    library = (dhcp.client_environment() or {})["LD_PRELOAD"]
+    program = (
+        "import os, socket, time\n"
+        "opened = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x800))\n"
+        "before = opened.getsockname()[:2]\nopened.bind(('lo', 0x800))\nprint(before, opened.getsockname()[:2])\n"
+        "descriptor = opened.fileno()\nopened.close()\n"
+        "while os.path.exists(f'/proc/self/fd/{descriptor}'): time.sleep(0.001)\n"
+        "print(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).proto)"
+    )
+    said = bytearray()
+    status = launch.execute(
+        [sys.executable, "-c", program], stdout=said.extend, env={"LD_PRELOAD": library}, time_limit_s=60
+    )
+    assert (status, said.decode()) == (0, "('', 0) ('lo', 2048)\n1\n")
 
 
 @pytest.mark.live

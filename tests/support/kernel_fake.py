@@ -82,7 +82,7 @@ class FakeUdhcpc:
         self.leases: list[tuple[str, str, int] | None] = []
         self.started, self.killed = 0, 0
 
-    async def __call__(self, *argv: str) -> FakeUdhcpc:
+    async def __call__(self, *argv: str, env: object = None) -> FakeUdhcpc:
         assert Path(argv[0]).name == "udhcpc"
         self.started += 1
         self.argv.append(argv)
