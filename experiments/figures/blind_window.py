@@ -92,7 +92,7 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
             }
             if expected is not None:
                 row["expected_ms"] = None if expected.setup_s is None else expected.setup_s * 1e3
-                row["expected_attempts"] = expected.attempts
+                row["expected_attempts"], row["late_ms"] = expected.attempts, expected.late_s * 1e3
             rows.append(row)
     order = list(SERIES)
     return sorted(rows, key=lambda row: (not row["redirect"], order.index(row["method"]), row["opened_ms"]))
@@ -126,7 +126,9 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
             found.append(
                 f"{point}: {'nobody' if measured_ms is None else 'somebody'} answered, against the closed form"
             )
-        elif measured_ms is not None and abs(measured_ms - expected_ms) > EXACT_MS + more_ms:
+        elif measured_ms is not None and not (
+            -EXACT_MS - more_ms <= measured_ms - expected_ms <= row["late_ms"] + EXACT_MS + more_ms
+        ):
             found.append(f"{point}: set up in {measured_ms:.3f} ms, {expected_ms:.3f} are due")
     if sum(not row["closed_form"] for row in rows) > 0.1 * len(rows):
         found.append("more than a tenth of the sessions have no closed form")
@@ -222,13 +224,14 @@ FIGURE = FigureKind(
     scenarios=scenarios,
     columns=(
         *("redirect", "method", "opened_ms", "setup_ms", "outcome", "path", "gap_ms", "redirected_ms", "known_ms"),
-        *("closed_form", "expected_ms", "expected_attempts"),
+        *("closed_form", "expected_ms", "late_ms", "expected_attempts"),
     ),
     key=("redirect", "method", "opened_ms"),
     subject="setup_ms",
     measure=measure,
     plot=plot,
     check=check,
-    claim=f"every set-up lies within {EXACT_MS} ms of its closed form, and nobody answers where that says so; at most "
-    "a tenth of the sessions have none; in combined mode all that is opened after the move began is set up at once",
+    claim=f"every set-up lies within {EXACT_MS} ms of its closed form (a node that comes back without the redirect may "
+    "have to ask for its router's MAC first), and nobody answers where that says so; at most a tenth of the sessions "
+    "have none; in combined mode all that is opened after the move began is set up at once",
 )

@@ -8,10 +8,12 @@ takes no time, and where an answer depends on who was faster in the middle of a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
 from dmmlab.experiments.oracle import lifetimes
+from dmmlab.experiments.oracle.blind import Blind, follows
 from dmmlab.experiments.oracle.delays import Place, path_s
 from dmmlab.experiments.oracle.lookups import Lookups
 from dmmlab.experiments.oracle.moves import (
@@ -63,9 +65,20 @@ class Oracle:
     def of(self, session: SessionSpec) -> Expectation | None:
         """What ``session`` must take; None where there is no closed form, or where it cannot be set up at all.
 
-        Of programs only they know who speaks first, and when.
+        Of programs only they know who speaks first, and when. What is opened in the middle of a move is followed packet
+        by packet, where a scenario has nothing that `blind` does not know.
         """
-        return self._expected[session.number] if session.entry.run is None else None
+        expected = self._expected[session.number] if session.entry.run is None else None
+        if expected is not None or self._blind is None:
+            return expected
+        answer = self._blind.of(session)
+        if answer is None or answer.setup_s is None or answer.late_s:
+            return None
+        return Expectation(answer.lookup_s, answer.setup_s - answer.lookup_s, answer.anchor)
+
+    @cached_property
+    def _blind(self) -> Blind | None:
+        return Blind(self._scenario) if follows(self._scenario) else None
 
     def answer(self, session: SessionSpec) -> str | None:
         """The mobile router whose address the first lookup of ``session`` gives; perhaps nobody answers there."""
