@@ -25,10 +25,12 @@ _NEAR_MS, _FAR_MS = range(-100, 160, 10), range(160, 401, 40)
 _INSTANTS_MS = tuple(at_ms + _OFF_MS for at_ms in (*_NEAR_MS, *_FAR_MS))  # since the movement began
 _CACHED = "ddns-cached"
 _SPAN_MS = (-150.0, 450.0)  # what counts as near a movement
-SERIES = {name: method.look.label for name, method in METHODS.items()} | {
+_LABELS = {name: method.look.label for name, method in METHODS.items()} | {
     ddns.METHOD.name: "DDNS, cold",
     _CACHED: "DDNS, cached",
 }
+_ORDER = [one for name in METHODS for one in ((name, _CACHED) if name == ddns.METHOD.name else (name,))]
+SERIES = {name: _LABELS[name] for name in _ORDER}
 
 
 def scenarios(load: Load) -> list[Scenario]:
@@ -158,7 +160,7 @@ def plot(rows: list[Row], about: About) -> Drawing:
                 axes[line][place].set_ylabel(SERIES[name].replace(" ", "\n", 1))
     for place, way in enumerate(ways):
         axes[0][place].set_title(f"set-up (ms), {style.REDIRECT[way].label}")
-        axes[-1][place].set_xlabel("opened since the move began (ms)", fontsize=8)
+        axes[-1][place].set_xlabel("since the move began (ms)")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
     style.sample(figure, f"n = 1 each, {len(rows)} in all; {about.seeding}")

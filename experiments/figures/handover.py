@@ -400,6 +400,7 @@ def _against_distance(axis: Any, rows: list[Row], title: str) -> None:
     axis.set_xscale("log")
     axis.set_xticks(controls, [f"{control:g}" for control in controls], minor=False)
     axis.minorticks_off()
+    axis.margins(y=0.1)
     axis.set_ylim(bottom=0)
     axis.set_xlabel("to the controller (ms)")
 
@@ -418,7 +419,9 @@ def _distribution(axis: Any, rows: list[Row], what: str, label: str) -> None:
         shares = [(turn + 1) / len(values) for turn in range(len(values))]
         axis.step(values, shares, where="post", color=look.colour, linestyle=look.dash, label=f"{control:g} ms")
         if what == "redirect" and control == max(row["control_ms"] for row in rows):
-            law = [(value, row["redirect_below"]) for value, row in zip(values, mine, strict=True)]
+            usual = max(row["expected_redirect_ms"] for row in mine)  # a first move changes fewer switches
+            law = [(value, row["redirect_below"]) for value, row in zip(values, mine, strict=True)
+                   if row["expected_redirect_ms"] == usual]  # fmt: skip
             axis.plot(*zip(*law, strict=True), color="black", linewidth=0.9, linestyle=":")
     axis.set_xlabel(f"{label}:\nmore than without jitter ({'jitters' if what == 'redirect' else 'ms'})")
 
