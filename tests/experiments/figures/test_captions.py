@@ -36,7 +36,7 @@ def test_the_figures_own_run_says_where_its_node_goes(tmp_path: Path) -> None:
     (own,) = FIGURES["F3"].scenarios(load)
     run = figures_fake.make(own, tmp_path / "own")
     said = write(FIGURES["F3"], [run], tmp_path, pdf=False).with_suffix(".txt").read_text()
-    assert "MN1 moves to MR2 at 20 s and to MR1 at 40 s." in said and "Probes every 200 ms." in said
+    assert "MN1 moves to MR2 at 20 s and to MR1 at 40 s." in said and "Probes every 400 ms." in said
     assert "All but server central keep" in said
 
 
@@ -64,10 +64,9 @@ def test_a_correspondent_that_moves_is_where_the_stamps_are_from(tmp_path: Path)
 @pytest.mark.parametrize(
     ("figure", "words"),
     [
-        ("F7", "begin at random times"),
+        ("F7", "When sessions begin is random"),
         ("F8", "to and fro between two routers"),
-        ("F8", "jitters by 20 %"),
-        ("F8", "Probes every 5 ms"),
+        ("F8", "probes every 6 ms, with jitter every 5 ms"),
         ("F14", "Wilson"),
     ],
 )

@@ -77,7 +77,7 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("F8", "a silence after", where(more(300, "silence_ms"), jitter_ms=10, number=3)),
     ("F8", "a redirect confirmed after", where(more(0.002, "redirect_ms"), jitter_ms=0)),
     ("F8", "a redirect confirmed after", where(more(61, "redirect_ms"), jitter_ms=10)),
-    ("F8", "the mean redirect", every(more(4, "redirect_ms"), jitter_ms=10)),
+    ("F8", "the mean redirect", every(more(5, "redirect_ms"), jitter_ms=10)),
     ("F8", "the mean redirect", every(more(-0.1, "redirect_ms"), control_ms=1, jitter_ms=0.2)),
     ("F8", "the mean silence", every(more(9, "silence_ms"), jitter_ms=10)),
     ("F8", "the mean silence", every(more(-5, "silence_ms"), jitter_ms=10)),
