@@ -86,7 +86,8 @@ def follows(scenario: Scenario) -> bool:
 def _plain(scenario: Scenario, session: SessionSpec) -> bool:
     nodes = scenario.mobile_nodes
     one = session.count == 1 and session.transport == "udp" and not session.selection.policy.compares
-    return one and session.cn not in nodes and session.mn in nodes
+    been = session.anchor is None or session.anchor in {move.to for move in scenario.moves_of(session.mn)}
+    return one and been and session.cn not in nodes and session.mn in nodes
 
 
 class Blind:
@@ -160,8 +161,9 @@ class Blind:
                 way_s = hosts_s(self._scenario, session.cn, asker) if asker == RESOLVER else 0.0
                 way_s += hosts_s(self._scenario, session.cn if asker == CN else asker, host)
                 self._sure(session.mn, host, session.at_s + way_s)
-        named = self._named(session.mn, lookup.anchor, session.at_s) if method.gives_all else (lookup.anchor,)
-        return _Found(session.at_s + lookup.lookup_s, named)
+        found_s = session.at_s + lookup.lookup_s
+        named = self._named(session.mn, lookup.anchor, found_s) if method.gives_all else (lookup.anchor,)
+        return _Found(found_s, named)
 
     def _named(self, node: str, newest: str, at_s: float) -> tuple[str, ...]:
         """The routers of all addresses that ``node`` registers together with that of ``newest``: newest first."""

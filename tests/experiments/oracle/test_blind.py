@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmmlab.experiments.oracle.blind import Answer, Blind
+from dmmlab.experiments.oracle.blind import Answer, Blind, follows
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.sessions import sessions_of
 
@@ -52,3 +52,32 @@ def test_an_answer_that_was_lost_is_repeated_as_it_was() -> None:
     found = answer("combined", 9.952)
     assert found is not None
     assert found.anchor == "MR1"
+
+
+def test_a_far_server_knows_of_a_move_by_when_the_question_is_there() -> None:
+    """310 ms away from who asks: what it says at 10.43 s is of a move that had not ended for it when it was asked."""
+    links = load("two-mr").model_dump(mode="json", by_alias=True)["links"]
+    for link in links:
+        if "SERVER" in link["between"]:
+            link["delay"] = "300ms"
+    entry = {"name": "S", "at": "10.12s", "from": "CN3", "to": "MN1", "method": "p2p", "transport": "udp"}
+    made = load("two-mr", {"sessions": [entry], "links": links})
+    assert Blind(made).of(sessions_of(made)[0]) == Answer(pytest.approx(0.654), pytest.approx(0.62), 1, "MR2")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"addresses": {"keep": "5s"}},
+        {"handover": {"announce": "100ms"}},
+        {"family": "ipv6"},
+        {"registration": {"update": "lazy"}},
+        {"transport": "tcp"},
+        {"interval": "20ms", "duration": "1s"},
+    ],
+)
+def test_what_has_keys_that_could_change_anything_is_not_followed(keys: dict[str, object]) -> None:
+    entry = {"name": "S", "at": "9s", "from": "CN3", "to": "MN1", "method": "p2p", "transport": "udp"}
+    assert follows(load("two-mr", {"sessions": [entry]}))
+    own = {name: keys[name] for name in keys if name in ("transport", "interval", "duration")}
+    assert not follows(load("two-mr", {"sessions": [entry | own], **{k: v for k, v in keys.items() if k not in own}}))
