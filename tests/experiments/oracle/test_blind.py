@@ -62,7 +62,9 @@ def test_a_far_server_knows_of_a_move_by_when_the_question_is_there() -> None:
             link["delay"] = "300ms"
     entry = {"name": "S", "at": "10.12s", "from": "CN3", "to": "MN1", "method": "p2p", "transport": "udp"}
     made = load("two-mr", {"sessions": [entry], "links": links})
-    assert Blind(made).of(sessions_of(made)[0]) == Answer(pytest.approx(0.654), pytest.approx(0.62), 1, "MR2")
+    found = Blind(made).of(sessions_of(made)[0])
+    assert found is not None and (found.setup_s, found.lookup_s) == pytest.approx((0.654, 0.62))
+    assert found.anchor == "MR2"
 
 
 @pytest.mark.parametrize(
