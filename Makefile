@@ -4,6 +4,7 @@
 #   make figures                           all figures: run, redraw, compare with results/reference
 #   make test [JOBS=N]                     every test, the live ones in the guest; N at a time (one a processor)
 #   make test-random [N=200] [SEED=1]      scenarios drawn at random, each against its closed forms (docs/testing.md)
+#   make test-faults                       the table of docs/faults.md, every row in both families
 #   make exact [PARTS=all]                 the same bytes twice, beside load, masked, by others, on other machines
 #   make vm-test                           the Vagrant machine in QEMU: provisioned, a native run, judged (needs root)
 #   make bench [SUBJECTS=...]              speed, beside what was measured last, and what got worse (benchmarks/README.md)
@@ -20,7 +21,7 @@ DMMLAB := $(VENV)/bin/dmmlab
 PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 
-.PHONY: run test test-random lint types figures exact bench clean setup setup-tests kernel vm-test
+.PHONY: run test test-random test-faults lint types figures exact bench clean setup setup-tests kernel vm-test
 
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --figures all --pdf --profile
@@ -33,6 +34,9 @@ test: setup-tests kernel lint types
 test-random: setup kernel
 	DMMLAB_RANDOM=$(N) DMMLAB_RANDOM_SEED=$(SEED) DMMLAB_RANDOM_OUT=$(RESULTS)/random $(PYTHON) -m pytest -s \
 	    tests/live/test_random_scenarios.py
+
+test-faults: setup-tests kernel
+	DMMLAB_FAULTS=all $(PYTHON) -m pytest --numprocesses $(JOBS) --dist worksteal tests/live/faults
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -55,11 +55,14 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("detached", "mn to", "a mobile node's radio link is gone; the next one will be to mobile router `to`"),
         _kind("attached", "mn to", "a mobile node has a radio link to `to`"),
         _kind("left", "mn router", "make-before-break: a mobile node's radio link to `router`, its old one, is gone"),
+        _kind("fault_began", "fault kind on", "fault number `fault` of the scenario (from 1) breaks the parties `on`"),
+        _kind("fault_ended", "fault kind on", "it is over: what was killed is started again, what was cut is whole"),
         _kind("scenario_ended", "", "the scenario's duration is over"),
     ),
     "mobile node": (
         _kind("ready", "interface", "its agent follows the carrier of the interface, or of both"),
         _SERVES,
+        _kind("resumed", "addresses", "it goes on with the addresses of an agent that was here before, oldest first"),
         _kind("carrier_up", "", "the interface has a carrier", sometimes="interface"),
         _kind("carrier_down", "", "the interface has lost its carrier", sometimes="interface"),
         _kind(
@@ -178,6 +181,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
             "what its relay carried: datagrams over UDP (with all `bytes`), bytes over TCP",
             sometimes="bytes",
         ),
+        _kind("unsaved", "nodes detail", "what the nodes asked for cannot be saved, and is not acknowledged"),
         _kind("unsent", "to detail", "an answer could not be sent; the other side repeats"),
         _kind("stopped", "", "the process ends"),
     ),

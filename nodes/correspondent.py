@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
 import random
@@ -35,6 +36,7 @@ from dmmlab.nodes.policies.base import Policy
 from dmmlab.nodes.probe import probes_of
 from dmmlab.nodes.programs import process
 from dmmlab.nodes.registration.accounts import client_for
+from dmmlab.nodes.registration.client_core import Outcome
 from dmmlab.nodes.registration.desk import DeskClient
 
 _CHUNK = 1 << 16
@@ -245,17 +247,22 @@ async def _take_orders(counter: str, opening: Callable[[Order], Coroutine[Any, A
             await server.serve_forever()
 
 
+def _note_registered(log: EventLog, outcome: Outcome) -> None:
+    log.emit("registered", outcome=outcome.status.value, attempts=outcome.attempts)
+
+
 async def _main(arguments: argparse.Namespace) -> None:
     log = EventLog(arguments.events, arguments.name, "correspondent")
-    config = CorrespondentFile.read(arguments.config)
+    config, began_ns = CorrespondentFile.read(arguments.config), clock.now_ns()
     client, desk = None, DeskClient(config.desk) if config.desk is not None else None
     if config.account is not None:  # both register, the MN and the CN (draft 4.2)
         client = await client_for(config.account, config.discover, config.resolver, log)
+        client.on_registered = functools.partial(_note_registered, log)
         await client.bind(arguments.address)
         outcome = await client.register(
             [arguments.address], SERVICES["echo"], service="echo", lifetime_s=config.account.lifetime_s
         )
-        log.emit("registered", outcome=outcome.status.value, attempts=outcome.attempts)
+        _note_registered(log, outcome)
     means = Means(config.resolver, config.cn_cache, client or desk, config.family)
     ways = {name: methods.load(side.side)(means, **side.parameters) for name, side in config.methods.items()}
     policies = {key: methods.load(side.side)(**side.parameters) for key, side in config.policies.items()}
@@ -265,12 +272,14 @@ async def _main(arguments: argparse.Namespace) -> None:
         way, policy = ways[order.method], policies[order.select]
         return Session(order, way, policy, config, arguments.address, log, directory).run()
 
-    work = [opening(order) for order in config.orders]
+    # Whoever takes the place of one that was ended opens none of the sessions whose times that one has seen.
+    orders = [order for order in config.orders if order.start_ns >= began_ns]
+    work = [opening(order) for order in orders]
     if config.counter is not None:
         work.append(_take_orders(config.counter, opening))
     sessions = asyncio.gather(*work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sessions.cancel)
-    log.emit("ready", sessions=len(config.orders))
+    log.emit("ready", sessions=len(orders))
     with contextlib.suppress(asyncio.CancelledError), process.all_ended(any(order.program for order in config.orders)):
         await sessions
     if client is not None:

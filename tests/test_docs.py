@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fault_rows import table
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -18,3 +20,7 @@ def test_the_tests_and_files_that_the_draft_s_page_names_are_there() -> None:
     files = set(re.findall(r"`((?:nodes|controllers|experiments|tests)/[\w/]+(?:\.py|/))`", page))
     assert len(files) > 10
     assert not [name for name in files if not (HERE.parent / name).exists()]
+
+
+def test_the_table_of_faults_is_that_of_its_tests() -> None:
+    assert table() in (HERE.parent / "docs" / "faults.md").read_text()

@@ -39,6 +39,11 @@ class Bridges:
         self._datapath: Datapath = datapath
         self._uuids: dict[str, list[str]] = {}  # of the rows of ports that were added one by one
 
+    @property
+    def followed(self) -> bool:
+        """Whether somebody does what the database says."""
+        return self._database.followed
+
     def start(self, bridges: Sequence[Bridge]) -> None:
         """All of them, in one transaction; returns when they are there."""
         operations = [operation for number, bridge in enumerate(bridges) for operation in self._rows(number, bridge)]

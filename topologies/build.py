@@ -23,9 +23,9 @@ from mininet.util import numCores
 from dmmlab.topologies import sysctls
 from dmmlab.topologies.bridges import Bridge, SwitchPort
 from dmmlab.topologies.elements import Controller, Host, Interface, Switch, Veth
-from dmmlab.topologies.links import End, Netlink
+from dmmlab.topologies.links import Disturbance, End, Netlink
 from dmmlab.topologies.namespaces import Namespace
-from dmmlab.topologies.openvswitch import Datapath
+from dmmlab.topologies.openvswitch import Datapath, OpenVSwitch
 from dmmlab.topologies.ovsdb import Database
 from dmmlab.topologies.plan import (
     CONTROLLER,
@@ -118,6 +118,7 @@ class Network:
     def __init__(self, plan: NetworkPlan, seed: int, database: Database, datapath: Datapath = "system") -> None:
         self.plan = plan
         self._seed = seed
+        self._database = database
         self._datapath: Datapath = datapath
         self._here = Netlink(Namespace.current())
         self._one_site = len(plan.sites) == 1
@@ -202,7 +203,7 @@ class Network:
         They share a datapath, whose cached flows are looked over every 5 ms at most: so long, what came for a port that
         has changed switches, and what it says, would still be dealt with by the switch that had it.
         """
-        if not self._one_site:
+        if not self._one_site or not self._database.followed:
             return
         subprocess.run(["ovs-appctl", "--timeout=5", "revalidator/purge"], check=True, capture_output=True)
 
@@ -213,6 +214,37 @@ class Network:
         """
         for end in reversed(radio.middle):
             self.netlink(AIR).up(end)
+
+    # -- faults -----------------------------------------------------------------------------------------------
+    def disturb(self, source: str, sink: str, how: Disturbance | None) -> None:
+        """What goes from ``source`` to ``sink``, the two ends of a link as a scenario names it, goes by ``how`` of the
+        link's wire; None: as ever.
+        """
+        for name, interface, arriving in self._shapers(source, sink):
+            netlink = self.netlink(name) if name else self._here
+            netlink.disturb(netlink.arriving(interface) if arriving else interface, how)
+
+    def _shapers(self, source: str, sink: str) -> list[tuple[str, str, bool]]:
+        """Where what goes from ``source`` to ``sink`` is shaped: the node (empty: the caller's namespace), the
+        interface, and whether it is that by which packets arrive.
+        """
+        plan = self.plan
+        for node in plan.mobile_nodes:
+            if node.name in (source, sink):
+                return [(AIR, radio.middle[0 if sink == node.name else 1], False) for radio in node.radios]
+        for link in plan.inter_mr:
+            if set(link.routers) == {source, sink}:
+                return [(_between(plan), link.middle[link.routers.index(sink)], False)]
+        if CONTROLLER in (source, sink):
+            return [("" if self._one_site else HUB, plan.control.switch_interface, source == CONTROLLER)]
+        at_core = {host.name: host.core_interface for host in plan.hosts}
+        at_core |= {router.name: router.router_interface for router in plan.mobile_routers}
+        return [(CORE, at_core[source if sink == CORE else sink], sink == CORE)]
+
+    @property
+    def more_switches(self) -> list[OpenVSwitch]:
+        """What the switches of all sites but the first run in."""
+        return self._sites.more
 
     def programs_of(self, switch: str) -> dict[str, str]:
         """The environment in which Open vSwitch's programs find ``switch``."""

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import array
 import fcntl
-import hashlib
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,9 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
-from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
-from dmmlab.topologies import classes
+from dmmlab.topologies import classes, netem
 from dmmlab.topologies.addressing import Address, Interface, Network
 from dmmlab.topologies.namespaces import Namespace
 from dmmlab.topologies.plan import Wire
@@ -52,12 +52,19 @@ _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17  # linux/sockios.h, linux/ethtool.
 _VXLAN_PORT = 4789  # RFC 7348 section 5
 _NEW = NLM_F_CREATE | NLM_F_EXCL  # it must not be there yet
 _FIRST_INDEX = 1000  # of the interfaces made here; those that a namespace is born with, and Open vSwitch's, are below
-_QUEUE_PACKETS = 100_000  # netem's queue holds what is under way, far more than its default of 1000 at high rates
 
-# netem's 64-bit nanoseconds and its seed, which the library's table does not have.
-_NAMES = ("ECN", "RATE64", "PAD", "LATENCY64", "JITTER64", "SLOT", "SLOT_DIST", "PRNG_SEED")
-_TYPES = {"LATENCY64": "int64", "JITTER64": "int64", "PRNG_SEED": "uint64"}
-sched_netem.options.nla_map += tuple((f"TCA_NETEM_{name}", _TYPES.get(name, "hex")) for name in _NAMES)
+Disturbance = Callable[[Wire], Wire]  # what becomes of a wire for as long as a fault lasts
+
+
+@dataclass(frozen=True)
+class _Shaped:
+    """A netem: on which interface and where there, the wire that it makes, and what its random draws follow from."""
+
+    interface: str
+    wire: Wire
+    chance: str
+    parent: int = _ROOT
+    handle: int = _FIRST_HANDLE
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,9 @@ class Netlink:
         self.namespace = namespace
         with namespace.inside():
             self._kernel = Rtnetlink()
-        self._ifbs = 0
+        self._ifbs: dict[str, str] = {}  # by interface: what shapes what arrives there
+        self._shaped: dict[tuple[str, int], _Shaped] = {}
+        self._disturbed: dict[str, Disturbance] = {}
         self._indices, self._last = {"lo": 1}, _FIRST_INDEX
 
     def close(self) -> None:
@@ -199,8 +208,7 @@ class Netlink:
         self._netem(interface, wire, chance, parent=classes.ROOT_HANDLE + minor, handle=(minor + 1) << 16)
 
     def _shape_arriving(self, interface: str, wire: Wire, seed: int) -> None:
-        ifb = f"wire{self._ifbs}"
-        self._ifbs += 1
+        ifb = self._ifbs[interface] = f"wire{len(self._ifbs)}"
         self._make(End(ifb), "ifb")
         self.up(ifb)
         self._netem(ifb, wire, f"{seed}/{interface}/arrives")
@@ -216,6 +224,21 @@ class Netlink:
     def change_wire(self, interface: str, wire: Wire, seed: int) -> None:
         """Another ``wire`` for what leaves ``interface``, which has one by `splice`; nothing may be under way."""
         self._netem(interface, wire, f"{seed}/{interface}/leaves", flags=NLM_F_CREATE | NLM_F_REPLACE)
+
+    def arriving(self, interface: str) -> str:
+        """The interface by which what arrives at ``interface`` is shaped, to `disturb`."""
+        return self._ifbs[interface]
+
+    def disturb(self, interface: str, how: Disturbance | None) -> None:
+        """What leaves ``interface`` goes by ``how`` of its wire, or again by that itself (None). What is under way
+        arrives as it would have.
+        """
+        if how is None:
+            self._disturbed.pop(interface, None)
+        else:
+            self._disturbed[interface] = how
+        for shaped in [one for one in self._shaped.values() if one.interface == interface]:
+            self._apply(shaped, NLM_F_CREATE | NLM_F_REPLACE, corrupts=True)
 
     def _free(self) -> int:
         """The index that the next interface made here gets."""
@@ -263,37 +286,21 @@ class Netlink:
         handle: int = _FIRST_HANDLE,
         flags: int = _NEW,
     ) -> None:
-        netem = {
-            "index": self._indices[interface],
-            "handle": handle,
-            "parent": parent,
-            "attrs": [("TCA_KIND", "netem"), ("TCA_OPTIONS", _netem_options(wire, chance))],
+        shaped = self._shaped[interface, handle] = _Shaped(interface, wire, chance, parent, handle)
+        self._apply(shaped, flags)
+
+    def _apply(self, shaped: _Shaped, flags: int, corrupts: bool = False) -> None:
+        how = self._disturbed.get(shaped.interface)
+        wire = shaped.wire if how is None else how(shaped.wire)
+        options = netem.options(wire, shaped.chance, corrupts)
+        fields = {
+            "index": self._indices[shaped.interface],
+            "handle": shaped.handle,
+            "parent": shaped.parent,
+            "attrs": [("TCA_KIND", "netem"), ("TCA_OPTIONS", options)],
         }
-        self._kernel.ask(f"netem of {interface}", RTM_NEWQDISC, tcmsg(), netem, flags)
+        self._kernel.ask(f"netem of {shaped.interface}", RTM_NEWQDISC, tcmsg(), fields, flags)
 
 
 def _family(address: Address | Interface) -> int:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
-
-
-def _netem_options(wire: Wire, chance: str) -> dict[str, Any]:
-    """netem's message for ``wire``, in 64-bit nanoseconds; random draws follow from the text ``chance``."""
-    attributes: list[tuple[str, Any]] = [
-        ("TCA_NETEM_LATENCY64", round(wire.delay_s * 1e9)),
-        ("TCA_NETEM_JITTER64", round(wire.jitter_s * 1e9)),
-    ]
-    if wire.rate_bps:
-        rate = {"rate": round(wire.rate_bps / 8), "packet_overhead": 0, "cell_size": 0, "cell_overhead": 0}
-        attributes.append(("TCA_NETEM_RATE", rate))
-    if wire.jitter_s > 0 or wire.loss > 0:
-        digest = hashlib.sha256(chance.encode()).digest()
-        attributes.append(("TCA_NETEM_PRNG_SEED", int.from_bytes(digest[:8], "big")))
-    return {
-        "delay": 0,
-        "limit": _QUEUE_PACKETS,
-        "loss": round(wire.loss * 0xFFFFFFFF),
-        "gap": 0,
-        "duplicate": 0,
-        "jitter": 0,
-        "attrs": attributes,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -53,8 +54,37 @@ class OpenVSwitch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._started.close()
 
+    def kill(self) -> None:
+        """Ends ovs-vswitchd at once (SIGKILL); the kernel forwards by what it has cached, for as long as that lasts."""
+        process = self.signal(signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):  # it is one only if nobody else looks after orphans here
+            os.waitpid(process, 0)
+
+    def signal(self, number: int) -> int:
+        """Sends ovs-vswitchd a signal; its process ID. While it is stopped or killed nobody waits for what it does."""
+        self.database.followed = number == signal.SIGCONT
+        process = int((self._folder / "ovs-vswitchd.pid").read_text())
+        os.kill(process, number)
+        return process
+
+    def restart(self) -> None:
+        """Starts ovs-vswitchd again: it finds its bridges in the database, and they have no rules."""
+        self._detach("ovs-vswitchd")
+        self.database.followed = True
+
     def _start(self, started: ExitStack, name: str, *words: str) -> None:
         """Returns when it can be used."""
+        self._detach(name, *words)
+        started.callback(self._end, name)
+
+    def _end(self, name: str) -> None:
+        process = int((self._folder / f"{name}.pid").read_text())
+        down = [] if self.database.followed else [ProcessLookupError]  # what was killed and not started again
+        with contextlib.suppress(*down):
+            os.kill(process, signal.SIGCONT)
+            os.kill(process, signal.SIGTERM)
+
+    def _detach(self, name: str, *words: str) -> None:
         self._run(
             name,
             *words,
@@ -64,7 +94,6 @@ class OpenVSwitch:
             "-vconsole:off",
             f"--log-file={self._folder}/{name}.log",
         )
-        started.callback(os.kill, int((self._folder / f"{name}.pid").read_text()), signal.SIGTERM)
 
     def _run(self, *argv: str) -> None:
         environment = {**os.environ, "OVS_RUNDIR": str(self._folder)}  # where its sockets are

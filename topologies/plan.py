@@ -47,12 +47,20 @@ INTER_MR_VLAN = 4094  # keeps what a switch floods away from the inter-MR ports;
 
 @dataclass(frozen=True)
 class Wire:
-    """What a link does to packets, in each direction: seconds, share lost, bits per second (None: unlimited)."""
+    """What a link does to packets, in each direction: seconds, share lost, bits per second (None: unlimited).
+
+    ``burst`` is how many packets are lost in a row on average. ``duplicate`` of them come twice, ``reorder`` overtake
+    those before, ``corrupt`` have one bit changed: shares.
+    """
 
     delay_s: float = 0.0
     jitter_s: float = 0.0
     loss: float = 0.0
     rate_bps: float | None = None
+    burst: float = field(default=1.0, repr=False)
+    duplicate: float = field(default=0.0, repr=False)
+    reorder: float = field(default=0.0, repr=False)
+    corrupt: float = field(default=0.0, repr=False)
 
 
 @dataclass(frozen=True)

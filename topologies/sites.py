@@ -8,6 +8,7 @@ port that goes to a switch of another site changes namespaces on the way, as a n
 from __future__ import annotations
 
 import itertools
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -28,12 +29,14 @@ class Sites:
     """The first is in the namespace of ``here`` and has the Open vSwitch of ``database``; others have their own."""
 
     def __init__(self, sites: Sequence[Site], here: Netlink, database: Database, datapath: Datapath) -> None:
-        self._sites, self._datapath = sites, datapath
+        self._sites = sites
+        self._datapath: Datapath = datapath
         self._free_indices = itertools.count(_FREE_INDEX)
         self._started = ExitStack()
         self._netlinks = {sites[0].name: here}
         self._bridges = {sites[0].name: Bridges(database, datapath)}
         self._folders: dict[str, Path] = {}
+        self.more: list[OpenVSwitch] = []  # of all sites but the first
         self._site_of = {switch: site.name for site in sites for switch in site.switches}
 
     def start(self) -> None:
@@ -44,6 +47,7 @@ class Sites:
             folder = self._folders[site.name] = Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))
             with netlink.namespace.inside():
                 switches = self._started.enter_context(OpenVSwitch(folder, default=False))
+            self.more.append(switches)
             self._bridges[site.name] = Bridges(switches.database, self._datapath)
 
     def stop(self) -> None:
@@ -78,6 +82,9 @@ class Sites:
         A port of no switch at all is in the namespace of ``air``, if the network has several sites.
         """
         old, new = (self._site_of[switch] if switch is not None else None for switch in (leaves, joins))
+        if old is not None and self._datapath == "system" and not self._bridges[old].followed:
+            with self._netlinks[old].namespace.inside():  # or the kernel would go on as if it were still there
+                subprocess.run(["ovs-dpctl", "del-if", "ovs-system", port], check=True, capture_output=True)
         if old == new or len(self._sites) == 1:
             self._bridges[old or new or self._sites[0].name].move(port, leaves, joins)
             return

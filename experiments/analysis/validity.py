@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle import delays, moves
+from dmmlab.experiments.oracle.faults import Touched
 from dmmlab.experiments.records.recording import RecordedSession, Recording
 from dmmlab.experiments.scenario.model import CORE, RADIO, Link, Scenario
 
@@ -43,12 +44,13 @@ def problems(recording: Recording) -> list[str]:
 
 def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
     off: dict[str, list[float]] = {part: [] for part in _PARTS}
-    core_is_plain = _core_is_plain(run.scenario)
+    core_is_plain, faults = _core_is_plain(run.scenario), Touched(run.scenario)
     for session in run.sessions:
         if not _plain(run, session, core_is_plain):
             continue
         for probe in run.probes[session.spec.name]:
-            expected_ms = _expected_ms(run, session, probe.sent_s)
+            touched = faults.probe(session.spec, probe.sent_s, probe.sent_s + (probe.rtt_ms or 0.0) / 1e3)
+            expected_ms = None if touched else _expected_ms(run, session, probe.sent_s)
             if expected_ms is not None and probe.rtt_ms is not None:
                 off[_part(run, probe.sent_s)].append(probe.rtt_ms - expected_ms)
     for part, values in off.items():
@@ -61,12 +63,15 @@ def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
 
 def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
     late: dict[str, list[float]] = {part: [] for part in _PARTS}
+    faults = Touched(run.scenario)
     for session in run.sessions:
         interval_s = session.spec.interval_s
         if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None:
             continue
         for probe in run.probes[session.spec.name]:
             if (_asks_first(session) and probe.seq == 0) or _asks_again(run, session, probe.sent_s):
+                continue
+            if faults.probe(session.spec, probe.sent_s, probe.sent_s):
                 continue
             late[_part(run, probe.sent_s)].append((probe.sent_s - session.spec.at_s - probe.seq * interval_s) * 1e3)
     for part, values in late.items():

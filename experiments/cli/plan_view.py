@@ -21,6 +21,8 @@ from dmmlab.experiments.scenario.timeline import (
     AnyEvent,
     Attach,
     Detach,
+    FaultBegins,
+    FaultEnds,
     ScenarioEnd,
     SessionEnd,
     SessionStart,
@@ -134,15 +136,18 @@ def _row(event: AnyEvent, oracle: Oracle) -> tuple[str, ...]:
     match event:
         case Announce(_, node, to, lead_s):
             return (at, node, f"announces that it leaves for {to} in {lead_s * 1e3:g} ms", "", "", "")
-        case Detach(_, node, to, _, None):
-            return (at, node, f"loses its radio link, on its way to {to}", "", "", "")
-        case Detach(_, node, _, _, from_):
-            return (at, node, f"loses its old radio link, to {from_}", "", "", "")
+        case Detach(_, node, to, _, from_):
+            lost = f"radio link, on its way to {to}" if from_ is None else f"old radio link, to {from_}"
+            return (at, node, f"loses its {lost}", "", "", "")
         case Attach(_, node, to, gap_s, _, overlap_s):
             gap = "" if gap_s is None else f" after a gap of {gap_s * 1e3:g} ms"
             if overlap_s is not None:
                 gap = f" by its other radio, {overlap_s * 1e3:g} ms before it loses the first link"
             return (at, node, f"attaches to {to}{gap}", "", "", "")
+        case FaultBegins(_, number, fault) | FaultEnds(_, number, fault):
+            begins = isinstance(event, FaultBegins)
+            what = f"{fault.words}, for {fault.for_:g} s" if begins else "is over"
+            return (at, f"fault {number}", what, "", "", "")
         case SessionStart(_, session):
             expectation = oracle.of(session)
             expected = "no closed form" if expectation is None else f"{expectation.setup_s * 1e3:g} ms"

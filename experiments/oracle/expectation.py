@@ -15,6 +15,7 @@ from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
 from dmmlab.experiments.oracle import lifetimes
 from dmmlab.experiments.oracle.blind import Blind, follows
 from dmmlab.experiments.oracle.delays import Place, path_s
+from dmmlab.experiments.oracle.faults import Touched
 from dmmlab.experiments.oracle.lookups import Lookups
 from dmmlab.experiments.oracle.moves import (
     FORGOTTEN_S,
@@ -53,7 +54,7 @@ class Oracle:
     """The closed form of each session of a scenario. Sessions may share caches, so their order matters."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._scenario, self._lookups = scenario, Lookups(scenario)
+        self._scenario, self._lookups, self._faults = scenario, Lookups(scenario), Touched(scenario)
         sessions = sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number))
         unsure, before = set[int](), -1
         while len(unsure) > before:  # what such a session chose, others remember: so all over again
@@ -134,6 +135,9 @@ class Oracle:
         over_s = sent_s + waits.asking_s + connect_s - turn_s
         kept = [(session.cn, near.anchor), (session.mn, "" if method.relayed else far.anchor)]
         if any(self._changes(session, end, anchor, over_s) for end, anchor in kept):
+            return None
+        redirected = near.anchor != near.serving or far.anchor not in ("", far.serving)
+        if self._faults.setup(session, over_s, redirected):
             return None
         return Expectation(lookup_s, connect_s, far.anchor)
 

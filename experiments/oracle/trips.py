@@ -13,6 +13,7 @@ from functools import cache
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER
 from dmmlab.experiments.oracle.delays import Place, path_s
+from dmmlab.experiments.oracle.faults import Touched
 from dmmlab.experiments.oracle.moves import (
     FORGOTTEN_S,
     configured_s,
@@ -49,6 +50,7 @@ class Trips:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._spells = cache(self._found)
+        self._faults = Touched(scenario)
 
     def expected_s(self, session: SessionSpec, near: str, far: str, sent_s: float) -> float | None:
         """What a probe of ``session`` that leaves at ``sent_s`` takes; None where there is no closed form.
@@ -63,7 +65,7 @@ class Trips:
         window = 1 if spell.stirred else _WINDOW
         if session.transport == "tcp" and spell.trip_s >= window * (session.interval_s or float("inf")):
             return None
-        return spell.trip_s
+        return None if self._faults.probe(session, sent_s, sent_s + spell.trip_s) else spell.trip_s
 
     def _found(self, session: SessionSpec, near: str, far: str) -> tuple[Spell, ...]:
         return tuple(self._spells_of(session, near, far))

@@ -43,6 +43,10 @@ class RunDirectory:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    # Of a run with faults (`dmmlab.experiments.runner.left_over`).
+    bindings = property(lambda self: self.log / "SERVER.bindings.json")
+    zone = property(lambda self: self.log / "DDNS.zone")
+    census = property(lambda self: self.log / "census.json")
     run_json = property(lambda self: self.root / "run.json")
     outcome_json = property(lambda self: self.root / "outcome.json")
     events = property(lambda self: self.root / "events.jsonl")

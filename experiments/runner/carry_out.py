@@ -22,9 +22,10 @@ from typing import Any
 
 from dmmlab.experiments.methods.base import DDNS, SERVER
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.runner import clockwatch
+from dmmlab.experiments.runner import clockwatch, left_over
 from dmmlab.experiments.runner.daemons import Daemons
 from dmmlab.experiments.runner.executor import Executor
+from dmmlab.experiments.runner.faults import Faults
 from dmmlab.experiments.runner.lab import Lab, LabError
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.network import network_plan
@@ -105,15 +106,20 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
         )
         lab = Lab(functools.partial(NetworkHost, network))
         stack.callback(_open_logs, run)
+        daemons, seen = Daemons(scenario, plan, run, Path(tempfile.mkdtemp(prefix="dmmlab-"))), list[dict[str, Any]]()
+        if scenario.faults:
+            stack.callback(lambda: left_over.keep(run, daemons, *seen) if len(seen) == 2 else None)
         stack.callback(lab.stop)
-        daemons = Daemons(scenario, plan, run, Path(tempfile.mkdtemp(prefix="dmmlab-")))
+        faults = Faults(lab, network, switches, daemons)
         _start_servers(lab, daemons, say)
         watched = manifest["clock"] == "real" and shell is None
         start_ns = _start_agents(lab, daemons, network, watched, say)
         log = EventLog(run.events_of("runner"), "runner")
         log.write([("scenario_started", start_ns, {})])
         say(phase="scenario")
-        executor = Executor(timeline(scenario), network, log, lab.check_alive, daemons.warn)
+        executor = Executor(timeline(scenario), network, log, lab.check_alive, daemons.warn, faults.carry_out)
+        if scenario.faults:
+            seen.append(left_over.census())
         if shell:
             threading.Thread(target=executor.play, args=(start_ns, lambda _share: None), daemon=True).start()
             shell(Live(network, daemons, executor, start_ns))
@@ -125,6 +131,8 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
         if watched:
             _measure_paths(daemons, network, "after", scenario.duration)
         _dump_flows(run, network)
+        if scenario.faults:
+            seen.append(left_over.census())
         if _EXACT_CLOCK.is_dir():
             say(exact_clock={file.name: int(file.read_text()) for file in sorted(_EXACT_CLOCK.iterdir())})
         say(phase="stopping")
@@ -164,7 +172,8 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, s
     nodes = daemons.mobile_nodes()
     # In real time one node's work must not wait for another's.
     real = daemons.run.manifest()["clock"] == "real"
-    mobile_nodes = nodes if real else crews(nodes, functools.partial(NetworkHost, network))
+    alone = {fault.target for fault in daemons.scenario.faults}  # whose process breaks, others do not share
+    mobile_nodes = nodes if real else crews(nodes, functools.partial(NetworkHost, network), alone)
     lab.start(mobile_nodes)
     lab.await_ready(mobile_nodes)
     scenario = daemons.scenario

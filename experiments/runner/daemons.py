@@ -31,6 +31,7 @@ from dmmlab.machine.events import CLOCKWATCH
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, RouterBuffer, Service
 from dmmlab.nodes.daemons.daemon import Daemon
+from dmmlab.nodes.daemons.dns_stand_in import DnsStandIn
 from dmmlab.nodes.daemons.dnsmasq import Dnsmasq, RouterAdvertiser
 from dmmlab.nodes.daemons.named import Named
 from dmmlab.nodes.daemons.programs import Servers
@@ -176,10 +177,22 @@ class Daemons:
             str(self.plan.host(SERVER).address.ip),
             wire.PORT,
             self.folder,
+            self.server_disk if self.scenario.fills_disk else self.folder,
             {account.node: account.key for account in accounts},
             events=self.run.events_of(SERVER),
             **self._place(SERVER),
         )
+
+    @property
+    def server_disk(self) -> Path:
+        """Where the registration server's database is, if that is to be a disk of its own."""
+        return self.folder / "disk"
+
+    def dns_stand_in(self, answers: str) -> DnsStandIn:
+        """What answers so in the resolver's place."""
+        where, ddns = (str(self.plan.host(name).address.ip) for name in (RESOLVER, DDNS))
+        place = self._place(f"{RESOLVER}-{answers}", RESOLVER)
+        return DnsStandIn(answers, where, ddns, events=self.run.events_of(RESOLVER), **place)
 
     def clock_watch(self, host: str) -> ClockWatch:
         """In real time: what watches beside the run, on ``host``, whether the machine keeps time."""

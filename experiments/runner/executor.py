@@ -14,6 +14,8 @@ from dmmlab.experiments.scenario.timeline import (
     Attach,
     Detach,
     Event,
+    FaultBegins,
+    FaultEnds,
     ScenarioEnd,
     SessionEnd,
     SessionStart,
@@ -33,11 +35,14 @@ class _Look(Event):
     """Once a second: is everybody still there, and how far is the scenario."""
 
 
+_Mine = Announce | Attach | Detach | FaultBegins | FaultEnds | _Look
+
+
 class Executor:
     """Moves the mobile nodes; sessions are the correspondents' own affair, who have their orders.
 
     ``check`` raises if something that the run needs has died. ``warn`` is how a node's radio tells the node that it is
-    about to lose its link.
+    about to lose its link. ``inject`` breaks things, and ends that.
     """
 
     def __init__(
@@ -47,12 +52,13 @@ class Executor:
         log: EventLog,
         check: Callable[[], None],
         warn: Callable[[Announce], None] = lambda _announce: None,
+        inject: Callable[[FaultBegins | FaultEnds], None] = lambda _event: None,
     ) -> None:
-        self._warn = warn
+        self._warn, self._inject = warn, inject
         self._end_s = next(event.at_s for event in timeline if isinstance(event, ScenarioEnd))
         looks = [_Look(float(second)) for second in range(1, -int(-self._end_s // 1))]
         mine = [event for event in timeline if not isinstance(event, SessionStart | SessionEnd | ScenarioEnd)]
-        self._events: list[Announce | Attach | Detach | _Look] = sorted([*mine, *looks], key=lambda event: event.at_s)
+        self._events: list[_Mine] = sorted([*mine, *looks], key=lambda event: event.at_s)
         self._network, self._log, self._check = network, log, check
         self._left = threading.Event()
         self._radios: dict[str, int] = {}  # by node: which it used last
@@ -89,7 +95,7 @@ class Executor:
             clock.wait_until(start_ns + round(event.at_s * 1e9))
             self._carry_out(event)
 
-    def _carry_out(self, event: Announce | Attach | Detach | _Look) -> None:
+    def _carry_out(self, event: _Mine) -> None:
         match event:
             case Announce():
                 self._warn(event)
@@ -111,6 +117,10 @@ class Executor:
                 self._network.attach(node.radios[radio])
                 self._radios[name] = radio
                 self._log.emit("attached", mn=name, to=to)
+            case FaultBegins(_, number, fault) | FaultEnds(_, number, fault):
+                self._inject(event)
+                what = "fault_began" if isinstance(event, FaultBegins) else "fault_ended"
+                self._log.emit(what, fault=number, kind=fault.kind, on=fault.parties)
             case _Look():
                 pass
             case _:

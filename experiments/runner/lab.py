@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 
 from dmmlab.nodes.daemons.daemon import Daemon
@@ -30,6 +31,7 @@ class Lab:
     def __init__(self, host: Callable[[str], Host]) -> None:
         self._host = host
         self._running: list[tuple[Daemon, Process]] = []
+        self._stopped: dict[str, list[Process]] = {}  # by host: those that stand still
 
     def start(self, daemons: Sequence[Daemon]) -> None:
         """Configures and starts each of ``daemons``."""
@@ -56,8 +58,41 @@ class Lab:
                 daemon.check()
                 raise LabError(f"{daemon.name} ended with status {process.poll()}; {daemon.last_words()}")
 
+    # -- faults -----------------------------------------------------------------------------------------------
+    def crash(self, host: str) -> list[Daemon]:
+        """Kills what runs on ``host`` (SIGKILL) but those that only watch, and no longer misses it; for `restart`."""
+        killed = self._on(host)
+        for _, process in killed:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        self._running = [entry for entry in self._running if entry not in killed]
+        return [daemon for daemon, _ in killed]
+
+    def restart(self, daemons: Sequence[Daemon]) -> None:
+        """Starts what crashed again, as it was configured and with what it left on the disk."""
+        for daemon in daemons:
+            self._running.append((daemon, daemon.start(self._host(daemon.host))))
+
+    def pause(self, host: str) -> None:
+        """Has what runs on ``host`` stand still (SIGSTOP), until `resume`."""
+        self._stopped[host] = [process for _, process in self._on(host)]
+        for process in self._stopped[host]:
+            process.send_signal(signal.SIGSTOP)
+
+    def resume(self, host: str) -> None:
+        """Has that go on (SIGCONT)."""
+        for process in self._stopped.pop(host):
+            process.send_signal(signal.SIGCONT)
+
+    def _on(self, host: str) -> list[tuple[Daemon, Process]]:
+        """What still runs on ``host`` and is a part of it."""
+        mine = [(daemon, process) for daemon, process in self._running if daemon.host == host and not daemon.watches]
+        return [(daemon, process) for daemon, process in mine if process.poll() is None]
+
     def stop(self) -> None:
         """Ends what was started, agents first, and waits for it: captures and logs are complete then."""
+        for host in list(self._stopped):
+            self.resume(host)
         for last in (False, True):
             ending = [process for daemon, process in self._running if daemon.ends_last is last]
             for process in ending:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER
-from dmmlab.experiments.scenario import program_ports
+from dmmlab.experiments.scenario import faults, program_ports
 from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Link, Movement, Scenario, Session
 from dmmlab.experiments.scenario.sessions import sessions_of
@@ -34,6 +34,7 @@ def problems(scenario: Scenario) -> Iterator[str]:
         _handover,
         _sessions,
         _programs,
+        faults.problems,
     )
     for check in keys:
         yield from check(scenario)

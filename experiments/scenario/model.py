@@ -25,6 +25,7 @@ from pydantic import (
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.policies import DEFAULT
+from dmmlab.experiments.scenario.faults import Fault
 from dmmlab.experiments.scenario.mobility.expansion import Ground, Leg, itineraries
 from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.programs import Run
@@ -330,6 +331,7 @@ class Scenario(Section):
     mobility: tuple[Mobility, ...] = ()
     handover: Handover = Handover()
     sessions: tuple[Session, ...] = ()
+    faults: tuple[Fault, ...] = ()
     redirect: bool = True
     # What a redirect may go over: inter-MR links, or whatever is shortest, tunnels through the core included.
     transit: Literal["links", "shortest"] = "links"
@@ -399,6 +401,11 @@ class Scenario(Section):
     def selections_of(self, opener: str) -> tuple[Selection, ...]:
         """How the sessions that ``opener`` opens choose among addresses."""
         return tuple(selection(session.select) for session in self.sessions if session.from_ == opener)
+
+    @property
+    def fills_disk(self) -> bool:
+        """Whether the disk beneath the registration server's database is ever full."""
+        return any(fault.disk_full is not None for fault in self.faults)
 
     @property
     def kept_in_dns(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dmmlab.experiments.scenario.faults import Fault
 from dmmlab.experiments.scenario.model import Movement, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
@@ -71,19 +72,43 @@ class SessionEnd(Event):
 
 
 @dataclass(frozen=True)
+class FaultBegins(Event):
+    """Something breaks; ``number`` counts the scenario's faults from 1."""
+
+    number: int
+    fault: Fault
+
+
+@dataclass(frozen=True)
+class FaultEnds(Event):
+    """That is over, and begins to recover."""
+
+    number: int
+    fault: Fault
+
+
+@dataclass(frozen=True)
 class ScenarioEnd(Event):
     """Nothing that happens afterwards counts."""
 
 
 # A new kind goes here too: who handles all of them (the executor, `dmmlab check`) then fails the type check until it
 # handles that one as well.
-AnyEvent = Announce | Attach | Detach | SessionStart | SessionEnd | ScenarioEnd
+AnyEvent = Announce | Attach | Detach | FaultBegins | FaultEnds | SessionStart | SessionEnd | ScenarioEnd
 
 
 def timeline(scenario: Scenario) -> tuple[AnyEvent, ...]:
-    """All events of ``scenario`` by time; at one instant movement comes first, then sessions, as the file has them."""
-    events: list[AnyEvent] = [*_movement(scenario), *_sessions(scenario), ScenarioEnd(scenario.duration)]
-    return tuple(sorted(events, key=lambda event: event.at_s))
+    """All events of ``scenario`` by time; at one instant movement comes first, then faults, then sessions, as the
+    file has them.
+    """
+    events: list[AnyEvent] = [*_movement(scenario), *_faults(scenario), *_sessions(scenario)]
+    return tuple(sorted([*events, ScenarioEnd(scenario.duration)], key=lambda event: event.at_s))
+
+
+def _faults(scenario: Scenario) -> Iterator[FaultBegins | FaultEnds]:
+    for number, fault in enumerate(scenario.faults, 1):
+        yield FaultBegins(fault.at, number, fault)
+        yield FaultEnds(round(fault.over_s, 12), number, fault)
 
 
 def _movement(scenario: Scenario) -> Iterator[Announce | Attach | Detach]:

@@ -161,13 +161,19 @@ class Correspondent(Agent):
 class RegistrationServer(Agent):
     """Listens on ``address``:``port``, relays there too, and knows the nodes in ``keys`` (ID to key, hex).
 
-    ``folder`` takes the keys' file and the database.
+    ``folder`` takes the keys' file, ``disk`` the database.
     """
 
     address: str
     port: int
     folder: Path
+    disk: Path
     keys: Mapping[str, str]
+
+    @property
+    def database(self) -> Path:
+        """What it keeps its bindings in."""
+        return self.disk / "bindings.sqlite"
 
     @property
     def _keys_file(self) -> Path:
@@ -178,7 +184,7 @@ class RegistrationServer(Agent):
         """Its options."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         argv = ["--listen", f"{host}:{self.port}", "--relay-address", self.address]
-        argv += ["--keys", str(self._keys_file), "--database", str(self.folder / "bindings.sqlite")]
+        argv += ["--keys", str(self._keys_file), "--database", str(self.database)]
         return [*argv, "--events", str(self.events)]
 
     def write(self) -> None:

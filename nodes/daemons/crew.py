@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from dmmlab.nodes.daemons.agent import Agent
@@ -67,10 +67,11 @@ class Crew(Agent):
         return all(node.ready(alive) for node in self.nodes)
 
 
-def crews(nodes: Sequence[MobileNode], on: Callable[[str], Host]) -> list[Agent]:
-    """``nodes`` in as few processes as hold them; one that would be alone has its own."""
+def crews(nodes: Sequence[MobileNode], on: Callable[[str], Host], alone: Collection[str | None] = ()) -> list[Agent]:
+    """``nodes`` in as few processes as hold them; one that would be alone has its own, as those that are to be so."""
+    made: list[Agent] = [node for node in nodes if node.name in alone]
+    nodes = [node for node in nodes if node.name not in alone]
     number = -(-len(nodes) // MOST)
-    made: list[Agent] = []
     for k in range(number):
         several = tuple(nodes[len(nodes) * k // number : len(nodes) * (k + 1) // number])
         first = several[0]

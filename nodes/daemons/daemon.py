@@ -35,6 +35,7 @@ class DaemonError(RuntimeError):
 class Daemon(ABC):
     """A process on a host, in the foreground until SIGTERM. ``log`` takes what it says."""
 
+    watches: ClassVar[bool] = False  # it only looks on, and is no part of what its host does
     ends_last: ClassVar[bool] = True  # when all that use it, or are seen by it, have ended
 
     name: str = ""

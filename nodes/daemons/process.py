@@ -39,8 +39,12 @@ class Forked:
 
     def terminate(self) -> None:
         """Sends SIGTERM if it still runs."""
+        self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal if it still runs."""
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Returns the exit status when it has ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from dmmlab.nodes.daemons.daemon import Alive, Daemon, wait_for
 
@@ -26,6 +27,8 @@ class Tcpdump(Daemon):
     The kernel collects packets: to write each as it comes would wake a process on every host for every packet, and in
     real time slow down what is measured. The stamps are the same. Before it is ended one waits `LATENCY_S`.
     """
+
+    watches: ClassVar[bool] = True
 
     interface: str
     capture: Path

@@ -28,6 +28,7 @@ from dmmlab.machine.events import EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.mobility import dhcp
 from dmmlab.nodes.mobility.lifetime import LastSessions
+from dmmlab.nodes.mobility.notebook import Notebook, Page
 from dmmlab.nodes.mobility.notice import PORT, Notice, listen
 from dmmlab.nodes.mobility.presence import Presence
 from dmmlab.nodes.orders import MobileNodeFile
@@ -85,6 +86,8 @@ class MobileNode:
         self._deprecated: dict[Address, tuple[dhcp.Lease, Radio]] = {}
         self._keeping: dict[Address, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._notebook = Notebook(folder / f"{interface}.addresses.json")
+        self._news = False  # the address in use is to be announced, even if it is the same
         self._keeps = True  # old addresses, as other than non-persistent ones
         self._last_sessions: LastSessions | None = None
 
@@ -104,13 +107,41 @@ class MobileNode:
             for radio in self._radios:
                 radio.index = (await self._ip.link_lookup(ifname=radio.interface))[0]
             await self._prepare()
+            if pages := self._notebook.read():
+                await self._recall(pages)
             await monitor.bind(self._groups)
             self._log.emit("ready", interface=" ".join(radio.interface for radio in self._radios))
+            if pages:
+                await self._look()
             while True:
                 async for message in monitor.get():
                     for radio in self._radios:
                         if message["index"] == radio.index:
                             await self._heard(radio, message)
+
+    async def _recall(self, pages: list[Page]) -> None:
+        """Goes on with the addresses of an agent that was here before; what was missed meanwhile, nobody knows."""
+        for page in pages:
+            radio, address = self._radios[page.radio], page.lease.address.ip
+            if page.current:
+                self._current, self._current_by = page.lease, radio
+            else:
+                self._hold(address, page.lease, radio)
+        self._log.emit("resumed", addresses=[str(page.lease.address.ip) for page in pages])
+        self._news = True
+
+    async def _look(self) -> None:
+        """Sees which radios have a carrier, and asks for an address anew."""
+        for radio in self._radios:
+            for message in await self._ip.link("get", index=radio.index):
+                await self._link_changed(radio, message)
+
+    def _write_down(self) -> None:
+        """Whatever ends this agent, another one shall know of these addresses."""
+        pages = [Page(lease, self._radios.index(radio), False) for lease, radio in self._deprecated.values()]
+        if self._current is not None:
+            pages.append(Page(self._current, self._radios.index(self._current_by), True))
+        self._notebook.write(pages)
 
     async def _prepare(self) -> None:
         """What is to be done before any radio has a carrier."""
@@ -191,17 +222,24 @@ class MobileNode:
             # Ask for the router now, so that the first packet that a session sends need not wait for the answer.
             await self._ip.neigh("replace", dst=gateway, ifindex=radio.index, state=_NUD_NONE, flags=_NTF_USE)
         self._current, self._current_by = lease, radio
+        self._write_down()
         event = "address_renewed" if renewed else "address_configured"
         self._log.emit(event, address=str(lease.address.ip), router=str(lease.router), lease_s=lease.seconds)
-        if self._presence is not None and not renewed:
+        if self._presence is not None and (not renewed or self._news):
+            self._news = False
             self._presence.announce(str(lease.address.ip), [str(old) for old in reversed(self._deprecated)])
 
     async def _deprecate(self, lease: dhcp.Lease, radio: Radio) -> None:
         """Keeps the address for the sessions that use it, without the route to a subnet that is no longer here."""
         address = lease.address.ip
         await self._keep(lease, radio)
-        self._deprecated[address] = lease, radio
+        self._hold(address, lease, radio)
+        self._write_down()
         self._log.emit("address_deprecated", address=str(address))
+
+    def _hold(self, address: Address, lease: dhcp.Lease, radio: Radio) -> None:
+        """It is a deprecated one from now on, for as long as such a one is kept."""
+        self._deprecated[address] = lease, radio
         if self._keep_s is not None:
             self._keeping[address] = asyncio.get_running_loop().call_later(self._keep_s, self._start_release, address)
         if self._last_sessions is not None:
@@ -231,6 +269,7 @@ class MobileNode:
         if (timer := self._keeping.pop(address, None)) is not None:
             timer.cancel()
         _, radio = self._deprecated.pop(address, (None, None))
+        self._write_down()
         if self._last_sessions is not None:
             self._last_sessions.end(address)
         return radio

@@ -52,6 +52,7 @@ def listen(where: Path, heard: Callable[[Notice], None]) -> None:
     """Calls ``heard`` with what a radio says at ``where``, for as long as the running event loop does."""
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     there.setblocking(False)
+    where.unlink(missing_ok=True)  # of whoever listened here before
     there.bind(str(where))
 
     def take() -> None:

@@ -87,10 +87,14 @@ class ZoneUpdater:
                 self._browse = None
         self._client.source = address
         keep = deprecated if self._key.keep_old else ()
-        done = await self._client.update(
-            [address], ECHO_PORT, self._key.ttl_s, service=DNS_SERVICE, keep=keep, more=self._key.services
-        )
-        self._log.emit("zone_updated", address=address, outcome=done.status, reason=done.reason, attempts=done.attempts)
+        done = None
+        while done is None or done.status == "timeout":  # whoever does not answer now may be there again later
+            done = await self._client.update(
+                [address], ECHO_PORT, self._key.ttl_s, service=DNS_SERVICE, keep=keep, more=self._key.services
+            )
+            self._log.emit(
+                "zone_updated", address=address, outcome=done.status, reason=done.reason, attempts=done.attempts
+            )
 
 
 class Registrar:
@@ -112,6 +116,7 @@ class Registrar:
         """A registrar that can be asked."""
         made = cls(account.lifetime_s, log, account.update_after_s, config.services)
         made.client = await client_for(account, config.discover, config.resolver, log, made._answer, made._forget)
+        made.client.on_registered = made._registered
         loopback = "::1" if config.family == "ipv6" else "127.0.0.1"
         for service, port in made._services.items():
             made._terminals[service] = LegTerminal(made.client, (loopback, port), config.family)
@@ -138,12 +143,17 @@ class Registrar:
         outcome = await self.client.register(
             self._addresses, ECHO_PORT, service="echo", lifetime_s=self._lifetime_s, services=self._services
         )
+        self._registered(outcome, address)
+        if legs is not None:
+            await legs
+
+    def _registered(self, outcome: Outcome, address: str | None = None) -> None:
+        """Notes what became of a registration; of the newest address, if it is none that is named."""
         reason = outcome.reason.name.lower() if outcome.reason is not None else ""
+        address = address or self._addresses[0]
         self._log.emit(
             "registered", address=address, outcome=outcome.status.value, reason=reason, attempts=outcome.attempts
         )
-        if legs is not None:
-            await legs
 
     def _ask_for_legs(self, address: str) -> dict[int, asyncio.Task[Outcome]]:
         """Asks for the second user plane of each relayed session over UDP, from the new address (draft 4.2.2)."""

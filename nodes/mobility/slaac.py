@@ -20,6 +20,7 @@ from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 from dmmlab.nodes.mobility.agent import MobileNode, Radio
 from dmmlab.nodes.mobility.dhcp import Lease
+from dmmlab.nodes.mobility.notebook import Page
 from dmmlab.topologies.addressing import Address, Interface, interface_identifier
 
 # linux/if_addr.h
@@ -44,6 +45,12 @@ class SlaacNode(MobileNode):
         for radio in self._radios[1:]:
             spec = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_TOKEN", self._known_as)]})]}
             await self._ip.link("set", index=radio.index, IFLA_AF_SPEC=spec)
+
+    async def _recall(self, pages: list[Page]) -> None:
+        """As `MobileNode`: a kernel asks for a router when an interface comes up, so it is as if the link had gone."""
+        await super()._recall(pages)
+        for radio in self._radios:
+            await self._carrier(radio, False)
 
     async def _heard(self, radio: Radio, message: Any) -> None:
         await super()._heard(radio, message)
@@ -92,6 +99,7 @@ class SlaacNode(MobileNode):
             return
         await self._take_over(address, radio)
         self._current, self._current_by = Lease(address, router, router, seconds), radio
+        self._write_down()
         self._log.emit("address_configured", address=str(address.ip), router=str(router), lease_s=seconds)
         if self._presence is not None:
             self._presence.announce(str(address.ip), [str(old) for old in reversed(self._deprecated)])

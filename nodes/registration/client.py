@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from dmmlab.nodes.registration.bindings import Backoff
-from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded
+from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded, Status
 from dmmlab.nodes.registration.instants import fired_ns, seconds_until
 from dmmlab.nodes.registration.links import Link, TcpLink, UdpLink
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport
@@ -37,6 +37,7 @@ class Agreement:
 
 OnRequest = Callable[[IncomingRequest], Agreement | Reason]
 OnEnded = Callable[[int], None]
+OnRegistered = Callable[[Outcome], None]
 
 
 class RegistrationClient:
@@ -62,6 +63,7 @@ class RegistrationClient:
         self.core = ClientCore(node, key, time.time_ns() if first_sequence is None else first_sequence, backoff)
         self._server, self._control = server, control
         self._on_request, self._on_ended = on_request or self._agree, on_ended
+        self.on_registered: OnRegistered = lambda _outcome: None  # what became of a registration that was tried again
         self._loop = asyncio.get_running_loop()
         self._links: list[Link] = []
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
@@ -111,7 +113,8 @@ class RegistrationClient:
         """Register (or refresh) addresses, newest first, and the service's port; one round trip.
 
         ``services`` gives the ports of further services by name, all at the same addresses.
-        With ``refresh`` it is repeated at half the granted lifetime until the next ``register`` or ``deregister``.
+        With ``refresh`` it is repeated at half the granted lifetime until the next ``register`` or ``deregister``, and
+        as long as nobody answers: whoever does not answer now may be there again later.
         """
         self._stop_refresh()
         self.offer(addresses, port)
@@ -127,13 +130,19 @@ class RegistrationClient:
             services=tuple((services or {}).items()),
         )
         outcome = await self._ask(message)
+        again = functools.partial(
+            self.register, tuple(addresses), port, service, lifetime_s, services=dict(services or {})
+        )
         if outcome.ok and refresh:
-            delay = outcome.lifetime_s / 2
-            again = functools.partial(
-                self.register, tuple(addresses), port, service, lifetime_s, services=dict(services or {})
-            )
             self._stop_refresh()
-            self._refresh = self._loop.call_later(delay, self._register_again, again)
+            self._refresh = self._loop.call_later(outcome.lifetime_s / 2, self._register_again, again)
+        elif outcome.status is Status.TIMEOUT and refresh:
+            self._register_again(functools.partial(self._retry, again))
+        return outcome
+
+    async def _retry(self, again: Callable[[], Coroutine[None, None, Outcome]]) -> Outcome:
+        outcome = await again()
+        self.on_registered(outcome)
         return outcome
 
     def _register_again(self, again: Callable[[], Coroutine[None, None, Outcome]]) -> None:

@@ -49,6 +49,8 @@ class Server:
         self._relays: dict[int, Relay] = {}
         self._relay_idle_s = relay_idle_s
         self._timer: asyncio.TimerHandle | None = None
+        self._unsaved: dict[str, Record] = {}
+        self._noted: list[Noted] = []
         self._flushing = False
         self._loop = asyncio.get_running_loop()
 
@@ -122,18 +124,32 @@ class Server:
     # ---- out
 
     def flush(self) -> None:
-        """Serve the core's events, commit its changes, and only then send."""
+        """Serve the core's events, commit its changes, and only then send, and say what has happened.
+
+        What cannot be committed, as on a full disk, is not acknowledged: the other side repeats, and with whatever
+        comes next it is tried again.
+        """
         self._flushing = False
-        now_ns = time.time_ns()
-        noted = self._serve_events(now_ns)
-        changes = self.core.take_changes()
-        if changes:
-            self._store.save(changes)
-        for data, peer in self.core.datagrams_to_send():
-            self._send(data, peer)
-        if noted:
+        self._noted += self._serve_events(time.time_ns())
+        self._unsaved |= {record.name: record for record in self.core.take_changes()}
+        to_send = self.core.datagrams_to_send()
+        if self._saved():
+            for data, peer in to_send:
+                self._send(data, peer)
+            noted, self._noted = self._noted, []
             self._log.write((event.name, event.time_ns, event.fields) for event in noted)
         self._set_timer()
+
+    def _saved(self) -> bool:
+        """Whether all that has changed is on the disk."""
+        try:
+            if self._unsaved:
+                self._store.save(self._unsaved.values())
+        except sqlite3.Error as error:
+            self._log.emit("unsaved", nodes=sorted(self._unsaved), detail=str(error))
+            return False
+        self._unsaved.clear()
+        return True
 
     def _send(self, data: bytes, peer: Peer) -> None:
         if peer[0] == "udp":

@@ -43,7 +43,8 @@ class Store:
             self._database.executemany(SAVE, map(_row, records))
             self._database.execute("COMMIT")
         except sqlite3.Error:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # of a full disk SQLite has taken back everything by itself
+                self._database.execute("ROLLBACK")
             raise
 
     def close(self) -> None:

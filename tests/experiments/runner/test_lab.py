@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -171,3 +172,31 @@ def test_a_daemon_that_ends_last_outlives_the_agents(tmp_path: Path) -> None:
     lab.await_ready(daemons)
     lab.stop()
     assert left.read_text().split() == ["agent", "daemon"]
+
+
+def test_what_crashes_is_not_missed_and_starts_again_with_what_it_left(lab: Lab, tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    named = script(tmp_path, "named", f"echo started >>{left}; echo listening; exec sleep 60")
+    lab.start([named])
+    lab.await_ready([named])
+    killed = lab.crash("H1")
+    assert killed == [named]
+    lab.check_alive()
+    lab.restart(killed)
+    deadline = time.monotonic() + 5
+    while left.read_text().count("started") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left.read_text().count("started") == 2
+    lab._running[0][1].send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, lab._running[0][1].pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(LabError, match="named ended"):
+        lab.check_alive()
+
+
+def test_what_stands_still_is_ended_all_the_same(tmp_path: Path) -> None:
+    lab = Lab(lambda name: Here())
+    lab.start([sleeper(tmp_path, "MN1")])
+    lab.pause("H1")
+    began = time.monotonic()
+    lab.stop()
+    assert time.monotonic() - began < 5

@@ -6,19 +6,24 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ports import free_port
 
-from dmmlab.nodes.registration.bindings import Backoff
+from dmmlab.machine.events import EventLog
+from dmmlab.nodes.registration.bindings import Backoff, Record
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient
 from dmmlab.nodes.registration.client_core import IncomingRequest, Status
+from dmmlab.nodes.registration.server import Server
+from dmmlab.nodes.registration.server_core import ServerCore
+from dmmlab.nodes.registration.store import Store
 from dmmlab.nodes.registration.wire import Mode, Reason
 
 KEYS = {name: name.encode() * 8 for name in ("mn1", "mn2", "cn3")}
@@ -285,3 +290,57 @@ def test_bad_input_is_a_sentence_and_exit_2(tmp_path: Path, server: Process) -> 
             text=True,
         )
         assert ran.returncode == 2 and complaint in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_what_cannot_be_saved_is_not_acknowledged_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: no answer, and no word of it in the log, until it is saved."""
+
+    async def scene() -> None:
+        full = True
+        save = Store.save
+
+        def saves(store: Store, records: Iterable[Record]) -> None:
+            if full:
+                raise sqlite3.OperationalError("database or disk is full")
+            save(store, records)
+
+        monkeypatch.setattr(Store, "save", saves)
+        core = ServerCore(KEYS, time.time_ns())
+        log = EventLog(tmp_path / "events", "server")
+        server = Server(core, Store(tmp_path / "bindings.db"), log)
+        port = await server.start("127.0.0.1", 0)
+        client = RegistrationClient("mn1", KEYS["mn1"], ("127.0.0.1", port), backoff=QUICK)
+        registering = asyncio.create_task(client.register(["10.1.0.2"], 7000))
+        await asyncio.sleep(0.5)
+        events = [json.loads(line)["event"] for line in (tmp_path / "events").read_text().splitlines()]
+        assert not registering.done() and "unsaved" in events and "registered" not in events
+        full = False
+        assert (await registering).ok
+        assert [record.binding is not None for record in server._store.load()] == [True]
+        await client.close()
+        await server.stop()
+
+    run(scene)
+
+
+def test_a_node_registers_as_soon_as_the_server_is_there_again(server: Process) -> None:
+    """However long it was away: a registration that nobody answers is repeated for good."""
+
+    async def scene() -> None:
+        client = server.client("mn1", backoff=Backoff(first_s=0.05, most_s=0.1, deadline_s=0.3))
+        said: list[Status] = []
+        client.on_registered = lambda outcome: said.append(outcome.status)
+        server.end(signal.SIGKILL)
+        outcome = await client.register(["10.1.0.2"], 7000)
+        assert outcome.status is Status.TIMEOUT
+        await asyncio.sleep(0.8)
+        server.start()
+        deadline = time.monotonic() + 10
+        while Status.OK not in said and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        assert said[-1] is Status.OK
+        await client.close()
+
+    run(scene)

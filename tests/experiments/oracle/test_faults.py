@@ -1,0 +1,68 @@
+"""Closed forms beside faults: none for what one touches, as ever for all else (`two-mr`: the node moves at 10 s)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dmmlab.experiments.oracle.expectation import Oracle
+from dmmlab.experiments.oracle.trips import Trips
+from dmmlab.experiments.scenario.load import load
+from dmmlab.experiments.scenario.sessions import sessions_of
+
+SERVER = {"at": "15s", "for": "3s", "crash": "SERVER"}
+CUT = {"at": "15s", "for": "3s", "partition": ["CN3", "CORE"]}
+CONTROLLER = {"at": "9500ms", "for": "3s", "crash": "CONTROLLER"}
+INTER_MR = {"at": "15s", "for": "3s", "partition": ["MR1", "MR2"]}
+
+METHODS = ("fixed", "ddns", "p2p", "central", "combined")
+
+
+def setup_s(at: str, method: str, *faults: dict[str, Any]) -> float | None:
+    session = {"name": "X", "at": at, "from": "CN3", "to": "MN1", "method": method}
+    others = {"name": "Y", "at": "1s", "from": "CN1", "to": "MN1", "method": [*METHODS]}  # so that there are servers
+    scenario = load("two-mr", {"sessions": [session, others], "faults": list(faults)})
+    found = Oracle(scenario).of(sessions_of(scenario)[0])
+    return None if found is None else found.setup_s
+
+
+@pytest.mark.parametrize(
+    ("fault", "at", "touched"),
+    [
+        (SERVER, "16s", ("p2p", "central", "combined")),
+        (SERVER, "14s", ()),
+        (SERVER, "20s", ("p2p", "central", "combined")),  # it is there again, and whoever asked may still wait
+        (SERVER, "25s", ()),
+        (CUT, "16s", ("fixed", "ddns", "p2p", "central", "combined")),
+        (CUT, "14970ms", ("fixed", "ddns", "p2p", "central", "combined")),  # under way when it begins
+        (INTER_MR, "16s", ("fixed",)),  # on the old address, so by the redirect
+        (CONTROLLER, "9800ms", ()),  # who does not move needs none
+        (CONTROLLER, "12s", ("fixed", "ddns", "p2p", "central", "combined")),
+        (CONTROLLER, "20s", ("ddns",)),  # an old address may be in the resolver's cache
+    ],
+)
+def test_what_is_touched_has_none_and_all_else_has_its_own(
+    fault: dict[str, Any], at: str, touched: tuple[str, ...]
+) -> None:
+    for method in METHODS:
+        assert setup_s(at, method) is not None
+        expected = None if method in touched else setup_s(at, method)
+        assert setup_s(at, method, fault) == expected, method
+
+
+def test_a_probe_that_a_cut_may_have_cost_has_none() -> None:
+    session = {"name": "X", "at": "12s", "from": "CN3", "to": "MN1", "method": "fixed", "interval": "1s"}
+    scenario = load("two-mr", {"sessions": [{**session, "duration": "15s"}], "faults": [CUT]})
+    trips, (spec,) = Trips(scenario), sessions_of(scenario)
+    expected = {at_s: trips.expected_s(spec, "", "MR1", float(at_s)) for at_s in range(13, 27)}
+    assert {at_s for at_s, trip_s in expected.items() if trip_s is None} == set(range(15, 22))
+    assert expected[13] == expected[24] == pytest.approx(0.042)
+
+
+def test_a_stream_ends_with_its_opener() -> None:
+    crash = {"at": "15s", "for": "1s", "crash": "CN3"}
+    session = {"name": "X", "at": "12s", "from": "CN3", "to": "MN1", "method": "fixed", "interval": "1s"}
+    scenario = load("two-mr", {"sessions": [{**session, "duration": "15s"}], "faults": [crash]})
+    (spec,) = sessions_of(scenario)
+    assert Trips(scenario).expected_s(spec, "", "MR1", 26.0) is None
