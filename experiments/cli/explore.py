@@ -27,7 +27,7 @@ from dmmlab.experiments.runner.means import means, refuse_families
 def explore(
     scenario: str, seeds: int, first: int, out: Path | None, runtime: str, clock: str, jobs: int | None, keep: bool
 ) -> None:
-    """Break things at random in SCENARIO, and check what must hold whatever breaks (docs/faults.md).
+    """Break things at random, and check what must hold.
 
     Each run has faults drawn from its seed, and a session by every method at its end. One that breaks something is
     made smaller for as long as it still does, and kept as a scenario file that does the same again. Exit status 1 if

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HELD, DID_NOT_HOLD, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 LATER = {
     "compare": Later("dmmlab.experiments.cli.campaign", "Compare two runs, two folders of runs or two of figures,..."),
-    "explore": Later("dmmlab.experiments.cli.explore", "Break things at random, and check what must hold whatever..."),
+    "explore": Later("dmmlab.experiments.cli.explore", "Break things at random, and check what must hold."),
     "new": Later("dmmlab.experiments.cli.new", "Print a scenario of so many routers and nodes, joined like..."),
     "trace": Later("dmmlab.experiments.cli.trace", "Traces of movement: from a scenario's models, or from SUMO."),
     "guest": Later("dmmlab.experiments.cli.guest", "The virtual-time guest: build its kernel, run things in it."),
