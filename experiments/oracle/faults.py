@@ -7,12 +7,13 @@ A fault touches whatever depends on what it breaks, from its beginning until the
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER
 from dmmlab.experiments.scenario.faults import SWITCHES, Fault
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, Scenario
-from dmmlab.experiments.scenario.sessions import SessionSpec
+from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 _BEFORE_S = 2.0  # a move that long before may still have something under way
 # Whoever asks a server repeats every 2 s at most, and a switch looks for its controller every second.
@@ -25,6 +26,9 @@ class Touched:
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
+        self._alike: dict[tuple[str, str, str, str | None], list[SessionSpec]] = defaultdict(list)
+        for session in sessions_of(scenario) if scenario.faults else ():
+            self._alike[session.cn, session.mn, session.method, session.anchor].append(session)
 
     def setup(self, session: SessionSpec, over_s: float, redirected: bool) -> bool:
         """Whether they may touch the set-up of ``session``, which is over at ``over_s``; ``redirected`` says whether it
@@ -33,7 +37,8 @@ class Touched:
         faults = self._scenario.faults
         if faults and self._scenario.addresses.lifetime == "session-lasting":
             return over_s >= min(fault.at for fault in faults)  # what is given back when follows from all sessions
-        return any(self._concerns(fault, session, session.at_s, over_s, redirected) for fault in faults)
+        touched = (self._concerns(fault, session, session.at_s, over_s, redirected) for fault in faults)
+        return any(touched) or any(self._asks_again(fault, session, redirected) for fault in faults)
 
     def probe(self, session: SessionSpec, sent_s: float, over_s: float) -> bool:
         """Whether they may touch a probe of ``session`` that is sent at ``sent_s`` and answered by ``over_s``.
@@ -53,9 +58,25 @@ class Touched:
         faults = self._scenario.faults
         return any(fault.at - _BEFORE_S <= until_s and from_s <= self._recovered_s(fault) for fault in faults)
 
+    def _asks_again(self, fault: Fault, session: SessionSpec, redirected: bool) -> bool:
+        """Whether a router may have to find out a node's MAC anew for it: it gave up asking while ``fault`` lasted (RFC
+        4861 section 7.3.3, and ARP as Linux does it), and no such session since then has made it ask.
+        """
+        parties, recovered_s = set(fault.parties), self._recovered_s(fault)
+        mobile = {session.cn, session.mn}.intersection(self._scenario.mobile_nodes)
+        among = CONTROLLER in parties or parties <= set(self._scenario.mobile_routers)
+        unheard = redirected if among else bool(parties & {SWITCHES, *mobile})
+        if session.at_s < fault.at or not unheard or not mobile:
+            return False
+        return not any(
+            recovered_s <= other.at_s <= session.at_s - _AGAIN_S
+            for other in self._alike.get((session.cn, session.mn, session.method, session.anchor), ())
+        )
+
     def _concerns(self, fault: Fault, session: SessionSpec, at_s: float, over_s: float, redirected: bool) -> bool:
         method, scenario = METHODS[session.method], self._scenario
         until_s = self._recovered_s(fault) + (fault.for_ if session.transport == "tcp" else 0.0)
+        until_s += session.interval_s or 0.0
         if method.cached:  # what was learned meanwhile is believed for a while
             kept_s = {"off": 0.0, "ttl": scenario.ddns.ttl, "forever": math.inf}[scenario.ddns.cn_cache]
             until_s += scenario.ddns.ttl + kept_s

@@ -246,6 +246,7 @@ class Daemons:
                     second,
                     known_as,
                     told,
+                    notes=any(fault.crash == node.name for fault in self.scenario.faults),
                     events=events,
                     **place,
                 )

@@ -42,6 +42,7 @@ class MobileNode(Agent):
     second: str | None = None
     known_as: str = ""
     radio: Path | None = None  # where it hears that it has to leave, if it is to announce that
+    notes: bool = False  # of its addresses, for who takes its place when it is killed
 
     @property
     def service(self) -> Service:
@@ -61,6 +62,7 @@ class MobileNode(Agent):
         argv += ["--interface", self.interface, "--folder", str(self.folder), "--family", self.family]
         argv += ["--keep", str(self.keep_s)] if self.keep_s is not None else []
         argv += ["--lifetime", self.lifetime, "--idle", str(self.idle_s)] if self.lifetime != "fixed" else []
+        argv += ["--notebook", str(self.folder / f"{self.name}.addresses.json")] if self.notes else []
         argv += ["--radio", str(self.radio)] if self.radio is not None else []
         argv += ["--second", self.second, "--known-as", self.known_as] if self.second is not None else []
         return [*argv, "--config", str(self._file)] if self.config is not None else argv

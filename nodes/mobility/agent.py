@@ -86,10 +86,14 @@ class MobileNode:
         self._deprecated: dict[Address, tuple[dhcp.Lease, Radio]] = {}
         self._keeping: dict[Address, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._notebook = Notebook(folder / f"{interface}.addresses.json")
+        self._notebook: Notebook | None = None
         self._news = False  # the address in use is to be announced, even if it is the same
         self._keeps = True  # old addresses, as other than non-persistent ones
         self._last_sessions: LastSessions | None = None
+
+    def keep_notes(self, notebook: Notebook) -> None:
+        """Of its addresses, and goes on with those that are noted there."""
+        self._notebook = notebook
 
     def let_addresses_be(self, lifetime: str, idle_s: float, server_port: int) -> None:
         """Of this kind (RFC 8653), where they are other than fixed."""
@@ -107,7 +111,7 @@ class MobileNode:
             for radio in self._radios:
                 radio.index = (await self._ip.link_lookup(ifname=radio.interface))[0]
             await self._prepare()
-            if pages := self._notebook.read():
+            if pages := self._notebook.read() if self._notebook is not None else []:
                 await self._recall(pages)
             await monitor.bind(self._groups)
             self._log.emit("ready", interface=" ".join(radio.interface for radio in self._radios))
@@ -138,6 +142,8 @@ class MobileNode:
 
     def _write_down(self) -> None:
         """Whatever ends this agent, another one shall know of these addresses."""
+        if self._notebook is None:
+            return
         pages = [Page(lease, self._radios.index(radio), False) for lease, radio in self._deprecated.values()]
         if self._current is not None:
             pages.append(Page(self._current, self._radios.index(self._current_by), True))
@@ -320,6 +326,8 @@ async def _main(arguments: argparse.Namespace) -> None:
         arguments.interface, arguments.folder, arguments.keep, presence, log, arguments.second, arguments.known_as
     )
     node.let_addresses_be(arguments.lifetime, arguments.idle, wire.PORT)
+    if arguments.notebook is not None:
+        node.keep_notes(Notebook(arguments.notebook))
     if presence is not None:
         await presence.open_desk()
     if arguments.radio is not None:
@@ -345,6 +353,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--keep", type=float, help="seconds after which a deprecated address is released")
     parser.add_argument("--lifetime", default="fixed", help="of its addresses: the kind (RFC 8653)")
     parser.add_argument("--idle", type=float, default=1.0, help="seconds after which a session over UDP is over")
+    parser.add_argument("--notebook", type=Path, help="where it notes its addresses, for who takes its place")
     parser.add_argument("--radio", type=Path, help="the Unix socket on which it hears that its radio has to leave")
     parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="DHCP, or SLAAC")
     parser.add_argument("--config", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")
