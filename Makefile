@@ -21,7 +21,7 @@ DMMLAB := $(VENV)/bin/dmmlab
 PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 
-.PHONY: run test test-random test-faults lint types figures exact bench clean setup setup-tests kernel vm-test
+.PHONY: run test test-random test-faults lint types figures exact bench clean setup setup-dev setup-tests kernel vm-test
 
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --figures all --pdf --profile
@@ -31,19 +31,19 @@ run: setup $(KERNEL)
 test: setup-tests kernel lint types
 	$(PYTHON) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-test-random: setup kernel
+test-random: setup-dev kernel
 	DMMLAB_RANDOM=$(N) DMMLAB_RANDOM_SEED=$(SEED) DMMLAB_RANDOM_OUT=$(RESULTS)/random $(PYTHON) -m pytest -s \
 	    tests/live/test_random_scenarios.py
 
 test-faults: setup-tests kernel
 	DMMLAB_FAULTS=all $(PYTHON) -m pytest --numprocesses $(JOBS) --dist worksteal tests/live/faults
 
-lint: setup
+lint: setup-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 
-types: setup
+types: setup-dev
 	$(VENV)/bin/mypy
 
 figures: setup $(KERNEL)
@@ -59,6 +59,9 @@ bench: setup kernel
 	$(PYTHON) -m benchmarks $(SUBJECTS)
 
 setup:
+	@machine/provision.sh --no-dev
+
+setup-dev:
 	@machine/provision.sh
 
 setup-tests:

@@ -110,15 +110,18 @@ find_python() {
     die 1 "no Python >= 3.11 with venv: apt-get install python3 python3-venv (Debian 12, Ubuntu 24.04 or newer)"
 }
 
+# Of an environment with the extra packages $1.
 stamp() {
-    cat "$PROJECT/setup.py" "$PROJECT/pyproject.toml" "${BASH_SOURCE[0]}" <(printf '%s' "$PROJECT $EXTRA ${LOCK[*]}") |
+    cat "$PROJECT/setup.py" "$PROJECT/pyproject.toml" "${BASH_SOURCE[0]}" <(printf '%s' "$PROJECT $1 ${LOCK[*]}") |
         sha256sum | cut -d' ' -f1
 }
 
+# Byte code of all that is installed, on all processors: pip would make it one file after the other.
+compile_all() { "$VENV/bin/python" -m compileall -q -j 0 "$VENV"/lib/python*/site-packages >/dev/null 2>&1 || true; }
+
 make_environment() {
-    local wanted python
-    wanted=$(stamp)
-    if [ -x "$VENV/bin/python" ] && [ "$(cat "$VENV/.dmmlab-stamp" 2>/dev/null)" = "$wanted" ]; then
+    local python
+    if [ -x "$VENV/bin/python" ] && grep -qxF "$(stamp "$EXTRA")" "$VENV/.dmmlab-stamp" 2>/dev/null; then
         return
     fi
     if ! [ -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
@@ -126,7 +129,7 @@ make_environment() {
         say "creating $VENV with $python"
         "$python" -m venv --clear "$VENV"
     fi
-    local -a pip=("$VENV/bin/python" -m pip --quiet --disable-pip-version-check install)
+    local -a pip=("$VENV/bin/python" -m pip --quiet --disable-pip-version-check install --no-compile)
     if "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
         if ! "$VENV/bin/python" -c 'import importlib.metadata as m; assert m.version("ryu") == "4.34"' 2>/dev/null; then
             say "installing ryu"
@@ -137,7 +140,8 @@ make_environment() {
     fi
     say "installing dmmlab$EXTRA"
     "${pip[@]}" "${LOCK[@]}" --editable "$PROJECT$EXTRA"
-    printf '%s\n' "$wanted" >"$VENV/.dmmlab-stamp"
+    compile_all
+    { stamp '' && stamp "$EXTRA"; } >"$VENV/.dmmlab-stamp" # it is one without extra packages, too
 }
 
 # Dask, which only --scheduler and its tests use. In no stamp: whoever asks for less later must not make all anew.
