@@ -86,11 +86,17 @@ class Shim:
             fail(self._timeline, f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def read(self, dpid: int, kind: int, xid: int, message: bytes) -> Event | None:
-        """What a message of OpenFlow says, if that is a copy of a frame or the answer to a barrier of ours."""
+        """What a message of OpenFlow says, if that is one of those of which a move has many."""
         if kind == wire.PACKET_IN and (copied := wire.copied(message)) is not None:
             return messages.FrameCopied(dpid, *copied)
         if kind == wire.BARRIER_REPLY and (token := self._barriers.pop((dpid, xid), None)) is not None:
             return messages.BarrierReplied(dpid, token)
+        if kind == wire.PORT_STATUS and (changed := wire.port_changed(message)) is not None:
+            reason, name, number = changed
+            if reason == wire.PORT_ADDED:
+                return messages.PortAdded(dpid, name, number)
+            if reason == wire.PORT_DELETED:
+                return messages.PortRemoved(dpid, name, number)
         return None
 
     def state_changed(self, ev: Any) -> None:

@@ -1,4 +1,4 @@
-"""The OpenFlow 1.3 messages of which a move has many, as bytes: flow-mods and barriers, and packet-ins read.
+"""OpenFlow 1.3 messages of which a move has many, as bytes: flow-mods and barriers packed, packet-ins and ports read.
 
 A framework makes an object of each field, action and instruction, and of each address several. What the tables of this
 module do not have, a framework spells (`openflow`). Section numbers are OpenFlow 1.3.5's.
@@ -25,11 +25,13 @@ from dmmlab.controllers.rules import (
     Value,
 )
 
-PACKET_IN, BARRIER_REPLY = 10, 21
+PACKET_IN, PORT_STATUS, BARRIER_REPLY = 10, 12, 21
+PORT_ADDED, PORT_DELETED = 0, 1  # 7.4.3, reasons
 _VERSION, _FLOW_MOD, _BARRIER_REQUEST = 4, 14, 20
 _HEADER = struct.Struct("!BBHI")  # 7.1.1: version, type, length, transaction
 _BODY = struct.Struct("!QQBBHHHIIIH2x")  # 7.3.4.1, up to the match
 _COPIED = struct.Struct("!12xH12xHII")  # 7.4.1: the frame's length, the match's, its first field
+_CHANGED = struct.Struct("!8xB7xI4x6x2x16s")  # 7.4.3 and 7.2.1: reason, port, its name
 _MATCH_AT, _IN_PORT_FIELD = 24, 0x80000004
 _NO_BUFFER = _ANY = 0xFFFFFFFF
 _PLAIN = 0xFFE5  # OFPCML_MAX: what an output that is not to the controller has for its length
@@ -142,6 +144,14 @@ def copied(message: bytes) -> tuple[int, bytes] | None:
         return None
     start = _MATCH_AT + (match_length + 7) // 8 * 8 + 2
     return port, message[start : start + whole]
+
+
+def port_changed(message: bytes) -> tuple[int, str, int] | None:
+    """Why a port's state is told (7.4.3), the port's name and number; None of a message that is too short."""
+    if len(message) < _CHANGED.size:
+        return None
+    reason, number, name = _CHANGED.unpack_from(message)
+    return reason, name.rstrip(b"\0").decode(), number
 
 
 @functools.lru_cache(maxsize=4096)

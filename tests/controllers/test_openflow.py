@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from controllers_fake import FakeNetwork, chain, make_plan, mesh, mn_ip6, mn_mac, nd_frame, router_ip6
 
-from dmmlab.controllers import wire
+from dmmlab.controllers import messages, wire
 from dmmlab.controllers.app import Shim, counters
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import NAMES, FrameworkMissing, load
@@ -160,6 +160,39 @@ def test_a_packet_in_read_here_says_what_the_framework_reads(
 def test_a_packet_in_that_does_not_begin_with_its_port_is_left_to_the_framework(fields: bytes) -> None:
     assert wire.copied(packet_in(fields, b"frame" * 20, 100)) is None
     assert wire.copied(packet_in(fields, b"", 0)[:-2]) is None
+
+
+def port_status(reason: int, name: bytes) -> bytes:
+    """OpenFlow 1.3.5, 7.4.3, of port 23."""
+    port = struct.pack("!I4x6s2x16s8I", 23, bytes((2, 0, 0, 0, 0, 1)), name, 0, 4, 0, 0, 0, 0, 0, 0)
+    return struct.pack("!BBHIB7x", 4, 12, 16 + len(port), 5, reason) + port
+
+
+@pytest.mark.parametrize("framework", INSTALLED)
+@pytest.mark.parametrize("reason", [0, 1, 2])
+def test_a_port_read_here_is_the_one_that_the_framework_reads(framework: str, reason: int) -> None:
+    datapath, message = FakeDatapath(framework), port_status(reason, b"MN1-radio")
+    read = datapath.ofproto_parser.OFPPortStatus.parser(datapath, 4, 12, len(message), 5, message)
+    name = read.desc.name.decode() if isinstance(read.desc.name, bytes) else read.desc.name
+    assert wire.port_changed(message) == (read.reason, name, read.desc.port_no) == (reason, "MN1-radio", 23)
+    assert wire.port_changed(message[:40]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "event"),
+    [
+        (wire.PORT_STATUS, port_status(0, b"MN1-radio"), messages.PortAdded(1, "MN1-radio", 23)),
+        (wire.PORT_STATUS, port_status(1, b"MN1-radio"), messages.PortRemoved(1, "MN1-radio", 23)),
+        (wire.PORT_STATUS, port_status(2, b"MN1-radio"), None),
+        (wire.PACKET_IN, packet_in(IN_PORT, b"frame" * 20, 100), messages.FrameCopied(1, 17, b"frame" * 20)),
+        (wire.BARRIER_REPLY, b"\4\x15\0\x08\0\0\0\5", None),
+    ],
+)
+def test_what_comes_most_becomes_an_event(
+    tmp_path: Path, kind: int, message: bytes, event: messages.Event | None
+) -> None:
+    shim, *_ = make_shim(tmp_path, INSTALLED[0])
+    assert shim.read(1, kind, 5, message) == event
 
 
 def test_a_masked_match_is_refused() -> None:
