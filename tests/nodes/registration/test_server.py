@@ -161,6 +161,23 @@ def test_a_registration_is_refreshed_and_expires_when_nobody_does(server: Proces
     assert len(server.events("registered")) >= 4
 
 
+def test_a_refresh_that_nobody_answered_is_tried_again(server: Process) -> None:
+    async def scene() -> None:
+        mn = server.client("mn1", backoff=Backoff(first_s=0.1, deadline_s=0.2))
+        cn = server.client("cn3")
+        assert (await cn.register(["127.0.0.1"], 1)).ok
+        assert (await mn.register(["127.0.0.1"], 7000, lifetime_s=2.0)).ok
+        server.end(signal.SIGKILL)
+        await asyncio.sleep(1.5)
+        server.start()
+        await asyncio.sleep(2.5)
+        assert (await cn.request("mn1", Mode.P2P)).ok
+        await mn.close()
+        await cn.close()
+
+    run(scene)
+
+
 def test_bad_keys_are_refused_with_a_reason(server: Process) -> None:
     async def scene() -> None:
         mn = server.client("mn1")
