@@ -17,6 +17,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import random
 import signal
 import socket
@@ -146,11 +147,13 @@ class Session:
         """The session's probes, each at its time, counted from the opening and never from the probe before."""
         order = self._order
         opened_ns = clock.now_ns() if self._method.asks else order.start_ns
-        probe, alarm = probes_of(order.number), clock.Alarm()
+        probe, alarm, draw = probes_of(order.number), clock.Alarm(), random.Random(order.seed)
+        due_ns = opened_ns
         for sequence in range(order.count):
-            due_ns = opened_ns + sequence * order.interval_ns
             await alarm.at(due_ns)
             yield probe(sequence, due_ns)
+            share = -math.log1p(-draw.random()) if order.at_random else 1
+            due_ns += round(share * order.interval_ns)
 
     # -- UDP ----------------------------------------------------------------------------------------------------
     async def _datagrams(self, addresses: Sequence[str], port: int, head_start_s: float) -> bool:

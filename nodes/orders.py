@@ -56,7 +56,8 @@ class Order:
     """One session: its number in the run, its name, when it starts (ns since the epoch), how, with whom, and what.
 
     ``target`` is the mobile node's ID (an FQDN), ``address`` the one address that method `fixed` knows. ``count``
-    probes ``interval_ns`` apart, or a bulk transfer of ``size`` bytes drawn from ``seed``. ``select``
+    probes ``interval_ns`` apart (in the mean, drawn from ``seed``, with ``at_random``), or a bulk transfer of ``size``
+    bytes drawn from ``seed``. ``select``
     names the policy by which one of several addresses is chosen, ``service`` which of the node's services it is with.
     """
 
@@ -76,6 +77,7 @@ class Order:
     service: str = "echo"
     called: str = ""  # what the node goes by among people, by which its ID is found
     program: Program | None = None  # what is run, instead of all that this agent could send
+    at_random: bool = False  # the probes, as a Poisson process
 
     @property
     def local_port(self) -> int:

@@ -191,7 +191,8 @@ def _lost(recording: Recording, sent: Flows, node: str, start_ns: int, end_ns: i
 
 def _due(flow: Flow, session: SessionSpec) -> dict[int, int]:
     """When each probe left, ns; of one that did not, as its host had no link just then, when it should have."""
-    if flow.opened_ns is None or session.interval_s is None or session.transport != "udp":
+    uneven = session.entry.spacing != "even"
+    if flow.opened_ns is None or session.interval_s is None or uneven or session.transport != "udp":
         return flow.sent_ns
     interval_ns = round(session.interval_s * 1e9)
     return {number: flow.opened_ns + number * interval_ns for number in range(session.count)} | flow.sent_ns

@@ -66,7 +66,8 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
     faults = Touched(run.scenario)
     for session in run.sessions:
         interval_s = session.spec.interval_s
-        if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None:
+        even = session.spec.entry.spacing == "even"
+        if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None or not even:
             continue
         for probe in run.probes[session.spec.name]:
             if (_asks_first(session) and probe.seq == 0) or _asks_again(run, session, probe.sent_s):

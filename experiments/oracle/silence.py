@@ -35,7 +35,8 @@ def answers_s(scenario: Scenario, session: SessionSpec) -> list[float | None] | 
     """
     node, host = (session.mn, session.cn) if session.mn in scenario.mobile_nodes else (session.cn, session.mn)
     both_move = {session.mn, session.cn} <= set(scenario.mobile_nodes)
-    if both_move or session.interval_s is None or METHODS[session.method].asks or not _exact(scenario, node, host):
+    asks = METHODS[session.method].asks or session.entry.spacing != "even"
+    if both_move or session.interval_s is None or asks or not _exact(scenario, node, host):
         return None
     anchor = session.anchor or scenario.moves_of(node)[0].to
     if node == session.cn:

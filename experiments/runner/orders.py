@@ -205,4 +205,5 @@ def order_of(
         service=session.service,
         called=session.mn,
         program=program,
+        at_random=session.entry.spacing == "random",
     )

@@ -240,6 +240,7 @@ class Session(Section):
     anchor: str | None = None  # where nothing is asked: the MR whose address the correspondent knows (the first one)
     select: Select = DEFAULT  # which of several addresses that a lookup gave
     interval: Duration | None = None
+    spacing: Literal["even", "random"] = "even"  # of probes: always the interval, or exponential with that mean
     duration: Duration | None = None
     size: Size | None = None
     service: str | None = None  # which of a node's services; the port is the one that the method gives
@@ -255,6 +256,10 @@ class Session(Section):
             raise ValueError("interval and duration go together: give both or neither")
         if self.interval is not None and (self.interval <= 0 or not self.duration):
             raise ValueError("interval and duration must be greater than 0")
+        if self.spacing == "random" and (self.interval is None or set(self.transport) != {"udp"}):
+            raise ValueError(
+                "spacing: random is that of probes over UDP: it needs interval, duration and transport: udp"
+            )
         if self.size is not None and (self.interval is not None or set(self.transport) != {"tcp"}):
             raise ValueError("size makes a bulk transfer: it needs transport: tcp and no interval")
         if self.repeat > 1 and not self.every:

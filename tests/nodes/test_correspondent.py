@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,15 @@ def at(*addresses: str) -> Found:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     with world() as of:
         yield Scene(of, tmp_path)
+
+
+def test_probes_at_random_follow_from_the_seed_and_have_the_interval_as_their_mean(scene: Scene) -> None:
+    scene.play(replace(ORDER, count=400, at_random=True))
+    sent_s = [at_s for at_s, _, _ in scene.probes]
+    gaps_s = [after - before for before, after in pairwise(sent_s)]
+    assert sent_s[0] == 2.05, "the first one opens the session"
+    assert sum(gaps_s) / len(gaps_s) == pytest.approx(0.02, rel=0.15)
+    assert sum(gap_s > 0.02 for gap_s in gaps_s) / len(gaps_s) == pytest.approx(0.368, abs=0.08), "exponential"
 
 
 def test_probes_leave_at_their_times_counted_from_the_opening(scene: Scene) -> None:

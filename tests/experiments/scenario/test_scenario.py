@@ -78,6 +78,7 @@ def test_sessions_multiply_by_method_transport_and_repetition() -> None:
         ({"sessions": [session(**{"from": "MN1"})]}, ["X: from MN1 to MN1: a node has no session with itself"]),
         ({"sessions": [session(at="29s", interval="1s", duration="5s")]}, ["X: lasts until 34s", "duration of 30s"]),
         ({"sessions": [session(interval="1s")]}, ["interval and duration go together"]),
+        ({"sessions": [session(spacing="random")]}, ["spacing: random is that of probes over UDP"]),
         ({"sessions": [session(size="1MB")]}, ["transport: tcp"]),
         ({"sessions": [session(repeat=2)]}, ["repeat needs every"]),
         ({"registration": {"update": "later"}}, ["registration: update", "at-once", "lazy"]),
