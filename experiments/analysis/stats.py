@@ -10,9 +10,11 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 _Z = 1.959963984540054  # of the standard normal, two-sided 95 %
+_LEVEL = 0.05  # how often an interval misses
 
 
 class Summary(NamedTuple):
@@ -74,16 +76,47 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     return ordered[low], ordered[high]
 
 
-def share_interval(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's score interval (95 %) of a share: it is right near 0 and 1 too, where the usual one is not."""
+def share_interval(successes: int, n: int, level: float = _LEVEL) -> tuple[float, float]:
+    """Wilson's score interval of a share: it is right near 0 and 1 too, where the usual one is not.
+
+    It misses with probability ``level``.
+    """
     if n == 0:
         return 0.0, 1.0
+    z = _normal(level)
     p = successes / n
-    middle = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low = 0.0 if successes == 0 else max(0.0, middle - half)
     high = 1.0 if successes == n else min(1.0, middle + half)
     return low, high
+
+
+def _normal(level: float) -> float:
+    """The two-sided quantile of the standard normal that is exceeded with probability ``level``."""
+    return _Z if level == _LEVEL else NormalDist().inv_cdf(1 - level / 2)
+
+
+def _student(level: float, freedom: int) -> float:
+    """The same of Student's t (Abramowitz and Stegun 26.7.5; to a hundredth from ten degrees of freedom on)."""
+    z = _normal(level)
+    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    return math.fsum((z, *(term / freedom**turn for turn, term in enumerate(terms, 1))))
+
+
+def ratio_interval(groups: Sequence[tuple[float, float]], level: float = _LEVEL) -> tuple[float, float]:
+    """An interval of sum(x) / sum(n) over independent replications (x, n), by Student's t of their residuals.
+
+    That is the estimator of regenerative simulation (Crane and Lemoine, 1977): what hangs together within a replication
+    may do so. It misses with probability ``level``; where no replication differs from another, it has no width.
+    """
+    count, total = len(groups), math.fsum(n for _, n in groups)
+    ratio = math.fsum(x for x, _ in groups) / total
+    if count < 2:
+        return 0.0, 1.0
+    spread = math.sqrt(math.fsum((x - ratio * n) ** 2 for x, n in groups) * count / (count - 1)) / total
+    half = _student(level, count - 1) * spread
+    return ratio - half, ratio + half
 
 
 def bootstrap(
