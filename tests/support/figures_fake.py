@@ -15,6 +15,7 @@ from pathlib import Path
 from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.methods.base import DDNS, SERVER
 from dmmlab.experiments.oracle import delays, handover, lifetimes, moves, silence
+from dmmlab.experiments.oracle import rules as flow_rules
 from dmmlab.experiments.oracle.blind import Blind
 from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records import rows
@@ -53,8 +54,9 @@ def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "
     rows.write(run.signalling, SignallingRow, _signalling(scenario))
     run.events.write_text("".join(json.dumps(event) + "\n" for event in _events(scenario, known)))
     for switch in range(1, len(scenario.mobile_routers) + 1):
-        rules = 8 + (len(scenario.mobile_routers) - 1) * 4 * len(scenario.mobile_nodes)
-        (run.log / f"s{switch}.flows").write_text("cookie=0x0\n" * rules)
+        (run.log / f"s{switch}.flows").write_text(
+            "cookie=0x0\n" * ((flow_rules.entries(scenario) or 8) * (switch == 1))
+        )
     run.finish(outcome, None if outcome == "ok" else "a test says so")  # type: ignore[arg-type]
     return run
 
@@ -112,6 +114,8 @@ def _session(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: fl
         outcome="timeout",
     )
     way = _way_s(scenario, session, anchor, session.at_s)
+    if way is None and scenario.redirect and not serving and session.method != "fixed":  # in the midst of a move
+        return replace(row, setup_ms=1000.0, outcome="retried")
     if way is None:
         return row
     lookup_s, connect_s = (expected.lookup_s, expected.connect_s) if expected else (0.0, 2 * way)
@@ -263,7 +267,9 @@ def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
             address = str(plan.mobile_node(node).addresses[move.to])
             lease = {"event": "address_configured", "address": address, "router": router}
             yield {"time_s": move.at, "source": node, **lease}
-            yield {"time_s": move.at + 0.06, **mod, "installed": 6, "removed": 2, "cause": "mn_attached"}
+            turn = scenario.moves_of(node).index(move)
+            due = (flow_rules.flow_mods(scenario, turn) if turn else None) or 8
+            yield {"time_s": move.at + 0.06, **mod, "installed": due - 2, "removed": 2, "cause": "mn_attached"}
     for node, turn, attached_s in _attachments(scenario):
         told_s = handover.told_s(scenario, node, turn, SERVER)
         if told_s is not None:
@@ -278,7 +284,7 @@ def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
             **{"outcome": "ok", "addresses": [address], "cached": cached},
         }
     moves = sum(len(scenario.moves_of(node)) for node in scenario.mobile_nodes)
-    counters = {"s1": {"packet_ins": 3 * moves, "flow_mods": 8 * moves, "barriers": 2 * moves}}
+    counters = {"s1": {"packet_ins": flow_rules.DHCP_MESSAGES * moves, "flow_mods": 8 * moves, "barriers": 2 * moves}}
     yield {"time_s": scenario.duration, "source": "controller", "event": "stopped", "counters": counters}
 
 
