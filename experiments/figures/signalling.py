@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
-from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures.signalling_costs import COSTED, Expected, crossings, expected, formula
 from dmmlab.experiments.figures.sweep import Item, build, seconds, session_entry, tour, uniform
 from dmmlab.experiments.methods import METHODS, NAMES, short
 from dmmlab.experiments.records.recording import Recording, recordings
+from dmmlab.experiments.records.rows import SignallingRow
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 
 _RATIOS = (0.5, 2, 6, 16)  # sessions of each method per move
+_TTL_S, _LONG_TTL_S = 5.0, 40.0
+_LONG_RATIOS = (2, 6)
 _RESIDENCE_S, _MOVES = 20.0, 20
 _SEED = 9
+_HEADERS = {"ipv4": 28, "ipv6": 48}  # of IP and UDP, which the records count and OpenFlow's messages do not have
+_IN_DATAGRAMS = ("dhcp", "dns", "dns-update", "registration", "handover")
+_CLOSING = ("SESSION_CLOSE", "SESSION_CLOSED", "SESSION_ENDED")
+_PARTS = ("set-up", "not cached", "teardown")
 
 
-_LEGS = "legs"
-RELAYED = [name for name, method in METHODS.items() if method.relayed]
-_ByCause = dict[str, list[tuple[str, int]]]  # by cause: protocol and bytes of each message
+class Said(NamedTuple):
+    """A message: what protocol, what it is, how many bytes it has above UDP."""
+
+    protocol: str
+    text: str
+    bytes: int
 
 
 def scenarios(load: Load) -> list[Scenario]:
-    """Sessions of all methods at each ratio of sessions to moves."""
-    return [_mix(load, ratio) for ratio in _RATIOS]
+    """Sessions of all methods at each ratio of sessions to moves; at some of them also with a long TTL."""
+    short_lived = [_mix(load, ratio, _TTL_S) for ratio in _RATIOS]
+    return short_lived + [_mix(load, ratio, _LONG_TTL_S) for ratio in _LONG_RATIOS]
 
 
-def _mix(load: Load, ratio: float) -> Scenario:
+def _mix(load: Load, ratio: float, ttl_s: float) -> Scenario:
     """MN1 to and fro; sessions of every method at random times, none within a second of a move."""
     duration_s = _RESIDENCE_S * (_MOVES + 1)
     count = round(ratio * _MOVES)
@@ -44,234 +53,327 @@ def _mix(load: Load, ratio: float) -> Scenario:
             at_s += 1.0 - into_s if into_s < 1.0 else -1.0 if into_s > _RESIDENCE_S - 1 else 0.0
             sessions.append(session_entry(f"{short(method, 2)}{number}", at_s, method=method))
     return build(
-        load, f"f9-ratio-{ratio:g}", ddns={"ttl": "5s"}, movement=tour("MN1", ("MR1", "MR2"), _RESIDENCE_S, duration_s),
-        sessions=sessions, duration=seconds(duration_s), seed=_SEED,
+        load, f"f9-ratio-{ratio:g}{'' if ttl_s == _TTL_S else f'-ttl-{ttl_s:g}s'}", ddns={"ttl": seconds(ttl_s)},
+        movement=tour("MN1", ("MR1", "MR2"), _RESIDENCE_S, duration_s), sessions=sessions,
+        duration=seconds(duration_s), seed=_SEED,
     )  # fmt: skip
 
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Messages and bytes by what they were for; of runs that have both several moves and sessions of methods."""
     usable = [run for run in recordings(runs) if run.run.signalling.is_file() and len(run.handovers) >= 2]
-    per_move: dict[tuple[str, str], list[list[int]]] = defaultdict(list)  # by protocol, of each move: bytes
-    per_session: dict[str, list[list[float]]] = defaultdict(list)
+    moves: dict[str, list[list[Said]]] = defaultdict(list)
+    sessions: dict[tuple[str, str], list[list[Said]]] = defaultdict(list)
+    due: dict[tuple[str, str], list[Expected]] = defaultdict(list)
     ratios: list[Row] = []
     for run in usable:
-        by_cause = _by_cause(run)
-        moves = [cause for cause in by_cause if _is_move(cause, run)]
-        configuring = ("nd",) if run.scenario.family == "ipv6" else ("dhcp", "arp")
-        for protocol in ("openflow", *configuring, "dns-update", "registration", "dns"):
-            for cause in moves:
-                per_move["all", protocol].append([size for name, size in by_cause[cause] if name == protocol])
+        by_cause, closed = _by_cause(run), expected(run.scenario)
+        for move, protocols in _moves(run, by_cause).items():
+            for protocol, said in protocols.items():
+                moves[protocol].append(said)
+                due["move", protocol] += closed.moves.get((protocol, move), [])
         for session in run.sessions:
-            if session.row.outcome == "ok":
-                per_session[session.spec.method].append([size for _, size in by_cause.get(session.spec.name, ())])
-        for method in RELAYED:
-            _add_legs(run, by_cause, moves, method, per_session[method])
-        ratios += _ratios(run, by_cause, moves)
-    rows = [_counted("move", protocol, found) for (_, protocol), found in per_move.items()]
-    rows += [_counted("session", method, per_session[method]) for method in METHODS if per_session[method]]
-    return rows + sorted(_expected(ratios, rows), key=lambda row: (NAMES.index(row["name"]), row["ratio"]))
-
-
-def _by_cause(run: Recording) -> _ByCause:
-    found: _ByCause = defaultdict(list)
-    for row in run.signalling:
-        # A leg is opened for a relayed session, at a move: it is that session's, not what keeps the server informed.
-        legs = row.protocol == "registration" and "→" in row.cause and not row.message.startswith("REGISTER")
-        found[row.cause].append((_LEGS if legs else row.protocol, row.bytes))
-    return found
-
-
-def _add_legs(run: Recording, by_cause: _ByCause, moves: Iterable[str], method: str, sizes: list[list[float]]) -> None:
-    """Shares what was said of legs at moves among the run's sessions by ``method``, the last in ``sizes``."""
-    legs = [size for cause in moves for protocol, size in by_cause[cause] if protocol == _LEGS]
-    mine = sum(session.spec.method == method and session.row.outcome == "ok" for session in run.sessions)
-    for number, size in enumerate(legs if mine else ()):
-        sizes[len(sizes) - mine + number % mine].append(size)
-
-
-def _is_move(cause: str, run: Recording) -> bool:
-    """A movement's name (``MN1→MR2@10s``), but not the first attachment's."""
-    first = {f"{node}→{moves[0].to}@{moves[0].at:g}s" for node in run.scenario.mobile_nodes
-             if (moves := run.scenario.moves_of(node))}  # fmt: skip
-    return "→" in cause and cause not in first
-
-
-def _counted(panel: str, name: str, found: Sequence[Sequence[float]]) -> Row:
-    """Means over moves or sessions, with a bootstrapped interval; each is a draw of its own."""
-    counts, sizes = [float(len(one)) for one in found], [float(sum(one)) for one in found]
-    low, high = stats.bootstrap([[size] for size in sizes], rounds=500)
-    return {
-        **{"panel": panel, "name": name, "ratio": None, "n": len(found), "messages": stats.mean(counts)},
-        **{"bytes": stats.mean(sizes), "low": low, "high": high, "expected": None},
-    }
-
-
-def _ratios(run: Recording, by_cause: _ByCause, moves: Iterable[str]) -> list[Row]:
-    """Of each method: all bytes that it cost in this run, for the node's moves and for the sessions, per session."""
-    causes, rows = list(moves), []
-    for method in METHODS:
-        names = [session.spec.name for session in run.sessions if session.spec.method == method]
-        if not names or not causes:
-            continue
-        for_moves = sum(
-            size
-            for cause in causes
-            for protocol, size in by_cause[cause]
-            if protocol in METHODS[method].signalling.updates
-        )
-        legs = [
-            size for cause in causes for protocol, size in by_cause[cause] if protocol == _LEGS and method in RELAYED
-        ]
-        for_sessions = sum(size for name in names for _, size in by_cause.get(name, ())) + sum(legs)
-        messages = sum(p in METHODS[method].signalling.updates for cause in causes for p, _ in by_cause[cause])
-        messages += sum(len(by_cause.get(name, ())) for name in names) + len(legs)
-        total = (for_moves + for_sessions) / len(names)
-        rows.append(
-            {"panel": "ratio", "name": method, "ratio": round(len(names) / len(causes), 4), "n": len(names),
-             "messages": messages / len(names), "bytes": total, "low": None, "high": None}
-        )  # fmt: skip
+            if session.row.outcome == "ok" and session.spec.method in COSTED:
+                for part, said in _parts(by_cause[session.spec.name]).items():
+                    sessions[session.spec.method, part].append(said)
+                    due[session.spec.method, part] += closed.sessions.get((session.spec.name, part), [])
+        ratios += _ratios(run, by_cause, closed)
+    rows = [_counted("move", protocol, "", found, due["move", protocol]) for protocol, found in moves.items()]
+    rows += [
+        _counted("session", method, part, sessions[method, part], due[method, part])
+        for method in COSTED for part in _PARTS if any(sessions[method, part])
+    ]  # fmt: skip
+    rows += sorted(ratios, key=lambda row: (row["ttl_s"], NAMES.index(row["name"]), row["ratio"]))
+    if usable:
+        rows += [_EMPTY | row for row in crossings(usable[0].scenario, _RESIDENCE_S)]
     return rows
 
 
-def _expected(ratios: list[Row], counted: list[Row]) -> list[Row]:
-    """What the means of moves and sessions make of each ratio: per move / ratio + per session.
-
-    Not where answers are cached: what a session costs there depends on how often others ask.
-    """
-    return [
-        {**row, "expected": None if METHODS[row["name"]].cached else _per_session(counted, row["name"], row["ratio"])}
-        for row in ratios
-    ]
-
-
-def _per_session(rows: list[Row], method: str, ratio: float) -> float:
-    moves = sum(
-        row["bytes"] for row in rows if row["panel"] == "move" and row["name"] in METHODS[method].signalling.updates
-    )
-    own = next((row["bytes"] for row in rows if row["panel"] == "session" and row["name"] == method), 0.0)
-    return float(moves / ratio + own)
-
-
-def crossings(rows: list[Row]) -> list[tuple[float, str, str]]:
-    """At how many sessions a move two methods' lines cross: that ratio, the cheaper one below it, the other.
-
-    Between two measured ratios the lines are straight where both scales are logarithmic, as they are drawn.
-    """
-    lines = {
-        method: {row["ratio"]: row["bytes"] for row in rows if row["panel"] == "ratio" and row["name"] == method}
-        for method in METHODS
-        if METHODS[method].asks
-    }
-    found: list[tuple[float, str, str]] = []
-    for one, two in combinations(lines, 2):
-        for left, right in pairwise(sorted(set(lines[one]) & set(lines[two]))):
-            gaps = [math.log(lines[one][ratio] / lines[two][ratio]) for ratio in (left, right)]
-            if gaps[0] * gaps[1] < 0:
-                at = left * (right / left) ** (gaps[0] / (gaps[0] - gaps[1]))
-                found.append((at, *((one, two) if gaps[0] < 0 else (two, one))))
+def _by_cause(run: Recording) -> dict[str, list[Said]]:
+    found: dict[str, list[Said]] = defaultdict(list)
+    for row in run.signalling:
+        found[row.cause].append(Said(row.protocol, row.message, row.bytes - _headers(run, row)))
+        if row.protocol == "registration" and row.cause in ("start-up", "refresh"):
+            found[f"{row.cause} {_asker(row)}"].append(found[row.cause][-1])
     return found
+
+
+def _headers(run: Recording, row: SignallingRow) -> int:
+    return _HEADERS[run.scenario.family] if row.protocol in _IN_DATAGRAMS else 0
+
+
+def _asker(row: SignallingRow) -> str:
+    return row.source if row.message == "REGISTER" else row.destination
+
+
+def _moves(run: Recording, by_cause: dict[str, list[Said]]) -> dict[int, dict[str, list[Said]]]:
+    """By movement (its number, 0 for the first attachment) and protocol. ARP: where the node meets a router."""
+    found: dict[int, dict[str, list[Said]]] = {}
+    configuring = ("nd",) if run.scenario.family == "ipv6" else ("dhcp", "arp")
+    for node in run.scenario.mobile_nodes:
+        met: set[str] = set()
+        for turn, move in enumerate(run.scenario.moves_of(node)):
+            said = by_cause.get(f"{node}→{move.to}@{move.at:g}s", [])
+            protocols = [] if turn == 0 else [p for p in ("openflow", *configuring, "dns-update", "registration")
+                                              if p != "arp"]  # fmt: skip
+            if move.to not in met and "arp" in configuring:
+                protocols.append("arp")
+            met.add(move.to)
+            found[turn] = {protocol: [one for one in said if one.protocol == protocol] for protocol in protocols}
+    return found
+
+
+def _parts(said: Iterable[Said]) -> dict[str, list[Said]]:
+    """Of one session: what sets it up, what the resolver had to ask besides, what ends it."""
+    parts: dict[str, list[Said]] = {part: [] for part in _PARTS}
+    dns = [one for one in said if one.protocol == "dns"]
+    for one in said:
+        parts["teardown" if one.text.split()[0] in _CLOSING else "set-up"].append(one)
+    if len(dns) > 4:  # the correspondent's questions and answers, and the resolver's, which are longer
+        own = sorted(dns, key=lambda one: (one.text.split()[0] == "answer", one.text, one.bytes))[::2]
+        parts["set-up"] = own
+        parts["not cached"] = [one for one in dns if one not in own]
+    return parts
+
+
+def _counted(panel: str, name: str, part: str, found: Sequence[Sequence[Said]], due: Sequence[Expected]) -> Row:
+    """Means over moves or sessions, and of what is due for them."""
+    n = len(found)
+    return _EMPTY | {
+        **{"panel": panel, "name": name, "part": part, "n": n},
+        "messages": sum(len(one) for one in found) / n,
+        "bytes": sum(message.bytes for one in found for message in one) / n,
+        "expected_messages": sum(one.messages for one in due) / n if due else None,
+        "expected_bytes": sum(one.bytes for one in due) / n if due else None,
+    }
+
+
+def _ratios(run: Recording, by_cause: dict[str, list[Said]], closed: Any) -> list[Row]:
+    """Of each method: all bytes that it cost in this run, for moves, for the time and for sessions, per session."""
+    rows, moves = [], sum(len(run.scenario.moves_of(node)) - 1 for node in run.scenario.mobile_nodes)
+    for method in COSTED:
+        mine = [session.spec for session in run.sessions if session.spec.method == method]
+        if not mine or not moves:
+            continue
+        causes = {spec.name for spec in mine}
+        updates = METHODS[method].signalling.updates
+        said = [one for cause in causes for one in by_cause.get(cause, ())]
+        said += [one for cause, messages in by_cause.items() if "→" in cause for one in messages
+                 if one.protocol in updates and not one.text.startswith(("LEG", "INCOMING"))]  # fmt: skip
+        if "registration" in updates:  # the correspondent's, which all its sessions share: each method pays all of it
+            said += [*by_cause.get(f"start-up {mine[0].cn}", ()), *by_cause.get(f"refresh {mine[0].cn}", ())]
+            said += [one for node in run.scenario.mobile_nodes for one in by_cause.get(f"refresh {node}", ())]
+        ratio = round(len(mine) / moves, 4)
+        total = closed.totals.get(method)
+        rows.append(
+            _EMPTY
+            | {
+                **{"panel": "ratio", "name": method, "ttl_s": run.scenario.ddns.ttl, "ratio": ratio, "n": len(mine)},
+                **{"messages": len(said) / len(mine), "bytes": sum(one.bytes for one in said) / len(mine)},
+                "expected_messages": total.messages / len(mine) if total else None,
+                "expected_bytes": total.bytes / len(mine) if total else None,
+                "formula": formula(run.scenario, method, ratio, _RESIDENCE_S) if total else None,
+            }
+        )
+    return rows
+
+
+_EMPTY = dict.fromkeys(
+    (
+        *("panel", "name", "part", "ttl_s", "ratio", "n", "messages", "expected_messages", "bytes", "expected_bytes"),
+        *("formula", "ttl_over_stay"),
+    )
+)
 
 
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
-    """Messages of a session and of a move; bytes at each ratio against the means."""
+    """Every message and every byte is due; the long run's formula is near; methods cross where it says."""
     found = []
     for row in rows:
-        if row["panel"] == "session" and not _within(row["messages"], METHODS[row["name"]].signalling.messages):
-            least, most = METHODS[row["name"]].signalling.messages
-            found.append(f"a session by {row['name']} costs {row['messages']:.2f} messages, {least} to {most} are due")
-        if row["panel"] == "move" and row["name"] in ("dns-update", "registration") and row["messages"] < 2:
-            found.append(f"a move costs {row['messages']:.2f} messages of {row['name']}, at least 2 are due")
-        if row["panel"] == "ratio" and row["expected"] and abs(row["bytes"] / row["expected"] - 1) > 0.1:
-            found.append(f"{row['name']} at {row['ratio']:g} sessions a move: {row['bytes']:.0f} bytes a session, "
-                         f"{row['expected']:.0f} by the means")  # fmt: skip
+        point = f"{row['panel']} {row['name']} {row['part'] or ''}".strip()
+        if row["ratio"] is not None:
+            point += f", {row['ratio']:g} sessions a move"
+        for column in ("messages", "bytes"):
+            due = row[f"expected_{column}"]
+            if due is not None and abs(row[column] - due) > 1e-5:  # the file has six decimals
+                found.append(f"{point}: {row[column]:.6g} {column}, {due:.6g} due")
+        if row["panel"] == "ratio" and row["formula"] is not None and abs(row["bytes"] / row["formula"] - 1) > _NEAR:
+            found.append(f"{point}: {row['bytes']:.0f} bytes a session, {row['formula']:.0f} in the long run")
+    found += [f"no closed form for a {panel}" for panel in ("move", "session", "ratio")
+              if not any(row["panel"] == panel and row["expected_bytes"] is not None for row in rows)]  # fmt: skip
+    return found + _on_the_wrong_side(rows)
+
+
+_NEAR = 0.15  # how far a run of 20 moves may be from what the mean of all such runs is
+
+
+def _on_the_wrong_side(rows: list[Row]) -> list[str]:
+    """Points at which a method is cheaper than another though the crossing that was solved for says dearer."""
+    found = []
+    for cross in rows:
+        if cross["panel"] != "crossing" or cross["ratio"] is None:
+            continue
+        for row in rows:
+            if row["panel"] != "ratio" or row["name"] != cross["name"]:
+                continue
+            near = abs(row["ttl_s"] / _RESIDENCE_S - cross["ttl_over_stay"]) < 1e-9
+            other = [r for r in rows if r["panel"] == "ratio" and r["name"] == cross["part"]
+                     and (r["ttl_s"], r["ratio"]) == (row["ttl_s"], row["ratio"])]  # fmt: skip
+            if near and other and not 2 / 3 < row["ratio"] / cross["ratio"] < 1.5:
+                dearer = row["bytes"] > other[0]["bytes"]
+                if dearer != (row["ratio"] < cross["ratio"]):
+                    found.append(
+                        f"{row['name']} at {row['ratio']:g} sessions a move is "
+                        f"{'dearer' if dearer else 'cheaper'} than "
+                        f"{cross['part']}, though they cross at {cross['ratio']:.3g}"
+                    )
     return found
 
 
-def _within(value: float, bounds: tuple[int, int]) -> bool:
-    return bounds[0] - 0.05 <= value <= bounds[1] + 0.05
-
-
 def plot(rows: list[Row], about: About) -> Drawing:
-    """Bytes of a move (left), of a session (centre), and of both against the ratio (right)."""
-    from matplotlib.ticker import NullLocator
+    """Bytes of a move, of a session, of both against the ratio, and where methods cross."""
+    figure, (moves, sessions, ratios, crossed) = style.column(4, 7.6, height_ratios=(0.8, 0.95, 1.3, 1.0))
+    _bars(moves, [row for row in rows if row["panel"] == "move"])
+    _stacks(sessions, [row for row in rows if row["panel"] == "session"])
+    _lines(ratios, [row for row in rows if row["panel"] == "ratio"])
+    _crossings(crossed, [row for row in rows if row["panel"] == "crossing"])
+    n_moves = max((row["n"] for row in rows if row["panel"] == "move"), default=0)
+    n = sorted({row["n"] for row in rows if row["panel"] == "ratio"})
+    style.sample(
+        figure, f"{n_moves} moves, {n[0] if n else 0}-{n[-1] if n else 0} sessions a point; {about.seeding}\n"
+        "ticks and rings: closed forms of these runs; lines: in the long run"
+    )  # fmt: skip
+    return Drawing(figure, _caption(rows, about))
 
-    figure, (left, middle, right) = style.figure(ncols=3, height_in=3.3, width_ratios=(1, 1, 1.3))
-    moves = [row for row in rows if row["panel"] == "move" and row["messages"] > 0]
-    _bars(left, [(row["name"], row, *style.PROTOCOLS[row["name"]]) for row in moves], "bytes for a move")
-    own = [row for row in rows if row["panel"] == "session"]
-    _bars(middle, [(style.METHODS[r["name"]].label, r, style.METHODS[r["name"]].colour, "") for r in own],
-          "bytes for a session")  # fmt: skip
-    for method, look in style.METHODS.items():
-        mine = [row for row in rows if row["panel"] == "ratio" and row["name"] == method and row["bytes"] > 0]
+
+def _bars(axis: Any, rows: list[Row]) -> None:
+    shown = [row for row in rows if row["messages"] > 0][::-1]
+    for place, row in enumerate(shown):
+        colour, hatch = style.PROTOCOLS[row["name"]]
+        axis.barh(place, row["bytes"], 0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+        if row["expected_bytes"] is not None:
+            axis.plot([row["expected_bytes"]], [place], marker="|", color="black", markersize=11)
+        axis.annotate(f"{row['messages']:.3g} x {row['bytes'] / row['messages']:.0f}", (row["bytes"], place),
+                      xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)  # fmt: skip
+    axis.set_yticks(range(len(shown)), [row["name"] for row in shown], fontsize=7.5)
+    axis.set_xlim(0, 1.35 * max((row["bytes"] for row in shown), default=1))
+    axis.set_xlabel("bytes for a move (messages x mean size)", fontsize=8)
+    axis.grid(axis="y", visible=False)
+
+
+def _stacks(axis: Any, rows: list[Row]) -> None:
+    methods = list(dict.fromkeys(row["name"] for row in rows))[::-1]
+    hatches = {"set-up": "", "not cached": "///", "teardown": "xxx"}
+    greys = {"set-up": "#56B4E9", "not cached": "#E69F00", "teardown": "#666666"}
+    for place, method in enumerate(methods):
+        left = due = 0.0
+        for part in _PARTS:
+            row = next((r for r in rows if r["name"] == method and r["part"] == part), None)
+            if row is None:
+                continue
+            axis.barh(place, row["bytes"], 0.7, left=left, color=greys[part], hatch=hatches[part], edgecolor="white",
+                      linewidth=0)  # fmt: skip
+            left, due = left + row["bytes"], due + (row["expected_bytes"] or 0.0)
+        messages = sum(row["messages"] for row in rows if row["name"] == method)
+        axis.plot([due], [place], marker="|", color="black", markersize=11)
+        axis.annotate(f"{messages:.3g}", (left, place), xytext=(5, 0), textcoords="offset points", va="center",
+                      fontsize=7)  # fmt: skip
+    for part in _PARTS:
+        axis.barh(0, 0, color=greys[part], hatch=hatches[part], edgecolor="white", label=part)
+    axis.set_yticks(range(len(methods)), [style.METHODS[method].label for method in methods], fontsize=7.5)
+    axis.set_xlim(0, 1.3 * max((sum(r["bytes"] for r in rows if r["name"] == m) for m in methods), default=1))
+    axis.set_ylim(-0.5, len(methods) + 0.3)
+    axis.set_xlabel("bytes for a session (number: messages)", fontsize=8)
+    axis.legend(ncols=3, loc="upper center", fontsize=6.5, columnspacing=0.8, handlelength=1.4)
+    axis.grid(axis="y", visible=False)
+
+
+def _lines(axis: Any, rows: list[Row]) -> None:
+    from matplotlib.ticker import NullFormatter
+
+    ttls = sorted({row["ttl_s"] for row in rows})
+    for method in COSTED:
+        look = style.METHODS[method]
+        for turn, ttl_s in enumerate(ttls):
+            mine = [row for row in rows if row["name"] == method and row["ttl_s"] == ttl_s]
+            cached = METHODS[method].cached
+            if not mine or (turn and not cached):  # the others know no TTL
+                continue
+            curve = sorted((row["ratio"], row["formula"]) for row in mine if row["formula"] is not None)
+            axis.plot(*zip(*curve, strict=True) if curve else ((), ()), color=look.colour, linestyle=look.dash)
+            words = f"{look.label}, TTL {ttl_s:g} s" if cached and len(ttls) > 1 else look.label
+            axis.plot([row["ratio"] for row in mine], [row["bytes"] for row in mine], color=look.colour, linestyle="",
+                      marker=look.marker, label=words, markerfacecolor="white" if turn else look.colour)  # fmt: skip
+            style.closed_form(axis, [(row["ratio"], row["expected_bytes"]) for row in mine
+                                     if row["expected_bytes"] is not None], None)  # fmt: skip
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter(lambda value, _: f"{value:g}")
+        scale.set_minor_formatter(NullFormatter())
+    axis.set_xticks([0.5, 1, 2, 4, 8, 16])
+    axis.set_yticks([200, 500, 1000, 2000])
+    axis.set_ylim(140, 3.2 * max((row["bytes"] for row in rows), default=1000.0))
+    axis.set_xlabel("sessions per move")
+    axis.set_ylabel("bytes a session, all shares", fontsize=8)
+    axis.legend(loc="upper right", fontsize=6.5, ncols=2)
+
+
+def _crossings(axis: Any, rows: list[Row]) -> None:
+    from matplotlib.ticker import NullFormatter
+
+    dashes = {"central": ":", "combined": "-.", "p2p": "-"}
+    for other in dict.fromkeys(row["part"] for row in rows):
+        mine = sorted((row["ttl_over_stay"], row["ratio"]) for row in rows if row["part"] == other and row["ratio"])
+        look = style.METHODS[other]
         if mine:
-            style.line(right, look, [(row["ratio"], row["bytes"]) for row in mine])
-    style.closed_form(right, [(r["ratio"], r["expected"]) for r in rows if r["expected"]], "by the means")
-    right.set_xscale("log")
-    right.set_yscale("log")
-    most = max((row["bytes"] for row in rows if row["panel"] == "ratio"), default=1000.0)
-    right.set_ylim(60, 1.3 * most)
-    right.set_yticks([value for value in (100, 200, 500, 1000, 2000, 5000) if value <= most])
-    right.yaxis.set_minor_locator(NullLocator())
-    for axis in (right.xaxis, right.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-    right.set_xlabel("sessions per move")
-    right.set_ylabel("bytes for a session, its share of moves included", fontsize=7.5)
-    right.legend(loc="lower left", fontsize=6.5)
-    labels = {method: look.label for method, look in style.METHODS.items()}
+            axis.plot(*zip(*mine, strict=True), color=look.colour, linestyle=dashes[other], label=f"and {look.label}")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter(lambda value, _: f"{value:g}")
+        scale.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("TTL over time between moves")
+    axis.set_ylabel("sessions per move at which\nDDNS and another cost the same", fontsize=7.5)
+    most = max((row["ratio"] or 0.0 for row in rows), default=1.0)
+    axis.set_ylim(0.5, 8 * most)
+    if rows:
+        axis.legend(loc="upper right", fontsize=7, title="above the line DDNS is the cheaper", title_fontsize=6.5)
+
+
+def _caption(rows: list[Row], about: About) -> str:
+    here = next((row["ttl_s"] for row in rows if row["panel"] == "ratio"), None)
     crossed = [
-        f"{labels[one]} is cheaper than {labels[two]} below {ratio:.2g} sessions a move, dearer above"
-        for ratio, one, two in crossings(rows)
-    ]
-    n_moves, n_sessions = max((r["n"] for r in moves), default=0), sorted({r["n"] for r in own})
-    legs = "; server central's legs, opened at moves, are its sessions'"
-    caption = (
-        "Signalling, from captures. Left: for one move, by protocol (bytes; the numbers are messages); "
-        f"{_whatever(row['name'] for row in moves)}. Middle: for one session, by method"
-        f"{legs if any(row['name'] in RELAYED for row in own) else ''}. Right: per session, with the moves' "
-        "share in what keeps the method's server informed, against "
-        f"sessions per move: {'; '.join(crossed) or 'no two methods cross'}. Means with 95 % confidence intervals "
-        f"(bootstrap); n = {n_moves} moves, {' to '.join(map(str, n_sessions[:1] + n_sessions[1:][-1:]))} sessions "
-        f"of each method. {about}"
+        f"{row['ratio']:.2g} ({style.METHODS[row['part']].label})" for row in rows
+        if row["panel"] == "crossing" and row["ratio"] and here and row["ttl_over_stay"] == here / _RESIDENCE_S
+    ]  # fmt: skip
+    above = f"{' and '.join(crossed)} sessions a move"
+    at = f"; at {(here or 0.0) / _RESIDENCE_S:g} DDNS is the cheaper above {above}" if crossed else ""
+    return (
+        "Signalling, from captures, in bytes of the messages themselves (what UDP and TCP carry; of ARP all). "
+        "Top: for one "
+        "move, by protocol; ARP where the node meets a router; OpenFlow, DHCP and ARP are there whatever the method. "
+        "Second: for one session, by method; what the resolver asks when it has no copy, and what ends a "
+        "session, apart. "
+        "Third: per session, with its share of the moves in what keeps the method's server informed, of the "
+        "correspondent's "
+        "registration and of refreshes, against sessions per move. Bottom: the ratio at which DDNS costs as much "
+        "as another "
+        f"method, solved for, against the records' TTL over the time between two moves{at}. Ticks and rings: "
+        "closed forms "
+        f"of these very runs; lines: those of sessions at random, in the long run. {about}"
     )
-    return Drawing(figure, caption)
-
-
-def _whatever(protocols: Iterable[str]) -> str:
-    """Which of ``protocols`` are there whatever the method, and why the others are."""
-    there = set(protocols)
-    names = {"dhcp": "DHCP", "arp": "ARP", "nd": "neighbour discovery", "openflow": "OpenFlow"}
-    kept = {"dns-update": "DNS updates", "registration": "registrations"}
-    always = [words for name, words in names.items() if name in there]
-    told = [words for name, words in kept.items() if name in there]
-    *others, last = always or ["nothing"]
-    said = f"{', '.join(others)}{' and ' * bool(others)}{last} {'are' if others else 'is'} there whatever the method"
-    both = "because both kinds of server are kept informed" if len(told) > 1 else "because the server is kept informed"
-    return f"{said}, {' and '.join(told)} {both}" if told else said
-
-
-def _bars(axis: Any, bars: Sequence[tuple[str, Row, str, str]], title: str) -> None:
-    for place, (_, row, colour, hatch) in enumerate(bars):
-        off = [[max(0.0, row["bytes"] - row["low"])], [max(0.0, row["high"] - row["bytes"])]]
-        axis.bar(place, row["bytes"], 0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
-        axis.errorbar(place, row["bytes"], yerr=off, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
-        axis.annotate(f"{row['messages']:.3g}", (place, row["high"]), xytext=(0, 2), textcoords="offset points",
-                      ha="center", fontsize=7)  # fmt: skip
-    axis.set_xticks(range(len(bars)), [name for name, *_ in bars], rotation=60, ha="right", rotation_mode="anchor",
-                    fontsize=7)  # fmt: skip
-    axis.set_ylabel(title)
-    axis.grid(axis="x", visible=False)
 
 
 FIGURE = FigureKind(
     entry=ENTRIES["F9"],
     scenarios=scenarios,
-    columns=("panel", "name", "ratio", "n", "messages", "bytes", "low", "high", "expected"),
-    key=("panel", "name", "ratio"),
+    columns=tuple(_EMPTY),
+    key=("panel", "name", "part", "ttl_s", "ratio", "ttl_over_stay"),
     subject="bytes",
     measure=measure,
     plot=plot,
     check=check,
-    claim="P2P costs 2 messages a session, combined 4, server central 7, DDNS 4 to 8; bytes at each "
-    "ratio are within 10 % of the means (not by DDNS, whose cache depends on the ratio)",
+    claim="every message and byte of moves (but OpenFlow's), of sessions and at each ratio is that of the closed form; "
+    f"the long run's formula is within {_NEAR:.0%}; methods are dearer and cheaper on the sides that the crossings say",
 )
