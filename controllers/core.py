@@ -334,6 +334,8 @@ class Core:
         if held is not None and held.mac != self.identities.of(radio) and not home:
             # No client id here; but who goes on using an address away from its anchor is who had it there.
             self._join(radio, held.mac, now_ns)
+        if held is not None and home and held.hardware != radio and not nd.teaches(frame):
+            return  # its router goes on with the MAC that it knows, which may be that of another radio
         if held is not None and held.mac != self.identities.of(radio):
             self._unbind(held, now_ns, "binding_released")
             held = None

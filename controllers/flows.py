@@ -180,12 +180,14 @@ class Route:
     """A path, and the mobile node's two names on it.
 
     ``hardware`` is the MAC that the anchor's router knows it by, ``radio`` its MAC where it is served: the serving
-    switch puts one for the other. They differ only if it has changed radios.
+    switch puts one for the other. They differ only if it has changed radios. ``several`` is whether it has more than
+    one: then its router may in truth know it by another one's MAC, if it left again too soon to tell.
     """
 
     path: Path
     hardware: str
     radio: str
+    several: bool = False
 
     def outer(self, hop: Hop) -> str:
         """The mobile node's MAC on the outward side of a hop."""
@@ -251,17 +253,22 @@ def _down(
 
 
 def _up(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
+    """Back at its anchor by another radio a mobile node is heard with that one's MAC: its router has to learn it, and
+    no later than its lease is renewed, for then these rules go.
+    """
+    away = len(route.path.hops) > 1
     fields: dict[str, Value] = {"in_port": hop.outward, "eth_src": route.outer(hop)}
     to_router = {**fields, "eth_dst": router.router_mac}
     yield Rule(FORWARD, _PAIR, match(**to_router), route.inwards(hop), mark)
     for family in {address: family_of(address) for address in addresses}.values():
-        for message, inside in family.hardware if route.outer(hop) != route.hardware else ():
+        for message, inside in family.hardware if away and route.outer(hop) != route.hardware else ():
             yield Rule(FORWARD, _ON_LINK, match(**{**message, **to_router}), route.inwards(hop, inside), mark)
     # The mobile node asks by broadcast for its old router, so the pair of MACs is not enough.
     for address in addresses:
         family = family_of(address)
         asked = family.question(address, **fields)
-        yield Rule(FORWARD, _PAIR, asked, route.inwards(hop, family.hardware[0][1]), mark)
+        learned = (family.hardware[0][1],) if away else ()
+        yield Rule(FORWARD, _PAIR, asked, route.inwards(hop, *learned), mark)
 
 
 def redirect_rules(route: Route, address: str, router_mac: str) -> dict[int, list[Rule]]:
@@ -280,7 +287,9 @@ def redirect_rules(route: Route, address: str, router_mac: str) -> dict[int, lis
             answer = (*answer, Normal())
         rules[hop.dpid] = [Rule(FORWARD, _REDIRECT, asked, answer, mark)]
     delivered = family.to(address, in_port=anchor.inward)
-    rules[anchor.dpid].append(Rule(FORWARD, _REDIRECT, delivered, route.outwards(anchor), mark))
+    named = (SetField("eth_dst", route.outer(anchor)), output(anchor.outward, anchor.inward))
+    outwards = named if route.several else route.outwards(anchor)
+    rules[anchor.dpid].append(Rule(FORWARD, _REDIRECT, delivered, outwards, mark))
     # The mobile node sends all that it sends to its new default router, also from the old address. Addressed to the
     # old router instead it leaves by the anchor, without a policy route on the mobile node.
     sent: dict[str, Value] = {"in_port": serving.outward, "eth_src": route.radio}

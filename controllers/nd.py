@@ -88,3 +88,14 @@ def claimed_address(frame: bytes) -> str | None:
     if frame[message] == _SOLICITATION:
         return str(ipaddress.IPv6Address(source))
     return None
+
+
+def teaches(frame: bytes) -> bool:
+    """Whether who hears this message, in which its sender claims an address (`claimed_address`), takes the sender's MAC
+    for it in place of another one that it knows: an advertisement with Override (RFC 4861 section 7.2.5), or a
+    solicitation from the address; not one to detect duplicates.
+    """
+    message = _ETHERNET + _IPV6
+    if frame[message] == _ADVERTISEMENT:
+        return bool(int.from_bytes(frame[message + 4 : message + 8], "big") & _OVERRIDE)
+    return frame[_ETHERNET + 8 : _ETHERNET + 24] != _UNSPECIFIED

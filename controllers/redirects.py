@@ -43,7 +43,8 @@ class Redirects:
             return None
         ports = {dpid: switch.ports for dpid, switch in self._switches.items()}
         path = shortest(self._plan, ports, binding.anchor, location.dpid, location.port)
-        return Route(path, binding.hardware, location.radio) if path else None
+        several = len(self._radios(binding.mac)) > 1
+        return Route(path, binding.hardware, location.radio, several) if path else None
 
     def refresh_all(self, now_ns: int, cause: str) -> None:
         """Bring all redirects in line with what is known."""

@@ -80,6 +80,7 @@ class Session:
         self._directory = directory
         self._order, self._method, self._policy = order, method, policy
         self._config, self._local, self._log = config, local, log
+        self._again = False  # whether nobody has answered before
 
     async def run(self) -> None:
         """From the order's start to the session's end; what goes wrong with it is an event, not an error."""
@@ -93,6 +94,7 @@ class Session:
             first = attempt % len(found.addresses)
             addresses = (*found.addresses[first:], *found.addresses[:first])
             try:
+                self._again = attempt > 0
                 if await self._open(addresses, found.port):
                     self._note("session_ended")
                     return
@@ -144,9 +146,11 @@ class Session:
         self._log.emit(event, session=self._order.session, **fields)
 
     async def _probes(self) -> AsyncIterator[bytes]:
-        """The session's probes, each at its time, counted from the opening and never from the probe before."""
+        """The session's probes, each at its time, counted from the opening, or from that of the attempt that it takes
+        anew, and never from the probe before.
+        """
         order = self._order
-        opened_ns = clock.now_ns() if self._method.asks else order.start_ns
+        opened_ns = clock.now_ns() if self._method.asks or self._again else order.start_ns
         probe, alarm, draw = probes_of(order.number), clock.Alarm(), random.Random(order.seed)
         due_ns = opened_ns
         for sequence in range(order.count):

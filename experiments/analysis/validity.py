@@ -69,12 +69,14 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
         even = session.spec.entry.spacing == "even"
         if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None or not even:
             continue
+        attempts = run.lookups[session.spec.name][1:]  # of which each counts anew
+        opened_s = attempts[-1]["time_s"] if attempts else session.spec.at_s
         for probe in run.probes[session.spec.name]:
             if (_asks_first(session) and probe.seq == 0) or _asks_again(run, session, probe.sent_s):
                 continue
             if faults.probe(session.spec, probe.sent_s, probe.sent_s):
                 continue
-            late[_part(run, probe.sent_s)].append((probe.sent_s - session.spec.at_s - probe.seq * interval_s) * 1e3)
+            late[_part(run, probe.sent_s)].append((probe.sent_s - opened_s - probe.seq * interval_s) * 1e3)
     for part, values in late.items():
         if len(values) >= _LEAST_PROBES and stats.quantile(values, 0.95) > limits.late_ms:
             yield (
@@ -122,7 +124,7 @@ def _disturbs(link: Link | None) -> bool:
 
 
 def _expected_ms(run: Recording, session: RecordedSession, at_s: float) -> float | None:
-    """The configured round trip at a time; None around a move of either end."""
+    """The configured round trip at a time; None around a move of either end, and before it has its address there."""
     scenario, spec, row = run.scenario, session.spec, session.row
     places = []
     for name, anchor in ((spec.cn, row.mn_anchor), (spec.mn, row.anchor)):
@@ -130,8 +132,16 @@ def _expected_ms(run: Recording, session: RecordedSession, at_s: float) -> float
         if any(move.at - _SETTLES_S < at_s < move.over_s + _SETTLES_S for move in later):
             return None
         at_router = moves.serving(scenario, name, at_s)
-        if anchor and at_router is None:
+        if anchor and (at_router is None or at_s < _configured_s(scenario, name, at_s)):
             return None
         places.append(delays.Place(name, anchor, at_router or ""))
     way_s = delays.path_s(scenario, *places)
     return None if way_s is None else 2e3 * way_s
+
+
+def _configured_s(scenario: Scenario, node: str, at_s: float) -> float:
+    """When ``node`` has its address where it came last by then."""
+    turn = sum(move.at <= at_s for move in scenario.moves_of(node)) - 1
+    move = scenario.moves_of(node)[turn]
+    came_s = move.at + (move.gap if turn else 0.0)
+    return came_s + moves.configured_s(scenario, node, turn) + moves.late_s(scenario, node, turn)

@@ -108,11 +108,11 @@ class Executor:
                 else:
                     self._log.emit("left", mn=name, router=from_)
                     self._network.rewire(node, node.radios[radio], None)
-            case Attach(_, name, to, gap_s, radio):
+            case Attach(_, name, to, gap_s, radio, overlap_s):
                 node = self._network.plan.mobile_node(name)
                 if gap_s is None:  # otherwise that was done while it had no link
                     self._network.rewire(node, node.radios[radio], self._network.plan.mobile_router(to))
-                elif gap_s < _CACHED_S:
+                if overlap_s is not None or (gap_s is not None and gap_s < _CACHED_S):
                     self._network.forget_flows()
                 self._network.attach(node.radios[radio])
                 self._radios[name] = radio

@@ -39,6 +39,7 @@ _IFF_LOWER_UP = 1 << 16
 _NTF_USE = 1
 _NUD_NONE = 0
 _FOREVER = 0xFFFFFFFF
+_ARP, _ARP_REQUEST = b"\x08\x06", bytes([0, 1, 8, 0, 6, 4, 0, 1])  # RFC 826: of Ethernet and IPv4, a question
 
 
 class Radio:
@@ -222,7 +223,10 @@ class MobileNode:
             await self._ip.addr(
                 "add", index=radio.index, address=str(lease.address.ip), prefixlen=lease.address.network.prefixlen
             )
+            _, by = self._deprecated.get(lease.address.ip, (None, radio))
             await self._forget(lease.address.ip)
+            if by is not radio:
+                _tell_where(lease.address.ip, radio)
             source, gateway = str(lease.address.ip), str(lease.router)
             await self._ip.route("replace", dst="default", gateway=gateway, prefsrc=source, oif=radio.index)
             # Ask for the router now, so that the first packet that a session sends need not wait for the answer.
@@ -302,6 +306,17 @@ class MobileNode:
             to_server.sendto(bytes(release), (str(lease.server), dhcp.SERVER_PORT))
         self._log.emit("address_released", address=str(address))
         await self._forget(address)
+
+
+def _tell_where(address: Address, radio: Radio) -> None:
+    """Says by ARP (RFC 5227 section 2.3) that ``radio`` has an address that the other one had: its router knows that
+    one's MAC, and may have asked this one long ago, so that this one does not ask it.
+    """
+    mac = bytes.fromhex(radio.mac.replace(":", ""))
+    announcement = _ARP_REQUEST + mac + address.packed + bytes(6) + address.packed
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
+        link.bind((radio.interface, 0))
+        link.send(b"\xff" * 6 + mac + _ARP + announcement)
 
 
 def _reached_by(router: Address, radio: Radio) -> tuple[Any, ...]:

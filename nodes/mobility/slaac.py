@@ -10,6 +10,7 @@ router, which RFC 4429 section 3.3 allows and the kernel does only when it knows
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import socket
@@ -32,7 +33,10 @@ _ROUTES = Path("/proc/thread-self/net/ipv6_route")
 _ALL_NODES, _ALL_ROUTERS, _HOPS = "ff02::1", "ff02::2", 255  # RFC 4861 sections 4.1 and 4.4
 _SOLICITATION = bytes([133, *bytes(7)])  # without the link-layer address, which an optimistic node must not tell
 _REGISTRATION = bytes([157, *bytes(7)])  # a duplicate address request; its lifetime, the last two octets, is 0
-_ADVERTISEMENT, _TARGET_MAC = bytes([136, *bytes(7)]), bytes([2, 1])  # Override is 0: nobody's entry is changed
+_ADVERTISEMENT, _TARGET_MAC = bytes([136, *bytes(3)]), bytes([2, 1])
+_KEEP, _OVERRIDE = bytes(4), bytes([0x20, *bytes(3)])  # Override (RFC 4861 section 4.4): whether entries are changed
+_QUESTION, _TARGET, _OPTION, _SOURCE_MAC = 135, slice(8, 24), slice(24, 26), bytes([1, 1])  # RFC 4861 section 4.3
+_ICMP6_FILTER = 1  # linux/icmpv6.h: types whose bits are set are left out
 
 
 class SlaacNode(MobileNode):
@@ -45,6 +49,29 @@ class SlaacNode(MobileNode):
         for radio in self._radios[1:]:
             spec = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_TOKEN", self._known_as)]})]}
             await self._ip.link("set", index=radio.index, IFLA_AF_SPEC=spec)
+        if len(self._radios) > 1:
+            asked = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMPV6)
+            wanted = ~(1 << _QUESTION) & (1 << 256) - 1
+            asked.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, wanted.to_bytes(32, "little"))
+            asyncio.get_running_loop().add_reader(asked, self._asked, asked)
+
+    def _asked(self, asked: socket.socket) -> None:
+        """Answers a router that looks whether the node is still there, by an address that its other radio has: the
+        kernel answers for those of the interface alone by which it is asked.
+        """
+        question, (router, *_, index) = asked.recvfrom(2048)
+        target = ipaddress.IPv6Address(question[_TARGET])
+        radio = next((each for each in self._radios if each.index == index), None)
+        _, by = self._deprecated.get(target, (None, radio))
+        if radio is None or by is radio or question[_OPTION] != _SOURCE_MAC:
+            return
+        from scapy.layers.inet6 import ICMPv6ND_NA, IPv6  # a quarter of a second in the guest, and few nodes are asked
+        from scapy.layers.l2 import Ether
+
+        answer = IPv6(src=str(target), dst=router, hlim=_HOPS) / ICMPv6ND_NA(tgt=str(target), R=0, S=1, O=1)
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
+            link.bind((radio.interface, 0))
+            link.send(bytes(Ether(src=radio.mac, dst=question[26:32].hex(":")) / answer))
 
     async def _recall(self, pages: list[Page]) -> None:
         """As `MobileNode`: a kernel asks for a router when an interface comes up, so it is as if the link had gone."""
@@ -58,7 +85,11 @@ class SlaacNode(MobileNode):
             flags = message.get_attr("IFA_FLAGS") or message["flags"]
             linked = message["scope"] == _SCOPE_LINK
             if flags & _OPTIMISTIC:
-                self._advertise(message.get_attr("IFA_ADDRESS"), radio, solicit=linked)
+                address = ipaddress.ip_address(message.get_attr("IFA_ADDRESS"))
+                _, by = self._deprecated.get(address, (None, radio))
+                # One that it had by its other radio is its own, and its router has to know where it is now: else
+                # RFC 4429 (3.3) would have everything go to the radio that is gone, until it is sure.
+                self._advertise(str(address), radio, solicit=linked, override=by is not radio)
             if linked:
                 self._advertise_others(radio)
             if message["scope"] == _SCOPE_GLOBAL and radio.up:
@@ -151,9 +182,9 @@ class SlaacNode(MobileNode):
             raw.bind((str(address), 0))
             raw.sendto(request, (str(routers), 0))
 
-    def _advertise(self, source: str, radio: Radio, solicit: bool) -> None:
-        target = _ADVERTISEMENT + socket.inet_pton(socket.AF_INET6, source)
-        advertisement = target + _TARGET_MAC + bytes.fromhex(radio.mac.replace(":", ""))
+    def _advertise(self, source: str, radio: Radio, solicit: bool, override: bool = False) -> None:
+        target = (_OVERRIDE if override else _KEEP) + socket.inet_pton(socket.AF_INET6, source)
+        advertisement = _ADVERTISEMENT + target + _TARGET_MAC + bytes.fromhex(radio.mac.replace(":", ""))
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
             raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
             raw.bind((source, 0, 0, radio.index))

@@ -66,7 +66,8 @@ def check(net: FakeNetwork, i: int, hardware: str, radio: str) -> None:
     question = {**reply, "eth_dst": BROADCAST}
     for frame in (reply, question):
         heard = [f for _, who, f in net.from_mn(radio, frame) if who == f"MR{i}"]
-        assert [(f["eth_src"], f["arp_sha"]) for f in heard] == [(hardware, hardware)]
+        assert [f["eth_src"] for f in heard] == [hardware]
+        assert [f["arp_sha"] for f in heard] == [radio if here == i else hardware], "what the anchor's router learns"
 
 
 def check_restart(net: FakeNetwork) -> None:

@@ -44,6 +44,9 @@ class FakeNetwork:
     def rewire(self, _node: object, radio: str, to: str | None) -> None:
         self.done.append((self.now_s, f"{radio} at {to}"))
 
+    def forget_flows(self) -> None:
+        self.done.append((self.now_s, "flows forgotten"))
+
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> FakeNetwork:
@@ -93,6 +96,7 @@ def test_with_an_overlap_the_other_radio_is_there_before_the_first_one_goes(
     executor(network, log, events=events).play(START_NS, lambda share: None)
     assert network.done[2:] == [
         (2.0, "MN1's other at MR2"),
+        (2.0, "flows forgotten"),
         (2.0, "MN1's other on"),
         (2.5, "MN1 off"),
         (2.5, "MN1 at None"),

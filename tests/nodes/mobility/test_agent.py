@@ -25,12 +25,13 @@ SECOND = ("10.1.2.100/24", "10.1.2.1", 3600)
 
 
 class Node:
-    """A mobile node in a world of its own; ``announced`` is what it told whom it may concern."""
+    """A mobile node in a world of its own; ``announced`` is what it told whom it may concern, ``told`` by ARP where."""
 
     def __init__(self, of: World, folder: Path, keep_s: float | None, second: tuple[str, str] | None = None) -> None:
         self.kernel, self.log = FakeKernel(of.network), Log(folder / "events", "mobile node")
         self.dhcp = FakeUdhcpc(folder / "eth0.lease")
         self.announced: list[tuple[str, list[str]]] = []
+        self.told: list[tuple[str, str]] = []
         presence: Any = SimpleNamespace(announce=lambda address, old: self.announced.append((address, old)))
         self.agent = agent.MobileNode("eth0", folder, keep_s, presence, self.log.log, *(second or ()))
 
@@ -52,6 +53,9 @@ def node_in(
     with (
         mock.patch.object(agent, "AsyncIPRoute", lambda: node.kernel),
         mock.patch.object(asyncio, "create_subprocess_exec", node.dhcp),
+        mock.patch.object(
+            agent, "_tell_where", lambda address, radio: node.told.append((str(address), radio.interface))
+        ),
     ):
         yield node
 
@@ -187,6 +191,7 @@ def test_an_address_that_is_used_again_by_the_other_radio_moves_there(of: World,
             node.play((1.0, True), (2.0, True, ETH1), (2.2, False), (3.0, False, ETH1), (3.1, True, ETH1), until_s=4)
         )
         assert node.kernel.on == {("10.1.1.100", 24): ETH1, ("10.1.2.100", 32): ETH1}
+        assert node.told == [("10.1.1.100", "eth1")], "its router knows it by the other radio's MAC"
         assert node.announced[-1] == ("10.1.1.100", ["10.1.2.100"])
 
 
