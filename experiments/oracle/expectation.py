@@ -20,6 +20,7 @@ from dmmlab.experiments.oracle.lookups import Lookups
 from dmmlab.experiments.oracle.moves import (
     FORGOTTEN_S,
     has_had,
+    kept,
     known_at_s,
     place,
     redirected_s,
@@ -133,8 +134,8 @@ class Oracle:
         if near.anchor != near.serving and not self._stays(method, session, 2 * one_way_s):
             return None
         over_s = sent_s + waits.asking_s + connect_s - turn_s
-        kept = [(session.cn, near.anchor), (session.mn, "" if method.relayed else far.anchor)]
-        if any(self._changes(session, end, anchor, over_s) for end, anchor in kept):
+        used = [(session.cn, near.anchor), (session.mn, "" if method.relayed else far.anchor)]
+        if any(self._changes(session, end, anchor, over_s) for end, anchor in used):
             return None
         redirected = near.anchor != near.serving or far.anchor not in ("", far.serving)
         if self._faults.setup(session, over_s, redirected):
@@ -142,8 +143,12 @@ class Oracle:
         return Expectation(lookup_s, connect_s, far.anchor)
 
     def _changes(self, session: SessionSpec, end: str, anchor: str, until_s: float) -> bool:
-        """Whether ``end`` of ``session`` moves, or drops its address of ``anchor``, before ``until_s``."""
+        """Whether ``end`` of ``session`` moves, or drops its address of ``anchor``, before ``until_s``, or routers may
+        keep what is sent there.
+        """
         if any(session.at_s < move.at <= until_s for move in self._scenario.moves_of(end)):
+            return True
+        if anchor and kept(self._scenario, end, anchor, session.at_s, until_s):
             return True
         return bool(anchor) and released_s(self._scenario, end, anchor, session.at_s) <= until_s
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import MN, RESOLVER, SERVER, Lookup
 from dmmlab.experiments.oracle.delays import Place, path_s
-from dmmlab.experiments.oracle.moves import configured_s, place, redirected_s, released_s, serving, unsettled
+from dmmlab.experiments.oracle.moves import configured_s, kept, place, redirected_s, released_s, serving, unsettled
 from dmmlab.experiments.oracle.world import ScenarioWorld
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
@@ -52,7 +52,10 @@ class Lookups:
         whose = (session.method, session.cn, session.mn)
         if again:  # it distrusts what it remembers itself
             world.remembered = {key: kept for key, kept in world.remembered.items() if key[:3] != whose}
-        lookup = method.closed_form(world, session)
+        waits_s = self._connects_s(session) if SERVER in method.needs else 0.0
+        lookup = None if waits_s is None else method.closed_form(world, replace(session, at_s=session.at_s + waits_s))
+        if lookup is not None and waits_s:
+            lookup = Lookup(waits_s + lookup.lookup_s, lookup.anchor)
         if lookup is not None and (SERVER, MN) in method.asks and self._asks_in_vain(session, lookup):
             lookup = None
         if method.cached:
@@ -63,11 +66,31 @@ class Lookups:
                 self._doubt(session, session.at_s + _ASKED_S)
         return None if whose in self._unsure and world.cn_cache != "off" else lookup
 
+    def _connects_s(self, session: SessionSpec) -> float | None:
+        """How long a mobile opener still needs for its connection to the server (``control: tcp``), which it opens from
+        each new address: what it asks meanwhile waits for that. None between two addresses: the connection before is on
+        a redirect that may not be in force, and may be closed before it has answered.
+        """
+        scenario, moves = self._scenario, self._scenario.moves_of(session.cn)
+        turn = sum(move.at <= session.at_s for move in moves) - 1
+        if scenario.registration.control == "udp" or turn < 0:
+            return 0.0
+        came_s = moves[turn].at + (moves[turn].gap if turn else 0.0)
+        known_s = came_s + configured_s(scenario, session.cn, turn)
+        way_s = self._world.way_s(session.cn, SERVER, known_s)
+        if session.at_s < known_s or way_s is None:
+            return None
+        return max(0.0, known_s + 2 * way_s - session.at_s)
+
     def _asks_in_vain(self, session: SessionSpec, lookup: Lookup) -> bool:
-        """Whether the server asks the node by an address that it has dropped, and not yet told it of the next."""
+        """Whether the server asks the node by an address that it has dropped, and not yet told it of the next; or by
+        one that routers may keep what is sent to.
+        """
         way_s = self._world.way_s(session.cn, SERVER, session.at_s) or 0.0
         asked = self._world.known(session.mn, SERVER, session.at_s + way_s)
         over_s = session.at_s + lookup.lookup_s
+        if asked is not None and kept(self._scenario, session.mn, asked, session.at_s, over_s):
+            return True
         return asked is not None and released_s(self._scenario, session.mn, asked, session.at_s) <= over_s
 
     def _again_s(self, session: SessionSpec, lookup: Lookup | None) -> float | None:

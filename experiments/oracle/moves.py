@@ -16,6 +16,7 @@ DETECTION_S = 1.0  # RFC 4862 section 5.4: one probe, and RetransTimer (RFC 4861
 FORGOTTEN_S = (
     0.005  # as long at most a switch sends on by an old rule what it has sent by that before (docs/redirect.md)
 )
+SETTLED_S = 0.006  # and how long the controller waits for that before it has routers deliver what they have kept
 SLOT_S = 0.08  # by so much at most Linux is late with a timer of a second: 8 of its ticks, 100 of which are a second
 
 
@@ -51,6 +52,39 @@ def _formed(scenario: Scenario, node: str, turn: int) -> bool:
 def _gone_s(move: Movement) -> float:
     """When ``move`` takes the link away that there was before."""
     return move.at if move.overlap is None else move.over_s
+
+
+def stirs_s(scenario: Scenario, move: Movement) -> float:
+    """When ``move`` begins for who sends to the node: if routers keep what comes, with its announcement."""
+    buffered = scenario.handover.buffer and move.overlap is None
+    return move.at - (scenario.handover.announce or 0.0) if buffered else move.at
+
+
+def stirring(scenario: Scenario, node: str, at_s: float) -> bool:
+    """Whether ``node`` is about to leave at ``at_s``, and routers may keep what comes for it."""
+    return any(stirs_s(scenario, move) < at_s <= move.at for move in scenario.moves_of(node)[1:])
+
+
+def delivered_s(scenario: Scenario, node: str, at_s: float) -> float:
+    """When the last move of ``node`` before ``at_s`` is over for who sends to an address that it had before: the
+    redirect is in force, and what routers have kept is delivered: they are told so when all switches have confirmed the
+    redirect, and 6 ms later (docs/handovers.md).
+    """
+    redirect_s = redirected_s(scenario, node, at_s)
+    moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
+    if len(moves) < 2 or moves[-1].overlap is not None or not scenario.handover.buffer:
+        return redirect_s
+    return redirect_s + 2 * link_s(scenario, CONTROLLER, SWITCHES) + SETTLED_S
+
+
+def kept(scenario: Scenario, node: str, anchor: str, at_s: float, until_s: float) -> bool:
+    """Whether routers may keep what is sent to ``node``'s address of ``anchor`` between ``at_s`` and ``until_s``."""
+    if not scenario.handover.buffer:
+        return False
+    if any(at_s < move.at and stirs_s(scenario, move) <= until_s for move in scenario.moves_of(node)[1:]):
+        return True
+    had = [move.to for move in scenario.moves_of(node) if move.at <= at_s][:-1]
+    return anchor in had and at_s < delivered_s(scenario, node, at_s)
 
 
 def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
@@ -94,15 +128,31 @@ def discovered_s(scenario: Scenario, node: str, host: str) -> float:
 def released_s(scenario: Scenario, node: str, anchor: str, at_s: float) -> float:
     """When ``node`` drops its address of ``anchor`` if it stays where it is at ``at_s``; infinite if it never does.
 
-    In IPv4 an address is deprecated when there is a new one, in IPv6 as soon as the node leaves.
+    In IPv4 an address is deprecated when there is a new one, in IPv6 also when the node leaves, if that is sooner.
+    Where it does not stay for long enough to have one (`_formed`), it leaves as it came. Back at the anchor it keeps
+    the address if it has it anew before it would drop it.
     """
     moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
-    turns = [turn for turn, move in enumerate(moves) if move.to == anchor]
-    if scenario.addresses.keep is None or not turns or turns[-1] == len(moves) - 1:
+    last, formed = len(moves) - 1, [turn for turn in range(len(moves) - 1) if _formed(scenario, node, turn)]
+    visits = [turn for turn in formed if moves[turn].to == anchor]
+    if scenario.addresses.keep is None or not visits:
         return float("inf")
-    left, turn = moves[turns[-1] + 1], turns[-1] + 1
-    with_new_s = left.gap + address_s(scenario, node, turn) if scenario.family == "ipv4" else 0.0
-    return left.at + with_new_s + scenario.addresses.keep
+    back = moves[last].to == anchor
+    later = [turn for turn in formed if turn > visits[-1]] + ([] if back else [last])
+    old_s = min((_came_s(scenario, node, turn) + address_s(scenario, node, turn) for turn in later), default=1e9)
+    if scenario.family == "ipv6":
+        old_s = min(old_s, _gone_s(moves[visits[-1] + 1]))
+    anew_s = _came_s(scenario, node, last) + address_s(scenario, node, last) + late_s(scenario, node, last)
+    dropped_s = old_s + scenario.addresses.keep
+    # What it drops while it has no router, nobody hears of: its other radio may be told that somebody has it.
+    again = scenario.family == "ipv4" or scenario.radio_of(node, last) == scenario.radio_of(node, visits[-1])
+    kept = back and (anew_s <= dropped_s or (again and dropped_s <= _came_s(scenario, node, last)))
+    return float("inf") if kept else dropped_s
+
+
+def _came_s(scenario: Scenario, node: str, turn: int) -> float:
+    move = scenario.moves_of(node)[turn]
+    return move.at + (move.gap if turn else 0.0)
 
 
 def configured_s(scenario: Scenario, node: str, turn: int) -> float:
@@ -132,6 +182,17 @@ def late_s(scenario: Scenario, node: str, turn: int) -> float:
     return _detections(scenario, node, turn) * SLOT_S
 
 
+def identified_s(scenario: Scenario, node: str, turn: int) -> float:
+    """How much longer than that it may be until the network has it that an address of ``node`` is at another of its
+    radios now: in IPv6 it learns so when the node says it, on the address's own link, and nobody there has to believe
+    it before the address is formed anew.
+    """
+    if scenario.family == "ipv4" or all(move.overlap is None for move in scenario.moves_of(node)[: turn + 1]):
+        return 0.0
+    crossing_s = radio_s(scenario, node, scenario.moves_of(node)[turn].to)
+    return crossing_s + 2 * link_s(scenario, CONTROLLER, SWITCHES) + FORGOTTEN_S
+
+
 def _met(scenario: Scenario, node: str, turn: int) -> bool:
     """Whether the node came to know the router of its attachment number ``turn`` at an earlier one, by that radio."""
     moves, radio = scenario.moves_of(node), scenario.radio_of(node, turn)
@@ -139,16 +200,37 @@ def _met(scenario: Scenario, node: str, turn: int) -> bool:
         came_s = move.at + (move.gap if number else 0.0)
         known_s = came_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s(scenario, node, move.to)
         if move.to == moves[turn].to and scenario.radio_of(node, number) == radio and known_s < _gone_s(after):
-            return True
+            since = (later for later in range(number + 1, turn + 1) if scenario.radio_of(node, later) == radio)
+            if not any(_bare(scenario, node, later) for later in since):
+                return True
     return False
 
 
+def _bare(scenario: Scenario, node: str, turn: int) -> bool:
+    """Whether the radio of attachment number ``turn`` has lost all its addresses by then, and with the last of them
+    whatever it knew of neighbours.
+    """
+    moves, radio = scenario.moves_of(node), scenario.radio_of(node, turn)
+    until_s = _came_s(scenario, node, turn) + _DHCP_MESSAGES * radio_s(scenario, node, moves[turn].to)
+    formed = [number for number in range(turn) if _formed(scenario, node, number)]
+    for number in (number for number in formed if scenario.radio_of(node, number) == radio):
+        router, later = moves[number].to, [other for other in formed if other > number]
+        taken = any(moves[other].to == router and scenario.radio_of(node, other) != radio for other in later)
+        if not taken and released_s(scenario, node, router, moves[turn].at - 1e-9) > until_s:
+            return False
+    return True
+
+
 def _detections(scenario: Scenario, node: str, turn: int) -> int:
-    """Addresses that wait for the detection; one that the node has had all along does not (RFC 4862 section 5.4)."""
+    """Addresses that wait for the detection; one that the radio has had all along does not (RFC 4862 section 5.4)."""
     if scenario.family == "ipv4" or scenario.addresses.dad != "on":
         return 0
     moves = scenario.moves_of(node)
-    had = any(move.to == moves[turn].to and _formed(scenario, node, number) for number, move in enumerate(moves[:turn]))
+    visits = [number for number, move in enumerate(moves[:turn]) if move.to == moves[turn].to]
+    formed = [number for number in visits if _formed(scenario, node, number)]
+    had = bool(formed) and scenario.radio_of(node, formed[-1]) == scenario.radio_of(node, turn)
+    if had and released_s(scenario, node, moves[turn].to, moves[turn].at - 1e-9) <= _came_s(scenario, node, turn):
+        had = False
     return 1 if had else 2
 
 
@@ -165,7 +247,8 @@ def unsettled(scenario: Scenario, node: str, at_s: float) -> bool:
             return True
         if scenario.family == "ipv4":
             continue
-        attached_s, late = move.at + (move.gap if turn else 0.0), late_s(scenario, node, turn)
+        attached_s = move.at + (move.gap if turn else 0.0) + identified_s(scenario, node, turn)
+        late = late_s(scenario, node, turn)
         ways = [host_to_mn_s(scenario, host, node, move.to, move.to) or 0.0 for host in scenario.hosts] if late else []
         if move.at <= at_s < attached_s + configured_s(scenario, node, turn) + late + max(ways, default=0.0):
             return True

@@ -72,13 +72,17 @@ class Neighbours:
             if self._may_ask(one) and not self._astray(one)
         ]
         heapq.heapify(asking)
+        answering: dict[int, tuple[float, Opening, float]] = {}
         while asking:
             at_s, number, arrived, asking_s, one = heapq.heappop(asking)
             if arrived:
-                self._waits[number] = Waits(asking_s, self._asks_s(one.far, one.far.serving, one.near, at_s))
+                self._asks_s(one.far, one.far.serving, one.near, at_s)
+                answering[number] = (asking_s, one, at_s)
             else:
                 asking_s = self._asks_s(one.near, one.near.anchor, one.far, at_s)
                 heapq.heappush(asking, (at_s + asking_s + one.one_way_s, number, True, asking_s, one))
+        for number, (asking_s, one, at_s) in answering.items():  # who asks may have been asked itself, meanwhile
+            self._waits[number] = Waits(asking_s, self._asks_s(one.far, one.far.serving, one.near, at_s))
 
     def waits(self, opening: Opening) -> Waits | None:
         """What an opening waits for; nothing where no end is on the other's link.
@@ -114,12 +118,14 @@ class Neighbours:
         key = (who.name, whom.name, whom.anchor)
         if link != whom.anchor:
             return 0.0
-        if key not in self._known:
+        never = float("inf")
+        if self._known.get(key, never) > at_s:
             crossings_s = radio_s(self._scenario, who.name, who.serving)
             if whom.serving == whom.anchor:
                 crossings_s += radio_s(self._scenario, whom.name, whom.serving)
-                self._known.setdefault((whom.name, who.name, link), at_s + crossings_s)
-            self._known[key] = at_s + 2 * crossings_s
+                taught = (whom.name, who.name, link)
+                self._known[taught] = min(self._known.get(taught, never), at_s + crossings_s)
+            self._known[key] = min(self._known.get(key, never), at_s + 2 * crossings_s)
         return max(0.0, self._known[key] - at_s)
 
     def _taught(self, session: SessionSpec) -> bool:

@@ -69,6 +69,8 @@ def _streamed_s(
         return (
             None  # what a kernel does to a connection whose route goes to another radio, or whose packets are tunnelled
         )
+    if scenario.addresses.keep is not None:
+        return None  # or to one whose address goes
     far: Fates = (_carried, ways.fate) if session.mn in scenario.mobile_nodes else (ways.fate, _carried)
     stream = Stream(trip, far, _SEGMENT_BYTES[scenario.family])
     try:
@@ -114,6 +116,7 @@ def longest_of_all_s(scenario: Scenario, node: str) -> dict[int, float]:
     found: dict[int, float] = {}
     open_ended: set[int] = set()
     moves = scenario.moves_of(node)
+    begin_s = [_begins_s(scenario, move) for move in (*moves, None)]
     for session in sessions_of(scenario):
         if node not in (session.cn, session.mn) or session.interval_s is None:
             continue
@@ -122,7 +125,7 @@ def longest_of_all_s(scenario: Scenario, node: str) -> dict[int, float]:
             silence_s = exact.get(turn)
             if silence_s is not None:
                 found[turn] = max(found.get(turn, 0.0), silence_s)
-            elif session.at_s < moves[turn].over_s and moves[turn].at < ends_s:
+            elif session.at_s < begin_s[turn + 1] and begin_s[turn] < ends_s + _UNDER_WAY_S:
                 open_ended.add(turn)
     return {turn: silence_s for turn, silence_s in found.items() if turn not in open_ended}
 
@@ -156,7 +159,7 @@ def _begins_s(scenario: Scenario, move: Movement | None) -> float:
 
 def _exact(scenario: Scenario, node: str, host: str) -> bool:
     """Whether nothing but delay decides."""
-    if scenario.addresses.dad == "on" or scenario.addresses.keep is not None or scenario.addresses.lifetime != "fixed":
+    if scenario.addresses.dad == "on" or scenario.addresses.lifetime != "fixed":
         return False
     ends = {node, host, CONTROLLER, *scenario.mobile_routers}
     return not any(link.jitter or link.loss or link.rate for link in scenario.links if ends & set(link.between))

@@ -17,11 +17,14 @@ from dmmlab.experiments.oracle.faults import Touched
 from dmmlab.experiments.oracle.moves import (
     FORGOTTEN_S,
     configured_s,
+    delivered_s,
     has_had,
+    identified_s,
     late_s,
-    redirected_s,
     released_s,
     serving,
+    stirring,
+    stirs_s,
 )
 from dmmlab.experiments.oracle.neighbours import RESOLVED_S, resolves
 from dmmlab.experiments.scenario.model import RADIO, Scenario
@@ -73,12 +76,12 @@ class Trips:
     def _spells_of(self, session: SessionSpec, near: str, far: str) -> Iterator[Spell]:
         scenario, stirred_s = self._scenario, None
         moves = [move for end in (session.cn, session.mn) for move in scenario.moves_of(end)]
-        instants = sorted({0.0, *(move.at for move in moves)})
+        instants = sorted({0.0, *(at_s for move in moves for at_s in (stirs_s(scenario, move), move.at))})
         for from_s, until_s in zip(instants, [*instants[1:], float("inf")], strict=True):
             if stirred_s is None and from_s > session.at_s:
                 stirred_s = from_s
             trip_s = self._trip_s(session, near, far, until_s)
-            if trip_s is None:
+            if trip_s is None or any(stirring(scenario, end, until_s) for end in (session.cn, session.mn)):
                 continue
             settled_s = max(self._settled_s(session, end, until_s, trip_s) for end in (session.cn, session.mn))
             settled_s += self._asked_s(session, until_s)
@@ -89,7 +92,7 @@ class Trips:
             kept_s = self._kept_s(session, near, far, until_s)
             if settled_s < min(until_s, kept_s):
                 yield Spell(settled_s, min(until_s, kept_s), trip_s, stirred_s is not None)
-                stirred_s = None if stirred_s is None else until_s
+                stirred_s = None if stirred_s is None else min(until_s, kept_s)
 
     def _asked_s(self, session: SessionSpec, until_s: float) -> float:
         """Two mobile nodes may have come to one link, and ask each other's MAC with the first probe (ARP): its time,
@@ -136,6 +139,7 @@ class Trips:
         turn, move = len(moves) - 1, moves[-1]
         attached_s = move.at + (move.gap if turn else 0.0)
         can_s = attached_s + configured_s(self._scenario, end, turn) + late_s(self._scenario, end, turn)
+        can_s += identified_s(self._scenario, end, turn)
         if METHODS[session.method].relayed and end == session.mn and turn:
             can_s += _LEG_TRIPS * trip_s
-        return max(can_s, redirected_s(self._scenario, end, move.at) + FORGOTTEN_S, move.over_s)
+        return max(can_s, delivered_s(self._scenario, end, move.at) + FORGOTTEN_S, move.over_s)

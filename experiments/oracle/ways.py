@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dmmlab.experiments.oracle.delays import hosts_s, link_s, radio_s, redirect_s
-from dmmlab.experiments.oracle.moves import address_s, configured_s
+from dmmlab.experiments.oracle.moves import address_s, configured_s, released_s
 from dmmlab.experiments.oracle.tcp.segments import Fate
 from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Scenario
 
 _NEVER = float("inf")
 _CACHED_S = 0.005  # how long at most a switch goes on doing what it did before a rule was changed (docs/handovers.md)
 _SETTLED_S = 0.006  # and how long the controller waits for that
+_ASKING_S = 3.0  # three questions by ARP or neighbour discovery, a second each (RFC 4861 section 10, as Linux has it)
 _GRAIN_S = 1e-9  # what two sums of delays may differ by and be the same
 
 
@@ -113,6 +114,7 @@ class Ways:
         first = next(n for n, stay in enumerate(self._stays) if stay.router == anchor)
         self._later = self._stays[first + 1 :]
         self._control_s = link_s(scenario, CONTROLLER, SWITCHES)
+        self._dropped_s, self._regained_s = _dropped_s(scenario, node, anchor)
 
     def _core_s(self, router: str) -> float:
         return hosts_s(self._scenario, router, self._host)
@@ -124,22 +126,27 @@ class Ways:
         return redirect_s(self._scenario, one, other) if self._scenario.redirect else None
 
     @cached_property
-    def _holds(self) -> list[tuple[float, float]]:
-        """In which times the anchor's router keeps what comes."""
-        found: list[tuple[float, float]] = []
+    def _holds(self) -> list[tuple[float, float, bool]]:
+        """In which times the anchor's router keeps what comes, and whether its end is certain: back there by its other
+        radio the node's lease may be renewed before all switches have confirmed the redirect, which is another then.
+        """
+        found: list[tuple[float, float, bool]] = []
+        several = any(stay.overlaps for stay in self._stays)
         for stay in self._later:
             if stay.kept_s == _NEVER:
                 continue
             if found and stay.kept_s - self._control_s <= found[-1][1] - self._control_s:  # it has left again
-                found[-1] = (found[-1][0], stay.delivered_s)
+                found[-1] = (found[-1][0], stay.delivered_s, not (several and stay.router == self._anchor))
             else:
-                found.append((stay.kept_s, stay.delivered_s))
+                found.append((stay.kept_s, stay.delivered_s, not (several and stay.router == self._anchor)))
         return found
 
     def down(self, sent_s: float) -> float | None:
         """When what a host sends at ``sent_s`` reaches the node."""
         passes_s = sent_s + self._core_s(self._anchor)
-        for kept_s, delivered_s in self._holds:
+        for kept_s, delivered_s, certain in self._holds:
+            if kept_s <= passes_s + _GRAIN_S and not certain and passes_s < delivered_s + 4 * self._control_s:
+                raise Undecided
             if kept_s <= passes_s + _GRAIN_S and passes_s < delivered_s:
                 passes_s = delivered_s
         if passes_s == _NEVER:
@@ -148,11 +155,32 @@ class Ways:
         changed_s = -_NEVER
         for stay in self._later:
             if stay.redirected_s <= passes_s + _GRAIN_S:
-                before, router, changed_s = router, stay.router, stay.redirected_s
+                reached = self._across_s(self._anchor, stay.router) is not None  # else it stays on the anchor's link
+                before, router, changed_s = router, stay.router if reached else self._anchor, stay.redirected_s
         arrives_s = self._delivered(router, passes_s)
         if passes_s <= changed_s + _CACHED_S + _GRAIN_S and self._delivered(before, passes_s) != arrives_s:
             raise Undecided
-        return arrives_s
+        if any(self._turns_off(stay, router, passes_s, arrives_s) for stay in self._later):
+            raise Undecided
+        return None if arrives_s is None or self._has_dropped(arrives_s) else arrives_s
+
+    def _turns_off(self, stay: Stay, router: str, passes_s: float, arrives_s: float | None) -> bool:
+        """Whether a switch on the way to ``router`` may send on to that of ``stay`` what it gets when it has the
+        redirect there: which of them are on both ways, delays do not say.
+        """
+        across_s = self._across_s(self._anchor, router) or 0.0
+        link_ways_s = (link_s(self._scenario, self._anchor, router), hosts_s(self._scenario, self._anchor, router))
+        straight = any(abs(across_s - way_s) < _GRAIN_S for way_s in link_ways_s)
+        changes = passes_s + _GRAIN_S < stay.redirected_s <= passes_s + across_s + _GRAIN_S
+        return changes and not straight and self._delivered(stay.router, passes_s) != arrives_s
+
+    def _has_dropped(self, at_s: float) -> bool:
+        """Whether the node no longer has its address by then. When it comes back for it, the anchor's router may be
+        looking for it, and deliver what it has kept: `Undecided`.
+        """
+        if at_s > self._regained_s - _ASKING_S:
+            raise Undecided
+        return at_s >= self._dropped_s
 
     def _delivered(self, router: str, passes_s: float) -> float | None:
         """When what passes the anchor's switch on its way to ``router`` reaches the node."""
@@ -163,13 +191,25 @@ class Ways:
         for stay in self._stays:
             arrives_s = there_s + stay.radio_s
             if stay.router == router and stay.since_s <= there_s + _GRAIN_S and arrives_s <= stay.until_s + _GRAIN_S:
+                self._known_by_mac(stay, there_s)
                 return arrives_s
         return None
+
+    def _known_by_mac(self, stay: Stay, there_s: float) -> None:
+        """Back at its anchor, perhaps by its other radio, a node is known to its router by that one's MAC when it has
+        said so itself, if no redirect puts the one for the other; and in IPv6 the controller may not know before either
+        whose radio that is: `Undecided` until then.
+        """
+        back = stay.router == self._anchor and stay in self._later
+        unhelped = not self._scenario.redirect or self._scenario.family == "ipv6"
+        known_s = stay.settled_s + stay.radio_s + 2 * self._control_s + _CACHED_S
+        if back and unhelped and any(one.overlaps for one in self._stays) and there_s <= known_s:
+            raise Undecided
 
     def up(self, sent_s: float) -> float | None:
         """When what the node sends at ``sent_s`` reaches the host."""
         link = self._link(sent_s)
-        if link is None:
+        if link is None or self._has_dropped(sent_s):
             return None
         stay, known = self._stays[link], sent_s > self._stays[link].address_s + _GRAIN_S
         if known and self._scenario.family == "ipv4":
@@ -217,13 +257,14 @@ class Ways:
         return arrives_s
 
     def _handed_on(self, stay: Stay, gateway: str, there_s: float, redirected: bool) -> float | None:
-        if stay.router != self._anchor and redirected:
-            across_s = self._across_s(stay.router, self._anchor)
-            return None if across_s is None else there_s + across_s + self._core_s(self._anchor)
-        if gateway == stay.router:
-            return there_s + self._core_s(gateway)
-        across_s = self._across_s(stay.router, gateway) if redirected else None
-        return None if across_s is None else there_s + across_s + self._core_s(gateway)
+        """To the router whose MAC it has, which has a redirect of its own if it is not that of the link; what goes to
+        that one, the redirect takes to the anchor, if it leads there.
+        """
+        towards = self._anchor if redirected and gateway == stay.router else gateway
+        across_s = self._across_s(stay.router, towards) if redirected or towards == stay.router else None
+        if across_s is None:
+            return there_s + self._core_s(gateway) if gateway == stay.router else None
+        return there_s + across_s + self._core_s(towards)
 
     def _drained(self, link: int, there_s: float) -> bool:
         """Whether the rules of a link that the node still has beside its new one have been removed by then."""
@@ -234,3 +275,13 @@ class Ways:
             return _NEVER
         across_s = self._across_s(self._anchor, self._stays[link].router) or 0.0
         return self._stays[link + 1].redirected_s + 2 * self._control_s + across_s
+
+
+def _dropped_s(scenario: Scenario, node: str, anchor: str) -> tuple[float, float]:
+    """When ``node`` no longer has its address of ``anchor``, and when it comes there again; never, if it does not."""
+    moves = scenario.moves_of(node)
+    for turn, move in enumerate(moves):
+        dropped_s = released_s(scenario, node, anchor, move.at)
+        if dropped_s < _NEVER and all(later.at > dropped_s for later in moves[turn + 1 :]):
+            return dropped_s, min((move.at for move in moves[max(turn, 1) :] if move.to == anchor), default=_NEVER)
+    return _NEVER, _NEVER
