@@ -53,7 +53,7 @@ def folder(live_kernel: GuestKernel) -> Iterator[Path]:
     kept.mkdir(parents=True, exist_ok=True)
     yield kept
     whole = Distances.together(held)
-    sys.stdout.write(f"\n{len(held)} scenarios: {whole}\n")
+    sys.stdout.write(f"\n{len(held)} scenarios: {whole}\n{whole.kinds}\n")
     if not any(kept.iterdir()):
         kept.rmdir()
 

@@ -58,14 +58,46 @@ def links(draw: st.DrawFn, routers: Sequence[str], nodes: Sequence[str], hosts: 
 
 
 @st.composite
-def itineraries(draw: st.DrawFn, node: str, routers: Sequence[str]) -> list[Item]:
-    """Where a node attaches first, and up to three moves."""
+def radios(draw: st.DrawFn, routers: Sequence[str], nodes: Sequence[str]) -> list[Item]:
+    """Of some nodes, another radio at some mobile routers: as from one technology to the next."""
+    places = draw(st.lists(st.tuples(st.sampled_from(nodes), st.sampled_from(routers)), max_size=3, unique=True))
+    return [{"between": ["radio", node], "at": router, "delay": draw(delays(40))} for node, router in sorted(places)]
+
+
+@st.composite
+def handovers(draw: st.DrawFn, redirect: bool) -> Item:
+    """What the network is told of leaving, and does about it."""
+    found: Item = {}
+    if draw(st.booleans()):
+        found["announce"] = ms(draw(st.integers(1, 300)))
+    if redirect and draw(st.booleans()):  # what is kept waits for the redirect
+        found["buffer"] = True
+    return found
+
+
+@st.composite
+def itineraries(draw: st.DrawFn, node: str, routers: Sequence[str], lead_ms: int) -> list[Item]:
+    """Where a node attaches first, and up to four moves: on, or back, by one radio or by two; some of them while the
+    handover before is still going on.
+
+    ``lead_ms`` before it leaves it says so: it cannot before it is there.
+    """
     at_ms, here = draw(st.integers(0, 500)), draw(st.sampled_from(routers))
     moves: list[Item] = [{"at": ms(at_ms), "node": node, "to": here}]
-    for _ in range(draw(st.integers(0, 3))):
-        at_ms += draw(st.integers(1500, 6000))
-        here = draw(st.sampled_from([router for router in routers if router != here]))
-        moves.append({"at": ms(at_ms), "node": node, "to": here, "gap": ms(draw(st.integers(0, 400)))})
+    over_ms = at_ms
+    for turn in range(draw(st.integers(0, 4))):
+        hasty = turn > 0 and draw(st.integers(0, 3)) == 0
+        at_ms = over_ms + lead_ms + draw(st.integers(1, 200)) if hasty else at_ms + draw(st.integers(1500, 6000))
+        others = [router for router in routers if router != here]
+        back = turn > 0 and draw(st.booleans())
+        here = moves[-2]["to"] if back else draw(st.sampled_from(others))
+        how, length_ms = (
+            ("overlap", draw(st.integers(1, 600)))
+            if draw(st.integers(0, 2)) == 0
+            else ("gap", draw(st.integers(0, 400)))
+        )
+        over_ms = at_ms + length_ms
+        moves.append({"at": ms(at_ms), "node": node, "to": here, how: ms(length_ms)})
     return moves
 
 
@@ -94,6 +126,23 @@ def sessions(draw: st.DrawFn, name: str, ends: Sequence[str], itinerary: dict[st
     elif draw(st.booleans()):
         found |= {"repeat": draw(st.integers(2, 3)), "every": ms(draw(st.integers(100, 2000)))}
     return found
+
+
+@st.composite
+def watchers(draw: st.DrawFn, name: str, cns: Sequence[str], nodes: Sequence[str]) -> Item:
+    """An entry that is there through handovers: a host and a mobile node, either of which opens, with many probes."""
+    ends = [draw(st.sampled_from(cns)), draw(st.sampled_from(nodes))]
+    if not draw(st.integers(0, 2)):
+        ends.reverse()
+    return {
+        "name": name,
+        "at": f"{draw(st.integers(FIRST_S * 10**6, 5 * 10**6))}us",
+        "from": ends[0],
+        "to": ends[1],
+        "transport": draw(st.sampled_from([["udp"], ["udp", "tcp"]])),
+        "interval": ms(draw(st.integers(20, 120))),
+        "duration": f"{draw(st.integers(6, 16))}s",
+    }
 
 
 @st.composite
@@ -148,22 +197,27 @@ def scenarios(draw: st.DrawFn) -> Item:
     routers = [f"MR{number}" for number in range(1, draw(st.integers(2, 6)) + 1)]
     nodes = [f"MN{number}" for number in range(1, draw(st.integers(1, 3)) + 1)]
     cns = [f"CN{number}" for number in range(1, draw(st.integers(1, 3)) + 1)]
-    itinerary = {node: draw(itineraries(node, routers)) for node in nodes}
-    family = draw(st.sampled_from(["ipv4", "ipv6"]))
+    family, keys = draw(st.sampled_from(["ipv4", "ipv6"])), draw(settings())
+    told = draw(handovers(keys.get("redirect", True))) if draw(st.booleans()) else {}
+    lead_ms = int(told.get("announce", "0ms").removesuffix("ms"))
+    itinerary = {node: draw(itineraries(node, routers, lead_ms)) for node in nodes}
     found: Item = {
         "name": "random",
         "family": family,
         "mobile_routers": routers,
-        "links": draw(links(routers, nodes, [*cns, *SERVERS])),
+        "links": [*draw(links(routers, nodes, [*cns, *SERVERS])), *draw(radios(routers, nodes))],
         "movement": [move for moves in itinerary.values() for move in moves],
         "sessions": [
             draw(sessions(f"S{number}", [*cns, *nodes], itinerary)) for number in range(draw(st.integers(1, 6)))
         ],
         "transit": draw(st.sampled_from(["links", "shortest", "shortest"])),
-        **draw(settings()),
+        **keys,
         "duration": "30s",
         "seed": draw(st.integers(0, 2**16)),
     }
+    if told:
+        found["handover"] = told
+    found["sessions"] += [draw(watchers(f"W{number}", cns, nodes)) for number in range(draw(st.integers(1, 2)))]
     if draw(st.booleans()):
         found["addresses"] = draw(addresses(family))
     return found

@@ -141,7 +141,9 @@ def test_sumo_itself_makes_a_trace(tmp_path: Path) -> None:
         if os.environ.get("DMMLAB_REQUIRE_SUMO") == "1":
             pytest.fail("DMMLAB_REQUIRE_SUMO=1 and the package eclipse-sumo is not installed: pip install dmmlab[sumo]")
         pytest.skip("the package eclipse-sumo (149 MB) is not installed: pip install dmmlab[sumo]")
+    before = set(Path.cwd().iterdir())
     made_by_sumo(tmp_path, cars=30, seconds=120)
+    assert set(Path.cwd().iterdir()) == before, "SUMO's tools write to the test's own folder"
     (tmp_path / "positions.csv").write_text(
         "mr,x_m,y_m\n"
         + "".join(
@@ -167,6 +169,7 @@ def made_by_sumo(folder: Path, cars: int, seconds: int) -> None:
     trips = str(Path(sumo.SUMO_HOME, "tools", "randomTrips.py"))
     rate = ["-e", str(seconds // 2), "-p", str(seconds / 2 / cars), "--seed", "1"]
     argv = [sys.executable, trips, "-n", f"{folder}/net.xml", "-o", f"{folder}/trips.xml", *rate]
+    argv += ["-r", f"{folder}/routes.rou.xml"]  # else beside whoever runs it
     subprocess.run(argv, check=True, capture_output=True, env={**os.environ, "SUMO_HOME": sumo.SUMO_HOME})
     run = ["-n", f"{folder}/net.xml", "-r", f"{folder}/trips.xml", "-e", str(seconds), "--seed", "1", "--fcd-output"]
     subprocess.run([programs / "sumo", *run, f"{folder}/fcd.xml"], check=True, capture_output=True)
