@@ -194,17 +194,18 @@ def check(rows: list[Row], more_ms: float = 0.0) -> list[str]:
     """Nothing is missing; what is exact is exact, and what chance decides lies where it can, its means near their
     expectations.
 
-    In real time what the controller and the node compute comes on top, and has no closed form: nothing may be early.
+    In real time what the controller and the node compute comes on top, and has no closed form: nothing may be early,
+    and no silence shorter than that of a stream without pauses, whatever the phase of its probes is.
     """
     late_ms = EXACT_MS if not more_ms else math.inf
-    found = [sentence for row in rows for sentence in _of_one(row, late_ms)]
+    found = [sentence for row in rows for sentence in _of_one(row, late_ms, more_ms)]
     chance: dict[float, list[Row]] = {}
     for row in rows:
         if row["jitter_ms"]:
             chance.setdefault(row["control_ms"], []).append(row)
     for control_ms, mine in chance.items():
         for what in ("redirect", "silence"):
-            found += _of_mean(mine, what, f"{control_ms:g} ms with jitter", late_ms)
+            found += _of_mean(mine, what, f"{control_ms:g} ms with jitter", late_ms, more_ms)
     exact = [row for row in rows if row["family"] == "ipv4" and not row["jitter_ms"] and row["silence_ms"] is not None]
     for group in (exact, [row for mine in chance.values() for row in mine if row["silence_ms"] is not None]):
         by = {row["control_ms"]: [one["silence_ms"] for one in group if one["control_ms"] == row["control_ms"]]
@@ -219,15 +220,20 @@ _DUE = {"redirect": "a redirect confirmed", "address": "a new address", "server"
         "ddns": "the DDNS server told", "silence": "a silence"}  # fmt: skip
 
 
-def _of_one(row: Row, late_ms: float) -> Iterator[str]:
+def _of_one(row: Row, late_ms: float, early_ms: float) -> Iterator[str]:
     point = f"{row['run']}, handover {row['number']}"
     for what, words in {"gap": "a gap", **_DUE}.items():
         wanted = row.get(f"expected_{what}_ms") is not None or what == "silence"
         if row[f"{what}_ms"] is None and wanted:
             yield f"{point}: {words} is missing"
             continue
-        low_ms, high_ms, more_ms = _allowed(row, what)
-        if low_ms is not None and not -EXACT_MS <= row[f"{what}_ms"] - low_ms <= high_ms - low_ms + more_ms + late_ms:
+        low_ms, high_ms, timers_ms = _allowed(row, what)
+        if low_ms is None:
+            continue
+        least_ms = low_ms
+        if early_ms and what == "silence":
+            least_ms = min(low_ms, row.get("stream_silence_ms") or low_ms) - early_ms
+        if not least_ms - EXACT_MS <= row[f"{what}_ms"] <= high_ms + timers_ms + late_ms:
             due = f"{low_ms:.3f}" if high_ms == low_ms else f"{low_ms:.3f} to {high_ms:.3f}"
             yield f"{point}: {words} after {row[f'{what}_ms']:.3f} ms, {due} are due"
 
@@ -241,7 +247,7 @@ def _allowed(row: Row, what: str) -> tuple[float | None, float, float]:
     return low_ms, high_ms or 0.0, timers_ms
 
 
-def _of_mean(rows: list[Row], what: str, point: str, late_ms: float) -> Iterator[str]:
+def _of_mean(rows: list[Row], what: str, point: str, late_ms: float, early_ms: float) -> Iterator[str]:
     """Of several handovers with jitter: their mean beside its expectation. For 5 ms switches may do as before."""
     mine = [row for row in rows if row[f"{what}_ms"] is not None and row[f"expected_{what}_ms"] is not None]
     if not mine:
@@ -249,7 +255,7 @@ def _of_mean(rows: list[Row], what: str, point: str, late_ms: float) -> Iterator
     off_ms = stats.mean([row[f"{what}_ms"] - row[f"expected_{what}_ms"] for row in mine])
     error_ms = _STANDARD_ERRORS * math.sqrt(sum(row[f"{what}_sd_ms"] ** 2 for row in mine)) / len(mine)
     high_ms = error_ms + (moves.FORGOTTEN_S * 1e3 if what == "silence" else 0.0) + late_ms
-    if not -error_ms - EXACT_MS <= off_ms <= high_ms:
+    if not -error_ms - EXACT_MS - (early_ms if what == "silence" else 0.0) <= off_ms <= high_ms:
         allowed = f"{-error_ms:.3f} to {high_ms:.3f} allowed"
         yield f"{point}: the mean {what} is {off_ms:+.3f} ms off its expectation, {allowed}"
 
