@@ -79,6 +79,7 @@ ENTRIES: dict[str, Entry] = {
             "lifetime",
             "an address's life in the flow tables, by its kind: fixed, session-lasting, non-persistent",
         ),
+        Entry("F19", "which-method", "which method wins, and what decides it: the cost model, and settings played"),
     )
 }
 
