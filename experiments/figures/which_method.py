@@ -161,7 +161,8 @@ def _caption(rows: Sequence[Row], about: About) -> str:
     ties = sum(_tied(mine) for mine in played.values())
     return (
         "Which method wins, and what decides it. Three panels are computed, not measured, from the cost model "
-        f"(docs/cost-model.md): Sobol's indices, with 95 % intervals, of whether P2P does, over {ranges}; stays are exponential. "
+        f"(docs/cost-model.md): Sobol's indices, with 95 % intervals, of whether P2P does, over {ranges}; stays are "
+        "exponential. "
         f"Over all of that, {wins}. Who completes first may also be who uses an old address that it knows (fixed). "
         f"Bottom right, measured: {len(points())} settings of these ranges played, {calls[0]} to {calls[-1]} "
         "calls each by every method, means against what the model computes. In all of them the winner is the model's, "

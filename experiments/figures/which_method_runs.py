@@ -55,7 +55,7 @@ class Play(NamedTuple):
 
 
 def points() -> dict[str, Setting]:
-    """By the name of its run: ten as they are drawn, and two of those in which DDNS says less than P2P, who are rare."""
+    """By the name of its run: ten as they are drawn, and two, which are rare, in which DDNS says the least."""
     settings = drawn(_SEED, _POINTS - _FEWER, _can_be_played)
     settings += drawn(_SEED + 1, _FEWER, lambda at: _can_be_played(at) and winner(at, "bytes") == "ddns")
     whole = [replace(setting, ttl_s=float(max(1, round(setting.ttl_s)))) for setting in settings]
