@@ -11,6 +11,7 @@ _SOURCES = (".py", ".config", ".patch", ".c", ".h", ".sh", ".j2", ".in")
 _DRAWING = (
     "figures",
     "campaigns",
+    "costmodel",
     "ladders",
     "scenario/shipped",
     "records/frames.py",

@@ -10,7 +10,7 @@ from math import exp, floor
 from typing import NamedTuple
 
 from dmmlab.experiments.costmodel import staleness
-from dmmlab.experiments.costmodel.setting import Family, Setting
+from dmmlab.experiments.costmodel.setting import Setting
 
 _NAME = 15
 _HEADERS = {"ipv4": 28, "ipv6": 48}  # IP and UDP
@@ -38,20 +38,25 @@ def together(*parts: Said) -> Said:
     return Said(sum(part.messages for part in parts), sum(part.octets for part in parts))
 
 
-def _messages(family: Family, *payloads: int) -> Said:
-    return Said(len(payloads), sum(_HEADERS[family] + payload for payload in payloads))
+def _exchange(setting: Setting, request: int, answer: int, links: int = 1) -> Said:
+    """A request of so many octets, repeated until its answer arrives over ``links`` with loss; each one heard is
+    answered.
+    """
+    heard = (1 - setting.loss) ** links
+    requests, answers, header = 1 / heard**2, 1 / heard, _HEADERS[setting.family]
+    return Said(requests + answers, requests * (header + request) + answers * (header + answer))
 
 
 def registration(setting: Setting, addresses: int, services: int = 0) -> Said:
     """REGISTER and its answer, of an end with so many addresses, and ``services`` beside its first."""
     address = 2 + _ADDRESS[setting.family]
     asks = _BARE + _TEXT + addresses * address + _U16 + _SHORT + _U32 + _U16 + services * _SERVICE
-    return _messages(setting.family, asks, _BARE + _TEXT + _U32)
+    return _exchange(setting, asks, _BARE + _TEXT + _U32)
 
 
 def update(setting: Setting) -> Said:
     """A DNS update and its answer."""
-    return _messages(setting.family, _UPDATE + _ADDRESS[setting.family], _UPDATED)
+    return _exchange(setting, _UPDATE + _ADDRESS[setting.family], _UPDATED)
 
 
 def for_move(setting: Setting, method: str) -> Said:
@@ -63,7 +68,7 @@ def for_move(setting: Setting, method: str) -> Said:
 
 def for_session(setting: Setting, method: str) -> Said:
     """What one session costs in the mean, of one request over UDP."""
-    family, address = setting.family, 2 + _ADDRESS[setting.family]
+    address = 2 + _ADDRESS[setting.family]
     known = (1 + setting.old_addresses) * address
     request = _BARE + 2 * _TEXT + _SHORT + 2 * _FLAG + address + _U16
     answer = _BARE + _TEXT + known + _U16 + _SHORT
@@ -73,21 +78,28 @@ def for_session(setting: Setting, method: str) -> Said:
     if method == "ddns":
         return _lookup(setting)
     if method == "p2p":
-        return _messages(family, request, answer)
+        return _exchange(setting, request, answer)
     if method == "combined":
-        return _messages(family, request, request, answer, answer)
+        return _exchange(setting, request, answer).times(2)
     passed = request + address + _U16 + _U64
     relay = _BARE + _TEXT + address + _U16 + _SHORT + _U64
-    return _messages(family, request, passed, answer + _U64 + _FLAG, relay, closing, closing, closing)
+    ended = Said(1, _HEADERS[setting.family] + closing)
+    return together(
+        _exchange(setting, request, relay),
+        _exchange(setting, passed, answer + _U64 + _FLAG),
+        _exchange(setting, closing, closing),
+        ended,
+    )
 
 
 def _lookup(setting: Setting) -> Said:
     """Address and port, from the resolver; and by it from the server where it has them no more."""
     question = 12 + _NAME + 2 + 4
     service = question + 10  # _dmm._udp
-    sizes = (question, question + 12 + _ADDRESS[setting.family], service, service + 12 + 6 + _NAME + 2)
-    far = _messages(setting.family, *(size + _EDNS for size in sizes))
-    return together(_messages(setting.family, *sizes), far.times(1 - staleness.cached(setting)))
+    both = ((question, question + 12 + _ADDRESS[setting.family]), (service, service + 12 + 6 + _NAME + 2))
+    near = together(*(_exchange(setting, asks, answer) for asks, answer in both))
+    far = together(*(_exchange(setting, asks + _EDNS, answer + _EDNS, links=2) for asks, answer in both))
+    return together(near, far.times(1 - staleness.cached(setting)))
 
 
 def repeated_per_s(setting: Setting) -> float:
@@ -99,8 +111,8 @@ def repeated_per_s(setting: Setting) -> float:
 
 
 def per_s(setting: Setting, method: str) -> Said:
-    """All that is said for a node a second, retransmissions left out: moves, sessions, and, where there is a
-    registration, the node's and its correspondents' own repetitions.
+    """All that is said for a node a second: moves, sessions, and, where there is a registration, the node's and its
+    correspondents' own repetitions.
     """
     moves = for_move(setting, method).times(1 / setting.residence_s)
     sessions = for_session(setting, method).times(setting.calls_per_s)

@@ -27,8 +27,8 @@ from dmmlab.experiments.records.rows import SignallingRow
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario
 
 _POINTS, _FEWER, _SEED = 12, 2, 1919
-_CALLS = 60  # wanted of a run, and what it has at least
-_LEAST = 25
+_CALLS = 120  # wanted of a run, and what it has at least
+_LEAST = 40
 _NODES, _LONGEST_S, _ROUTERS = 8, 600.0, 9
 _FIRST_S = 1.0  # when nodes leave their first router
 _BEFORE_S, _AFTER_S = 0.7, 0.3  # of a move: nobody calls
@@ -122,6 +122,23 @@ def _links(
     return [{"between": [*ends], "delay": seconds(round(way_s, 6)), **more} for ends, way_s, more in near]
 
 
+class Mean(NamedTuple):
+    """A mean, and its 95 % confidence interval where it is one of draws."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Mean:
+        """Of calls, each a draw of its own (bootstrap)."""
+        return cls(stats.mean(values), *stats.bootstrap([[value] for value in values], rounds=500))
+
+    def plus(self, more: float) -> Mean:
+        """That much later."""
+        return Mean(self.value + more, (self.low or 0.0) + more, (self.high or 0.0) + more)
+
+
 class Come(NamedTuple):
     """What a run came to: the setting as it was played (calls and moves are counted, not assumed), how many calls
     count, and by question and method the measured cost in the question's unit.
@@ -129,7 +146,7 @@ class Come(NamedTuple):
 
     setting: Setting
     calls: int
-    measured: dict[str, dict[str, float]]
+    measured: dict[str, dict[str, Mean]]
 
 
 def come(run: Recording) -> Come:
@@ -149,15 +166,18 @@ def come(run: Recording) -> Come:
         old_addresses=round(stats.mean([float(count) for count in been])),
     )
     setups: dict[str, list[float]] = defaultdict(list)
-    completed: dict[str, list[float]] = defaultdict(list)
+    trips: dict[str, list[float]] = defaultdict(list)
     for session in counted:
-        setup_ms, trip_ms = session.row.setup_ms or 0.0, session.row.connect_ms or 0.0
-        setups[session.spec.method].append(setup_ms)
-        completed[session.spec.method].append(setup_ms + (setting.exchanges - 1) * trip_ms)
+        setups[session.spec.method].append(session.row.setup_ms or 0.0)
+        if session.row.outcome == "ok":  # else its first round trip has the wait in it
+            trips[session.spec.method].append(session.row.connect_ms or 0.0)
+    spent = {name: (setting.exchanges - 1) * stats.mean(trips[name]) for name in NAMES}
+    exact = {name: Mean(value) for name, value in _bytes_per_s(run, setting, nodes, play.counts_from_s).items()}
+    set_up = {name: Mean.of(setups[name]) for name in NAMES}
     of = {
-        "set-up": {name: stats.mean(setups[name]) for name in QUESTIONS["set-up"].methods},
-        "bytes": _bytes_per_s(run, setting, nodes, play.counts_from_s),
-        "completed": {name: stats.mean(completed[name]) for name in QUESTIONS["completed"].methods},
+        "set-up": {name: set_up[name] for name in QUESTIONS["set-up"].methods},
+        "bytes": exact,
+        "completed": {name: set_up[name].plus(spent[name]) for name in QUESTIONS["completed"].methods},
     }
     return Come(as_played, calls, of)
 
