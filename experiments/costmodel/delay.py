@@ -5,7 +5,7 @@ from __future__ import annotations
 from dmmlab.experiments.costmodel import repetition, staleness
 from dmmlab.experiments.costmodel.setting import Setting
 
-_RETRY_S, _ATTEMPTS = 1.0, 3  # of a session that nobody answers (`retry` in a scenario)
+_RETRY_S = 1.0  # of a session that nobody answers (`retry` in a scenario)
 
 
 def lookup_s(setting: Setting, method: str) -> float:
@@ -27,7 +27,7 @@ def _ddns_s(setting: Setting) -> float:
     ways, arrives, hit = setting.ways, 1 - setting.loss, staleness.cached(setting)
     to_resolver_s, on_s = 2 * (ways.cn_s + ways.resolver_s), 2 * (ways.resolver_s + ways.ddns_s)
     near = repetition.exchange(arrives**2)
-    upstream = repetition.exchange(arrives**4, repetition.RESOLVER_TRIES_S)  # two lossy links, there and back
+    upstream = repetition.exchange(arrives**4, repetition.resolver_tries_s(on_s))  # two lossy links, there and back
     far = repetition.passed_on(arrives, arrives, upstream, on_s)
     cached_s, cold_s = repetition.mean_s(repetition.both(near)), on_s + repetition.mean_s(repetition.both(far))
     return to_resolver_s + hit * cached_s + (1 - hit) * cold_s
@@ -49,10 +49,7 @@ def setup_s(setting: Setting, method: str) -> float:
     found_s, trip_s = lookup_s(setting, method), path_s(setting, method)
     if method != "central" or not setting.loss:
         return found_s + trip_s
-    works = (1 - setting.loss) ** 4
-    chances = [works * (1 - works) ** turn for turn in range(_ATTEMPTS)]
-    again_s = _RETRY_S + found_s
-    return found_s + trip_s + again_s * sum(n * chance for n, chance in enumerate(chances)) / sum(chances)
+    return found_s + trip_s + (repetition.relayed_attempts(setting.loss) - 1) * (_RETRY_S + found_s)
 
 
 def completed_s(setting: Setting, method: str) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import exp, floor
 from typing import NamedTuple
 
-from dmmlab.experiments.costmodel import staleness
+from dmmlab.experiments.costmodel import repetition, staleness
 from dmmlab.experiments.costmodel.setting import Setting
 
 _NAME = 15
@@ -89,7 +89,7 @@ def for_session(setting: Setting, method: str) -> Said:
         _exchange(setting, passed, answer + _U64 + _FLAG),
         _exchange(setting, closing, closing),
         ended,
-    )
+    ).times(repetition.relayed_attempts(setting.loss))
 
 
 def _lookup(setting: Setting) -> Said:
