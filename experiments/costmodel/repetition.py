@@ -17,8 +17,8 @@ _ATTEMPTS = 3  # of a session (`retry` in a scenario)
 
 
 def resolver_tries_s(round_trip_s: float) -> tuple[float, ...]:
-    """When unbound asks a server again that it knows: after the round trip and 33 ms, 50 ms at the least, and then after
-    twice as long each time.
+    """When unbound asks a server again that it knows: after the round trip and 33 ms, 50 ms at the least, and then
+    after twice as long each time.
 
     RFC 6298's estimate in whole milliseconds: the smoothed round trip stays 7 ms short of one that does not vary, the
     deviation at 10. (Of a server that it does not know it waits 376 ms.)
