@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,8 @@ Mininet.inited = True
 numCores.ncores = os.cpu_count()  # which it would have counted by a program
 
 _CORE_MTU = 1600  # octets, with tunnels: a frame of 1514 and, over IPv6, 70 of headers around it
+
+_LOOKS, _LOOK_S = 240, 0.5  # how often it is looked whether links are in operation, and how long between
 
 SWITCH_SIDE = "access"  # Mininet's name for the namespace in which the switches of the first site, or of all, live
 # And for what is between the mobile nodes and their radio ports: whenever a link changes, ovs-vswitchd lists all links
@@ -177,6 +180,21 @@ class Network:
         """The netlink connection into node ``name``."""
         netlink: Netlink = self.mininet.get(name).netlink
         return netlink
+
+    def await_links(self) -> None:
+        """Returns when all at the core can send, which takes large networks seconds; TimeoutError if never."""
+        waiting = {end.name: [end.interface] for end in self.plan.hosts}
+        waiting |= {router.name: [router.core_interface] for router in self.plan.mobile_routers}
+        waiting[CORE] = [end.core_interface for end in self.plan.hosts]
+        waiting[CORE] += [router.router_interface for router in self.plan.mobile_routers]
+        for _ in range(_LOOKS):
+            for name, interfaces in tuple(waiting.items()):
+                waiting[name] = self.netlink(name).not_in_operation(interfaces)
+            waiting = {name: interfaces for name, interfaces in waiting.items() if interfaces}
+            if not waiting:
+                return
+            time.sleep(_LOOK_S)
+        raise TimeoutError(f"after {_LOOKS * _LOOK_S:g} s, no carrier yet at {', '.join(waiting)}")
 
     # -- movement ---------------------------------------------------------------------------------------------
     def detach(self, radio: Radio) -> None:

@@ -176,6 +176,7 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, s
     mobile_nodes = nodes if real else crews(nodes, functools.partial(NetworkHost, network), alone)
     lab.start(mobile_nodes)
     lab.await_ready(mobile_nodes)
+    network.await_links()
     scenario = daemons.scenario
     lossy = scenario.needs(SERVER) and any(link.loss for link in scenario.links)
     lead_s = (_LOSSY_LEAD_S if lossy else _LEAD_S) + _OPENER_S * len(scenario.openers) * scenario.open_ended
