@@ -69,6 +69,27 @@ def test_places_in_a_matrix(run: Run, tmp_path: Path) -> None:
     assert len(best) > 1, "which address is the best depends on who asks"
 
 
+def test_of_many_hosts_each_is_heard_at_its_first_try(run: Run) -> None:
+    """The kernel takes a hundred interfaces a second into operation, and drops what is sent before: 240 here."""
+    cns = [f"CN{n}" for n in range(1, 119)]
+    links: list[dict[str, Any]] = [{"between": [name, "CORE"], "delay": "5ms"} for name in ("MR1", *cns, "SERVER")]
+    links += [{"between": ["radio", "MN1"], "delay": "2ms"}, {"between": ["CONTROLLER", "switches"], "delay": "1ms"}]
+    sessions = [{"name": f"S{n}", "at": "1s", "from": cn, "to": "MN1", "method": "p2p"} for n, cn in enumerate(cns)]
+    recording = Recording(
+        run(
+            mobile_routers=["MR1"],
+            links=links,
+            movement=[{"at": "0s", "node": "MN1", "to": "MR1"}],
+            sessions=sessions,
+            geometry={"generate": {"nodes": 120, "violations": "3%"}},
+            duration="3s",
+        )
+    )
+    registered = [event for event in recording.logged if event["event"] == "registered" and event["source"] in cns]
+    assert [event["attempts"] for event in registered] == [1] * len(cns)
+    check(recording, least=len(cns))
+
+
 def check(recording: Recording, least: int) -> None:
     """Every session that has a closed form has it, and its round trips are those of its set-up until a move."""
     judged = [(found.row, expected) for found in recording.sessions if (expected := recording.expected(found))]
