@@ -15,7 +15,7 @@ from dmmlab.experiments.records.rundir import RunDirectory
 
 INDEX, POINT = "index", "point"  # the two kinds of rows: computed, and measured beside what is computed
 _TIE = 0.1  # nearer than this share of each other, by the model, the two best have no winner
-_WITHIN = 0.15  # how far the computed cost may be off the interval of the measured mean, or off what was counted
+_WITHIN = 0.25  # how far the computed cost may be off the interval of the measured mean, or off what was counted
 _SMALL = 0.02  # an index below it is not drawn
 _DIGITS = 3
 
