@@ -191,8 +191,8 @@ def _caption(rows: Sequence[Row], about: About) -> str:
         f"Over all of that, {wins}. Who completes first may also be who uses an old address that it knows (fixed). "
         f"Bottom right, measured: {len(points())} settings of these ranges played, {calls[0]} to {calls[-1]} "
         f"calls each by every method, means against what the model computes. In {right} of {len(played)} cases the "
-        f"winner is the model's; of the other {len(open_ones)}, {ties} have two best that the model sees within "
-        f"{100 * _TIE:.0f} % of each other, and the rest intervals (95 %, bootstrap) that overlap. {about}"
+        f"winner is the model's; in {ties} of the other {len(open_ones)} its two best are within {100 * _TIE:.0f} % "
+        f"of each other. {about}"
     )
 
 
