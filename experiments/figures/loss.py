@@ -147,16 +147,21 @@ def plot(rows: list[Row], about: About) -> Drawing:
         ):
             value, low, high, due = columns
             points = [row for row in mine if row[value] is not None]
+            still = look._replace(dash="")
+            style.line(axis, still, [(row["loss"] + aside, row[value] * scale) for row in points], markersize=3.5)
+            drawn = [row for row in points if row["loss"] and METHODS[method].asks]  # else nothing is left to chance
             style.line(
-                axis, look._replace(dash=""), [(row["loss"] + aside, row[value] * scale) for row in points],
-                [(row[low] * scale, row[high] * scale) for row in points], markersize=3.5,
+                axis, still._replace(marker=""), [(row["loss"] + aside, row[value] * scale) for row in drawn],
+                [(row[low] * scale, row[high] * scale) for row in drawn], label=None,
             )  # fmt: skip
             curve = [(row["loss"], row[due] * scale) for row in mine if row[due] is not None]
             axis.plot(*zip(*curve, strict=True) if curve else ((), ()), color=look.colour, linestyle=look.dash,
                       linewidth=0.9, zorder=1)  # fmt: skip
     top.set_ylabel("set up (%)")
     top.set_ylim(top=102)
-    top.legend(loc="lower left", fontsize=6.5)
+    methods = {row["method"] for row in rows}
+    style.legend(top, {m: look for m, look in style.METHODS.items() if m in methods}, loc="lower left", fontsize=6.5,
+                 handlelength=3.2)  # fmt: skip
     middle.set_ylabel("set up at once (%)")
     middle.set_ylim(bottom=0)
     bottom.set_yscale("log")
@@ -174,19 +179,17 @@ def _caption(rows: list[Row], about: About) -> str:
     relayed = "Server central sends the user plane over a lossy link too. "
     each = about.designed(f"; each of {_SEEDS} runs at a loss has a resolver of its own").strip()
     resolver = (
-        "How long the resolver waits for the DDNS server, and whether it asks it at all, follows from what it "
-        "has asked in vain "
-        f"before, so sessions by DDNS share bad times{each}; they have no closed form but for how often nothing "
-        "is lost. "
+        "How long the resolver waits for the DDNS server, and whether it asks it at all, follows from what it has "
+        f"asked in vain before, so sessions by DDNS share bad times{each}; they have no closed form but for how often "
+        "nothing is lost. "
     )
     return (
-        "Setting sessions up over UDP while the links of the resolver, the DDNS server and the registration "
-        "server lose packets at random, each way. Top: share of sessions that are set up; middle: share of those "
-        "that take "
+        "Setting sessions up over UDP while the links of the resolver, the DDNS server and the registration server "
+        "lose packets at random, each way. Top: share of sessions that are set up; middle: share of those that take "
         "the least time, since nothing that they need was lost; bottom: mean delay of those that are set up. Bars: "
-        "confidence intervals (Wilson's, Student's), over sessions, such that all together hold with 95 %. "
-        "Lines: closed "
-        f"forms, from the schedules of retransmission. {relayed * any(METHODS[name].relayed for name in methods)}"
+        "confidence intervals (Wilson's, Student's), over sessions, such that all together hold with 95 %; without "
+        "loss, and for who signals nothing, nothing varies. Lines: closed forms, from the schedules of retransmission. "
+        f"{relayed * any(METHODS[name].relayed for name in methods)}"
         f"{resolver * any(METHODS[name].cached for name in methods)}{about}"
     )
 

@@ -209,10 +209,9 @@ def plot(rows: list[Row], about: About) -> Drawing:
 def _caption(rows: list[Row], about: About) -> str:
     over = [row for row in rows if row["load"] > 1]
     grows = (
-        f"With {over[0]['sessions']} sessions more comes than the link can carry, the queue grows for as long as "
-        "that lasts, and "
-        f"the round trip by {over[0]['growth']:.2g} s each second ({over[0]['expected_growth']:.2g} by the closed "
-        "form). "
+        f"With {over[0]['sessions']} sessions more comes than the link can carry, the queue grows for as long as that "
+        f"lasts, and the round trip by {over[0]['growth']:.2g} s each second ({over[0]['expected_growth']:.2g} by the "
+        "closed form). "
         if over else ""
     )  # fmt: skip
     no_time = "Processing takes no time here: what a server's processor adds is not in the figure. "

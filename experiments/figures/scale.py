@@ -216,20 +216,16 @@ def _counted(axis: Any, look: Any, points: Sequence[tuple[float, float | None, f
 
 def _caption(about: About) -> str:
     tour = about.designed(
-        f"Each mobile node visits every router once, {_RESIDENCE_S:g} s at each, and keeps its addresses, so that "
-        "at the end "
-        "all but its newest are redirected."
+        f"Each mobile node visits every router once, {_RESIDENCE_S:g} s at each, and keeps its addresses, so that at "
+        "the end all but its newest are redirected."
     )
     return (
         "What the redirect costs. Top: rules in all switches at the end, against mobile nodes and against mobile "
-        "routers. "
-        "Bottom left: changes of rules for one move of a node that has so many addresses: each of the old ones is "
-        "redirected anew. Bottom right: changes of rules a move, and what the controller is shown of an "
-        "attachment, in a "
-        f"crowd. {tour}Rules are counted on the switches, packet-ins and flow-mods by the controller (deletions "
-        "count as "
-        f"flow-mods). Lines: the closed forms, counted from the table of rules. Nothing here is a matter of "
-        f"chance. {about}"
+        "routers. Bottom left: changes of rules for one move of a node that has so many addresses: each of the old "
+        "ones is redirected anew. Bottom right: changes of rules a move, and what the controller is shown of an "
+        f"attachment, in a crowd. {tour}Rules are counted on the switches, packet-ins and flow-mods by the controller "
+        "(deletions count as flow-mods). Lines: the closed forms, counted from the table of rules. Nothing here is a "
+        f"matter of chance. {about}"
     )
 
 

@@ -351,18 +351,14 @@ def _caption(rows: list[Row], about: About) -> str:
     above = f"{' and '.join(crossed)} sessions a move"
     at = f"; at {(here or 0.0) / _RESIDENCE_S:g} DDNS is the cheaper above {above}" if crossed else ""
     return (
-        "Signalling, from captures, in bytes of the messages themselves (what UDP and TCP carry; of ARP all). "
-        "Top: for one "
-        "move, by protocol; ARP where the node meets a router; OpenFlow, DHCP and ARP are there whatever the method. "
-        "Second: for one session, by method; what the resolver asks when it has no copy, and what ends a "
-        "session, apart. "
-        "Third: per session, with its share of the moves in what keeps the method's server informed, of the "
-        "correspondent's "
-        "registration and of refreshes, against sessions per move. Bottom: the ratio at which DDNS costs as much "
-        "as another "
-        f"method, solved for, against the records' TTL over the time between two moves{at}. Ticks and rings: "
-        "closed forms "
-        f"of these very runs; lines: those of sessions at random, in the long run. {about}"
+        "Signalling, from captures, in bytes of the messages themselves (what UDP and TCP carry; of ARP all). Top: "
+        "for one move, by protocol; ARP where the node meets a router; OpenFlow, DHCP and ARP are there whatever the "
+        "method. Second: for one session, by method; what the resolver asks when it has no copy, and what ends a "
+        "session, apart. Third: per session, with its share of the moves in what keeps the method's server informed, "
+        "of the correspondent's registration and of refreshes, against sessions per move. Bottom: the ratio at which "
+        "DDNS costs as much as another method, solved for, against the records' TTL over the time between two "
+        f"moves{at}. Ticks and rings: closed forms of these very runs; lines: those of sessions at random, in the "
+        f"long run. {about}"
     )
 
 

@@ -274,21 +274,18 @@ def _caption(rows: list[Row], about: About) -> str:
     stays = ", ".join(kinds[kind] for kind in KINDS if any(row["stay"] == kind for row in rows))
     replicas = about.designed(
         "Each node is a replication: it has an itinerary, sessions and, since the resolver keeps copies by name, "
-        "copies of "
-        "its own; DDNS's sessions are those in the life of one copy, the one that fetches it included; nothing around "
-        "moves is left out."
+        "copies of its own; DDNS's sessions are those in the life of one copy, the one that fetches it included; "
+        "nothing around moves is left out."
     )
     bars = {row["redirect"] for row in rows}
     pairs = "with the redirect (left bar) and without it (right bar)"
     return (
         "Share of new sessions whose lookup gave an address that the mobile node had left, against the mean time "
-        f"between two of its moves over the records' TTL ({ttls}){f'; that time is {stays}' if stays else ''}. "
-        "Top: by DDNS "
-        "through a caching resolver; middle: by registration, which is told within a twentieth of a second of each new "
-        "address. Lines: the formulas of renewals; bars: Student's (DDNS, over nodes) and Wilson's (registration) "
-        f"confidence intervals, such that all together hold with 95 %. {replicas}Bottom: what became of the DDNS "
-        "sessions"
-        f"{', ' + pairs if len(bars) > 1 else ''}. {about}"
+        f"between two of its moves over the records' TTL ({ttls}){f'; that time is {stays}' if stays else ''}. Top: "
+        "by DDNS through a caching resolver; middle: by registration, which is told within a twentieth of a second of "
+        "each new address. Lines: the formulas of renewals; bars: Student's (DDNS, over nodes) and Wilson's "
+        f"(registration) confidence intervals, such that all together hold with 95 %. {replicas}Bottom: what became "
+        f"of the DDNS sessions{', ' + pairs if len(bars) > 1 else ''}. {about}"
     )
 
 
