@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from dmmlab.controllers.app import FAILED, counters, fail, make_app
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import NAMES, Framework, FrameworkMissing, load
+from dmmlab.controllers.notebook import Notebook, recall
 from dmmlab.controllers.plan import Plan, PlanError
 from dmmlab.machine import lean
 from dmmlab.machine.events import EventLog
@@ -45,10 +47,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"dmmlab.controllers: {error}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT
     core = Core(plan, options.redirect)
+    notebook = Notebook(options.notebook) if options.notebook is not None else None
+    if notebook is not None:
+        recall(core, notebook.read(), time.monotonic_ns())
     logging.getLogger(framework.name).addHandler(_Failing(timeline))
     _end_on_signal(core, timeline)
     timeline.emit("started", framework=framework.name, redirect=options.redirect, switches=len(plan.switches))
-    _serve(framework, options.listen, make_app(framework, core, timeline))
+    _serve(framework, options.listen, make_app(framework, core, timeline, notebook))
     fail(timeline, f"{framework.name} stopped by itself")
     return FAILED
 
@@ -57,6 +62,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dmmlab.controllers", description=__doc__)
     parser.add_argument("--plan", type=Path, required=True, help="the switches, as JSON (dmmlab.controllers.plan)")
     parser.add_argument("--events", type=Path, required=True, help="JSON Lines file to append the timeline to")
+    parser.add_argument("--notebook", type=Path, help="file of what another one in its place must know")
     parser.add_argument("--listen", type=_address, default=("0.0.0.0", 6653), metavar="ADDR:PORT")
     parser.add_argument("--no-redirect", dest="redirect", action="store_false", help="learn and report only")
     parser.add_argument("--framework", choices=NAMES, help="default: ryu if it is installed, else os_ken")

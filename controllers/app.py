@@ -10,6 +10,7 @@ from dmmlab.controllers import messages, wire
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import Framework
 from dmmlab.controllers.messages import Command, Event, Record, ReportRules, SendFrame, UpdateRules
+from dmmlab.controllers.notebook import Notebook, notes_of
 from dmmlab.controllers.openflow import Translator
 from dmmlab.machine.events import Entry, EventLog
 
@@ -17,11 +18,11 @@ FAILED = 1
 NAME = "RedirectApp"  # by which the framework knows the application
 
 
-def make_app(framework: Framework, core: Core, timeline: EventLog) -> type:
+def make_app(framework: Framework, core: Core, timeline: EventLog, notebook: Notebook | None = None) -> type:
     """The application class, bound to its core; a class, because the framework wants to make the instance."""
     ofp, handler = framework.ofp_event, framework.handler
     main, dead = handler.MAIN_DISPATCHER, handler.DEAD_DISPATCHER
-    shim = Shim(core, timeline, main)
+    shim = Shim(core, timeline, main, notebook)
 
     class DeadlineEvent(framework.event.EventBase):  # type: ignore[misc,name-defined]
         """Comes back through the application's own queue, so that the core has one caller."""
@@ -67,9 +68,9 @@ def make_app(framework: Framework, core: Core, timeline: EventLog) -> type:
 class Shim:
     """Between one core and its switch connections."""
 
-    def __init__(self, core: Core, timeline: EventLog, main: str) -> None:
+    def __init__(self, core: Core, timeline: EventLog, main: str, notebook: Notebook | None = None) -> None:
         self.wake_after: Callable[[float], Any] = lambda _delay_s: None
-        self._core = core
+        self._core, self._notebook = core, notebook
         self._timeline = timeline
         self._main = main
         self._datapaths: dict[int, Any] = {}
@@ -171,6 +172,8 @@ class Shim:
         finally:
             entries, self._entries = self._entries, []
             self._timeline.write(entries)
+        if self._notebook is not None:
+            self._notebook.write(notes_of(self._core))
         deadline_ns = self._core.deadline_ns()
         if deadline_ns is not None and (self._deadline_ns is None or deadline_ns < self._deadline_ns):
             self._deadline_ns = deadline_ns

@@ -16,6 +16,7 @@ from dmmlab.controllers.departures import Departures
 from dmmlab.controllers.holds import Holds
 from dmmlab.controllers.identity import Identities
 from dmmlab.controllers.messages import Command, Event, ReportRules, SendFrame
+from dmmlab.controllers.notebook import NotedSighting
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.redirects import Redirects
 from dmmlab.controllers.rules import Kind, Rule, is_own, tag_mac
@@ -41,6 +42,7 @@ class Core:
         self.holds = Holds(self.switches, self.updates, self._out, plan.buffered and redirect)
         self.departures = Departures(plan, *known, self.identities, self.redirects, self.holds, self.updates.record)
         self.ready = False
+        self.noted: dict[int, list[NotedSighting]] = {}  # by switch: where nodes were, to the core before this one
         self._router_macs = {each.router_mac for each in plan.switches}
         self._handlers: dict[type, Callable[[Any, int], str | None]] = {
             messages.SwitchConnected: self._switch_connected,
@@ -103,6 +105,9 @@ class Core:
         self.redirects.settled = all(each.seen for each in self.switches.values())
         for rule, age_s in own:
             self._relearn(switch, rule, now_ns - int(age_s * NS), now_ns)
+        for seen in self.noted.pop(event.dpid, ()):
+            if (port := switch.ports.get(seen.port)) is not None:
+                self._sight(seen.mac, Location(event.dpid, port, seen.radio), seen.since_ns, "mn_relearned")
         self._renew_ledger(switch, now_ns)
         self._assign_base(switch)
         self.redirects.refresh_all(now_ns, "relearned")
@@ -123,6 +128,11 @@ class Core:
             if address not in self.bindings:
                 expires_ns = since_ns + rule.hard_timeout_s * NS if rule.hard_timeout_s else None
                 self._bind(Binding(mac, radio, address, dpid, expires_ns), now_ns, "binding_relearned")
+
+    def recall(self, binding: Binding, now_ns: int) -> None:
+        """The core before this one knew it."""
+        self._join(binding.hardware, binding.mac, now_ns)
+        self._bind(binding, now_ns, "binding_relearned")
 
     def _renew_ledger(self, switch: Switch, now_ns: int) -> None:
         """Leases that ran out while the switch was away are over; the others go on where they were."""

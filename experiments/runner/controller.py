@@ -23,6 +23,7 @@ class Controller(Agent):
     address: str
     port: int
     redirect: bool = True
+    notes: bool = False  # of what another one must know that takes its place
 
     @property
     def _plan_file(self) -> Path:
@@ -33,6 +34,7 @@ class Controller(Agent):
         """Its options."""
         argv = ["--plan", str(self._plan_file)]
         argv += ["--events", str(self.events), "--listen", f"{self.address}:{self.port}"]
+        argv += ["--notebook", str(self.folder / "controller.notes.json")] if self.notes else []
         return argv if self.redirect else [*argv, "--no-redirect"]
 
     def write(self) -> None:

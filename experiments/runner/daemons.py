@@ -74,6 +74,7 @@ class Daemons:
             str(self.plan.control.address.ip),
             CONTROLLER_PORT,
             self.scenario.redirects,
+            notes=any(fault.crash == CONTROLLER for fault in self.scenario.faults),
             events=self.run.events_of("controller"),
             **self._place("controller", CONTROLLER),
         )

@@ -1,6 +1,7 @@
 """What a redirect must do, judged by where frames end: not by which rules there are."""
 
 import random
+from pathlib import Path
 
 import pytest
 from controllers_fake import (
@@ -23,6 +24,7 @@ from controllers_fake import (
 )
 
 from dmmlab.controllers import messages
+from dmmlab.controllers.notebook import Notebook, notes_of
 from dmmlab.controllers.rules import Kind, Normal, Rule, cookie, match
 
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
@@ -590,3 +592,35 @@ def test_any_sequence_of_movements(seed: int) -> None:
         lost = [b for b in net.core.bindings.values() if net.core.nodes[b.mac].location is None]
         assert not net.core.updates.open
         assert lost or not net.core.updates.book.waiting(), "stale rules without a reason"
+
+
+def test_switches_and_controller_that_go_at_one_time_lose_nothing_that_was_noted(tmp_path: Path) -> None:
+    net = FakeNetwork(mesh(3))
+    for k, here in [(1, 1), (2, 2), (1, 3), (2, 1)]:
+        net.move(k, here)
+    before = {dpid: set(switch.rules) for dpid, switch in net.switches.items()}
+    notebook = Notebook(tmp_path / "notes")
+    notebook.write(notes_of(net.core))
+    for switch in net.switches.values():
+        switch.rules.clear()
+    net.notes = Notebook(tmp_path / "notes").read()
+    net.restart()
+    assert {dpid: set(switch.rules) for dpid, switch in net.switches.items()} == before
+    for k, i in [(1, 1), (1, 3), (2, 2), (2, 1)]:
+        check_reachable(net, k, i)
+
+
+def test_a_note_of_a_port_that_is_gone_says_nothing(tmp_path: Path) -> None:
+    net = FakeNetwork(mesh(2))
+    net.move(1, 1)
+    net.move(1, 2)
+    net.notes = notes_of(net.core)
+    net.detach(mn_mac(1))
+    net.pump()
+    for switch in net.switches.values():
+        switch.rules.clear()
+    net.restart()
+    assert not net.events("mn_relearned") and len(net.events("binding_relearned")) == 2
+    net.attach(mn_mac(1), 1)
+    net.dhcp(1)
+    check_reachable(net, 1, 2)

@@ -14,6 +14,7 @@ from dmmlab.controllers import messages
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.flows import OFPP_LOCAL
 from dmmlab.controllers.messages import Record, ReportRules, SendFrame, UpdateRules
+from dmmlab.controllers.notebook import Notes, recall
 from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
 from dmmlab.controllers.rules import Copy, Goto, Key, Normal, Output, OutputInPort, Rule, SetField, ToController
 from dmmlab.machine import catalogue
@@ -146,7 +147,7 @@ class FakeNetwork:
         self.switches = {each.dpid: FakeSwitch(each) for each in plan.switches}
         self.place: dict[str, tuple[int, str]] = {}
         self.serial = 100
-        self.now_ns = NS
+        self.now_ns, self.notes = NS, Notes()  # what the next core is told of the one before
         self.restart(redirect)
 
     # The controller's side
@@ -154,6 +155,8 @@ class FakeNetwork:
     def restart(self, redirect: bool = True, order: Iterable[int] | None = None) -> None:
         """A new core in the place of the old, if any; the switches keep their rules."""
         self.core = Core(self.plan, redirect)
+        recall(self.core, self.notes, self.now_ns)
+        self.notes = Notes()
         self.queue: deque[messages.Event] = deque()
         self.records: list[Record] = []
         self.updates: list[UpdateRules] = []
