@@ -5,6 +5,7 @@
 #   make test [JOBS=N]                     every test, the live ones in the guest; N at a time (one a processor)
 #   make test-random [N=200] [SEED=1]      scenarios drawn at random, each against its closed forms (docs/testing.md)
 #   make test-faults                       the table of docs/faults.md, every row in both families
+#   make test-fuzz [TIME=600]              any bytes into whatever reads some, for so many seconds (docs/testing.md)
 #   make exact [PARTS=all]                 the same bytes twice, beside load, masked, by others, on other machines
 #   make vm-test                           the Vagrant machine in QEMU: provisioned, a native run, judged (needs root)
 #   make bench [SUBJECTS=...]              speed, beside what was measured last, and what got worse (benchmarks/README.md)
@@ -15,13 +16,14 @@ RESULTS ?= results
 JOBS ?= $(shell nproc)
 N ?= 200
 SEED ?= 1
+TIME ?= 600
 VENV := $(if $(DMMLAB_VENV),$(DMMLAB_VENV),.venv)
 export DMMLAB_VENV := $(VENV)
 DMMLAB := $(VENV)/bin/dmmlab
 PYTHON := $(VENV)/bin/python
 KERNEL := $(if $(filter native,$(RUNTIME)),,kernel)
 
-.PHONY: run test test-random test-faults lint types figures exact bench clean setup setup-dev setup-tests kernel vm-test
+.PHONY: run test test-random test-faults test-fuzz lint types figures exact bench clean setup setup-dev setup-tests kernel vm-test
 
 run: setup $(KERNEL)
 	$(DMMLAB) run two-mr two-mr-no-redirect --runtime $(RUNTIME) --out $(RESULTS) --figures all --pdf --profile
@@ -37,6 +39,10 @@ test-random: setup-dev kernel
 
 test-faults: setup-tests kernel
 	DMMLAB_FAULTS=all $(PYTHON) -m pytest --numprocesses $(JOBS) --dist worksteal tests/live/faults
+
+test-fuzz: setup-dev
+	$(PYTHON) tests/fuzz $(TIME)
+	DMMLAB_MODEL=$$(($(TIME) / 2)) $(PYTHON) -m pytest -q tests/fuzz/test_model.py
 
 lint: setup-dev
 	$(VENV)/bin/ruff check .

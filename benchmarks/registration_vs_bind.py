@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,18 +93,30 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 # ---- the registration server
 
 
+def server_argv(
+    folder: Path, port: int, synchronous: str, events: Path, keys: Mapping[str, bytes] = KEYS, *more: str
+) -> list[str]:
+    """The command that runs it with its files in the folder; writes its keys there."""
+    (folder / "keys.json").write_text(json.dumps({name: key.hex() for name, key in keys.items()}))
+    argv = [sys.executable, "-m", "dmmlab.nodes.registration.server", "--listen", f"127.0.0.1:{port}"]
+    files = ["--keys", f"{folder}/keys.json", "--database", f"{folder}/bindings.db", "--events", str(events)]
+    return [*argv, *files, "--synchronous", synchronous, *more]
+
+
+def wait_ready(events: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return when the server is, or has ended."""
+    while not (events.exists() and "ready" in events.read_text()) and process.poll() is None:
+        time.sleep(0.02)
+
+
 @contextmanager
 def registration_server(folder: Path, synchronous: str) -> Iterator[int]:
     """Run it in the folder; gives its port."""
     folder.mkdir()
-    (folder / "keys.json").write_text(json.dumps({name: key.hex() for name, key in KEYS.items()}))
     port, events = free_port(), folder / "events"
-    argv = [sys.executable, "-m", "dmmlab.nodes.registration.server", "--listen", f"127.0.0.1:{port}"]
-    files = ["--keys", f"{folder}/keys.json", "--database", f"{folder}/bindings.db", "--events", str(events)]
-    with subprocess.Popen([*argv, *files, "--synchronous", synchronous]) as process:
+    with subprocess.Popen(server_argv(folder, port, synchronous, events)) as process:
         try:
-            while not (events.exists() and "ready" in events.read_text()) and process.poll() is None:
-                time.sleep(0.05)
+            wait_ready(events, process)
             yield port
         finally:
             stop(process)

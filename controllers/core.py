@@ -13,8 +13,10 @@ from typing import Any
 
 from dmmlab.controllers import dhcp, flows, messages, nd
 from dmmlab.controllers.departures import Departures
+from dmmlab.controllers.guard import Guard
 from dmmlab.controllers.holds import Holds
 from dmmlab.controllers.identity import Identities
+from dmmlab.controllers.limits import Limits
 from dmmlab.controllers.messages import Command, Event, ReportRules, SendFrame
 from dmmlab.controllers.notebook import NotedSighting
 from dmmlab.controllers.plan import Plan
@@ -23,6 +25,7 @@ from dmmlab.controllers.rules import Kind, Rule, is_own, tag_mac
 from dmmlab.controllers.state import Binding, Location, MobileNode, Switch
 from dmmlab.controllers.updates import DRAINED, NS, Updates, seconds
 
+MOST_NODES = 10_000  # with their MACs; a scenario has 2,000 at most
 OTHER = "other"  # the cause of what is left to send after an event that was about nothing
 
 
@@ -41,6 +44,8 @@ class Core:
         self.redirects = Redirects(plan, *known, self.updates, redirect, self.identities.radios)
         self.holds = Holds(self.switches, self.updates, self._out, plan.buffered and redirect)
         self.departures = Departures(plan, *known, self.identities, self.redirects, self.holds, self.updates.record)
+        self.guard = Guard(plan, *known, self.identities, self.updates.book)
+        self.limits = Limits()
         self.ready = False
         self.noted: dict[int, list[NotedSighting]] = {}  # by switch: where nodes were, to the core before this one
         self._router_macs = {each.router_mac for each in plan.switches}
@@ -111,6 +116,8 @@ class Core:
         self._renew_ledger(switch, now_ns)
         self._assign_base(switch)
         self.redirects.refresh_all(now_ns, "relearned")
+        for each in self.switches.values() if self.redirects.settled else ():
+            self.guard.switch(each)
         switch.sync_token = self.updates.ask(event.dpid)
         return "base"
 
@@ -159,6 +166,7 @@ class Core:
         role = switch.role(event.name)
         self.updates.record("port_added", switch=switch.plan.name, port=event.name, role=role)
         if role == "mobile_node":
+            self.guard.port(switch, event.name)
             return self.departures.port_added(switch, event, now_ns)
         self._assign_base(switch)
         self.redirects.refresh_all(now_ns, "port_added")
@@ -181,6 +189,8 @@ class Core:
     def _port_gone(self, switch: Switch, name: str) -> list[MobileNode]:
         """Forget a port and who was seen there; the mobile nodes that are elsewhere because of it."""
         here = (switch.plan.dpid, switch.ports.pop(name))
+        self.guard.port(switch, name)
+        self.limits.port_gone(here)
         moved = []
         for node in self.nodes.values():
             gone = [each for each in node.sightings if (each.dpid, each.port) == here]
@@ -206,6 +216,7 @@ class Core:
             return False
         node.sightings[location] = since_ns
         self._assign_sightings(node)
+        self.guard.node(mac)
         if node.latest() != location:
             return False
         node.location, node.expected, node.leaves_for = location, None, None
@@ -246,7 +257,8 @@ class Core:
     def _assign_sightings(self, node: MobileNode) -> None:
         rules: dict[int, list[Rule]] = {}
         for location in node.sightings:
-            rules.setdefault(location.dpid, []).append(flows.sighting(location.port, location.radio, node.mac))
+            seen = flows.sighting(location.port, location.radio, node.mac, forward=not self.guard.on)
+            rules.setdefault(location.dpid, []).append(seen)
         self.updates.book.assign(("sightings", node.mac), rules)
 
     def _frame_copied(self, event: messages.FrameCopied, now_ns: int) -> str | None:
@@ -264,22 +276,53 @@ class Core:
         self._answer(switch, event, radio)
         if at_node:
             self.departures.frame_copied(switch, event)
-        if at_node and radio not in self._router_macs and not event.frame[6] & 1:
-            same = self.identities.hear(message) if message is not None and message.mac == radio else None
+        if at_node and self._is_node(switch, name, radio, event):
+            known = message is not None and message.mac == radio and not self.guard.on
+            same = self.identities.hear(message) if message is not None and known else None
             if same is not None:
                 self._join(radio, same, now_ns)
             mac = self.identities.of(radio)
             if self._sight(mac, Location(event.dpid, event.in_port, radio), now_ns, "mn_attached"):
                 self.redirects.refresh(mac, now_ns, "mn_attached")
-            self._learn_claimed(switch, radio, event.frame, now_ns)
+            if self._learn_claimed(switch, radio, event.frame, now_ns) and self.guard.on:
+                self._pass_on(switch, event.frame)
             cause = "mn_attached"
         if message is not None:
-            cause = self._overhear(switch, event.in_port, message, now_ns) or cause
+            cause = self._overhear(switch, event.in_port, radio, message, now_ns) or cause
         return self._given_back(switch, radio, event.frame, now_ns) or cause
+
+    def _is_node(self, switch: Switch, port: str, radio: str, event: messages.FrameCopied) -> bool:
+        """Whether a frame at a mobile node's port may tell where one is: from a MAC that may be there, and not from one
+        more than a port may have.
+        """
+        if radio in self._router_macs or event.frame[6] & 1 or not self.guard.admits(port, radio):
+            return False
+        admitted = self.limits.admit((switch.plan.dpid, event.in_port), radio)
+        if admitted is None:
+            self.updates.record("port_flooded", switch=switch.plan.name, port=port)
+        if admitted:
+            self._forget_idle()
+        return bool(admitted)
+
+    def _forget_idle(self) -> None:
+        """Of so many nodes that have no address and are nowhere, the oldest are forgotten."""
+        if len(self.nodes) <= MOST_NODES:
+            return
+        bound = {binding.mac for binding in self.bindings.values()}
+        idle = [mac for mac, node in self.nodes.items() if not node.sightings and mac not in bound]
+        for mac in idle:
+            del self.nodes[mac]
+            self.identities.forget(mac)
+
+    def _pass_on(self, switch: Switch, frame: bytes) -> None:
+        """What the switch has held back until it was known whose the address is, to the router."""
+        port = switch.router_port()
+        if port is not None and len(frame) < flows.SIGHTING_BYTES:
+            self._out.append(SendFrame(switch.plan.dpid, port, frame))
 
     # Bindings
 
-    def _overhear(self, switch: Switch, in_port: int, message: dhcp.DhcpMessage, now_ns: int) -> str | None:
+    def _overhear(self, switch: Switch, in_port: int, radio: str, message: dhcp.DhcpMessage, now_ns: int) -> str | None:
         held = self.bindings.get(message.client_address)
         if message.type == dhcp.ACK and in_port == switch.router_port():
             if message.your_address != "0.0.0.0" and message.lease_s:
@@ -289,8 +332,9 @@ class Core:
         # A release counts where it is delivered: taking the redirect away on sight of it at the serving switch could
         # overtake the message itself, and the anchor's router would never hear of it.
         ended = message.type in (dhcp.RELEASE, dhcp.DECLINE)
-        mac = self.identities.of(message.mac)
-        if not ended or held is None or (held.mac, held.anchor) != (mac, switch.plan.dpid):
+        # And only the node itself ends it, however the message calls its sender.
+        macs = {self.identities.of(message.mac), self.identities.of(radio)}
+        if not ended or held is None or macs != {held.mac} or held.anchor != switch.plan.dpid:
             return None
         self._unbind(held, now_ns, "binding_released")
         return "binding_released"
@@ -334,38 +378,54 @@ class Core:
             anchor = switch.plan.mobile_router
             self.updates.record("neighbour_answered", mn=binding.mac, address=binding.address, anchor=anchor)
 
-    def _learn_claimed(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> None:
-        """An IPv6 address in use: its prefix says whose it is, wherever the mobile node is. It has no lease."""
+    def _learn_claimed(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> bool:
+        """An IPv6 address in use: its prefix says whose it is, wherever the mobile node is. It has no lease.
+
+        Whether it is bound to the node anew.
+        """
         address = nd.claimed_address(frame) if self.plan.family == "ipv6" else None
         anchor = self.plan.anchor_of(address) if address else None
         if address is None or anchor is None:
-            return
+            return False
         held, home = self.bindings.get(address), anchor.dpid == switch.plan.dpid
+        mine = held is not None and held.mac == self.identities.of(radio)
+        if self.guard.on and not mine and (held is not None or not home or nd.probed(frame)):
+            # Nobody takes what another has, or forms an address of a link that he is not on; and who asks whether it is
+            # somebody's does not say yet that it is his.
+            if held is not None and not nd.probed(frame):
+                self.updates.record("claim_refused", mn=self.identities.of(radio), address=address, held=held.mac)
+            return False
+        if not mine and not self.limits.claim(self.identities.of(radio), anchor.dpid, self.bindings):
+            return False
         if held is not None and held.mac != self.identities.of(radio) and not home:
             # No client id here; but who goes on using an address away from its anchor is who had it there.
             self._join(radio, held.mac, now_ns)
         if held is not None and home and held.hardware != radio and not nd.teaches(frame):
-            return  # its router goes on with the MAC that it knows, which may be that of another radio
+            return False  # its router goes on with the MAC that it knows, which may be that of another radio
         if held is not None and held.mac != self.identities.of(radio):
             self._unbind(held, now_ns, "binding_released")
             held = None
         if held is None:
             mac = self.identities.of(radio)
             self._bind(Binding(mac, radio, address, anchor.dpid, None), now_ns, "binding_learned")
-        elif home and held.hardware != radio:
+            return True
+        if home and held.hardware != radio:
             held.hardware = radio  # its router has heard this too
             self._assign_ledger(held, now_ns)
             self.redirects.refresh(held.mac, now_ns, "binding_renewed")
+        return False
 
     def _bind(self, binding: Binding, now_ns: int, event: str) -> None:
         self.bindings[binding.address] = binding
         self.nodes.setdefault(binding.mac, MobileNode(binding.mac))
         self._record_binding(binding, event, now_ns)
         self._assign_ledger(binding, now_ns)
+        self.guard.node(binding.mac)
         self.redirects.refresh(binding.mac, now_ns, event)
 
     def _unbind(self, binding: Binding, now_ns: int, event: str) -> None:
         del self.bindings[binding.address]
+        self.guard.node(binding.mac)
         self._record_binding(binding, event, now_ns)
         self.holds.end(binding)
         self.updates.book.assign(("ledger", binding.address), {})

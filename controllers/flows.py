@@ -155,10 +155,13 @@ def base(switch: SwitchPlan, ports: Mapping[str, int], family: str = "ipv4", rel
     return rules
 
 
-def sighting(port: int, radio: str, mac: str) -> Rule:
-    """The mobile node ``mac`` has been seen at this port by its radio: its further frames are no news."""
-    mark = cookie(Kind.SIGHTING, mac_tag(mac))
-    return Rule(ADMIT, _KNOWN, match(in_port=port, eth_src=radio), (Goto(FORWARD),), mark)
+def sighting(port: int, radio: str, mac: str, forward: bool = True) -> Rule:
+    """The mobile node ``mac`` has been seen at this port by its radio: its further frames are no news.
+
+    Without ``forward`` they go no further than other rules say (`dmmlab.controllers.guard`).
+    """
+    mark, actions = cookie(Kind.SIGHTING, mac_tag(mac)), (Goto(FORWARD),) if forward else ()
+    return Rule(ADMIT, _KNOWN, match(in_port=port, eth_src=radio), actions, mark)
 
 
 def ledger(hardware: str, address: str, mac: str, lease_s: int) -> Rule:

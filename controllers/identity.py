@@ -2,6 +2,8 @@
 
 from dmmlab.controllers.dhcp import DhcpMessage
 
+MOST_CLIENT_IDS = 4  # of a MAC: with more it makes them up
+
 
 class Identities:
     """A mobile node goes by the MAC of its that was seen first; its other radios' MACs lead there."""
@@ -28,9 +30,20 @@ class Identities:
                 self._known[each] = new
         return True
 
+    def forget(self, mac: str) -> None:
+        """The mobile node is of no interest any more."""
+        self._known = {radio: owner for radio, owner in self._known.items() if owner != mac}
+        self._by_client_id = {each: owner for each, owner in self._by_client_id.items() if owner != mac}
+
+    def _may_say(self, message: DhcpMessage) -> bool:
+        """Whether it is one of the client ids that this MAC has used, or may use besides."""
+        if message.client_id in self._by_client_id:
+            return True
+        return list(self._by_client_id.values()).count(message.mac) < MOST_CLIENT_IDS
+
     def hear(self, message: DhcpMessage) -> str | None:
         """A client's message with a client id that another radio has used; the mobile node that it belongs to."""
-        if message.client_id is None:
+        if message.client_id is None or not self._may_say(message):
             return None
         mac = self.of(self._by_client_id.setdefault(message.client_id, message.mac))
         return mac if mac != self.of(message.mac) else None

@@ -42,6 +42,18 @@ class Question:
         return head + ip + bytes([_ADVERTISEMENT, 0]) + checksum + body
 
 
+def link_local(mac: str) -> str:
+    """The link-local address of the interface with this MAC (RFC 4862 section 5.3), as text."""
+    octets = bytearray.fromhex(mac.replace(":", ""))
+    octets[0] ^= 2
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + octets[:3] + b"\xff\xfe" + octets[3:]))
+
+
+def probed(frame: bytes) -> bool:
+    """Whether this neighbour message only asks whether an address is somebody's (RFC 4862 section 5.4.2)."""
+    return frame[_ETHERNET + _IPV6] == _SOLICITATION and frame[_ETHERNET + 8 : _ETHERNET + 24] == _UNSPECIFIED
+
+
 def question(frame: bytes) -> Question | None:
     """The solicitation to a group in this untagged Ethernet frame; None if it is something else."""
     message = _ETHERNET + _IPV6

@@ -30,6 +30,14 @@ class InterMrPort:
 
 
 @dataclass(frozen=True)
+class Station:
+    """A radio that the link layer has authenticated: the name that its port has at any switch, and its MAC."""
+
+    port: str
+    mac: str
+
+
+@dataclass(frozen=True)
 class SwitchPlan:
     """One mobile router's access switch.
 
@@ -59,6 +67,7 @@ class Plan:
     releases: bool = False  # whether mobile nodes give IPv6 addresses back (RFC 6775), as they do with DHCP's
     announced: bool = False  # whether mobile nodes say that they are about to leave, and where to
     buffered: bool = False  # whether routers keep what comes for a mobile node that is between two links
+    stations: tuple[tuple[Station, ...], ...] = ()  # each node's radios, where source addresses are checked (`guard`)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -81,7 +90,10 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as the text that :meth:`from_json` reads."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        fields = asdict(self)
+        if not self.stations:
+            del fields["stations"]
+        return json.dumps({"format": FORMAT, **fields}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
@@ -90,12 +102,21 @@ class Plan:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise PlanError(f"not JSON: {error}") from None
-        top = _fields(data, "plan", {"switches"}, {"format", "family", "peers", "releases", "announced", "buffered"})
+        flagged = {"peers", "releases", "announced", "buffered"}
+        top = _fields(data, "plan", {"switches"}, {"format", "family", "stations", *flagged})
         if top.pop("format", FORMAT) != FORMAT:
             raise PlanError(f"format: expected {FORMAT}")
         switches = tuple(_switch(each, f"switches[{i}]") for i, each in enumerate(_list(top["switches"], "switches")))
         flags = {name: bool(top.get(name, False)) for name in ("peers", "releases", "announced", "buffered")}
-        return cls(switches=switches, family=str(top.get("family", "ipv4")), **flags)
+        stations = tuple(_stations(each) for each in _list(top.get("stations", []), "stations"))
+        return cls(switches=switches, family=str(top.get("family", "ipv4")), stations=stations, **flags)
+
+
+def _stations(data: object) -> tuple[Station, ...]:
+    radios = [_fields(each, "stations", {"port", "mac"}, set()) for each in _list(data, "stations")]
+    if not radios or not all(_MAC.fullmatch(str(radio["mac"])) for radio in radios):
+        raise PlanError("stations: expected each node's radios, {port, mac}, a mac as lower-case aa:bb:cc:dd:ee:ff")
+    return tuple(Station(str(radio["port"]), str(radio["mac"])) for radio in radios)
 
 
 def _switch(data: object, where: str) -> SwitchPlan:

@@ -30,6 +30,7 @@ class Kind(IntEnum):
     BINDING = 3
     REDIRECT = 4
     REDIRECT_PAIR = 5
+    GUARD = 6
 
 
 @dataclass(frozen=True)

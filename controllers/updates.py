@@ -89,6 +89,8 @@ class Updates:
         drained = not self.open and (self._drain_ns is None or now_ns >= self._drain_ns)
 
         def removable(dpid: int, rule: Rule) -> bool:
+            if rule.kind is Kind.GUARD:
+                return not self._held(rule)
             if rule.kind not in REDIRECT_KINDS:
                 return True
             if self._held(rule):

@@ -62,6 +62,8 @@ local REASONS = {
   [12] = "DECLINED",
   [13] = "NO_RELAY",
   [14] = "UNKNOWN_SESSION",
+  [15] = "OVERLOADED",
+  [16] = "FOREIGN_ADDRESS",
 }
 
 -- code = { name, kind, what it is }

@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dmmlab.machine import private
 from dmmlab.nodes.programs.program import Program
 from dmmlab.topologies.addressing import Family
 
@@ -116,7 +117,7 @@ class CorrespondentFile:
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1))
+        private.write(path, json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, path: Path) -> CorrespondentFile:
@@ -146,7 +147,7 @@ class MobileNodeFile:
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1))
+        private.write(path, json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, path: Path) -> MobileNodeFile:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dmmlab.topologies.openvswitch import Datapath
 from dmmlab.topologies.ovsdb import Database, Operation
 
+NO_VLAN = 0
 _BACKOFF_MS = 1000  # between two attempts to reach the controller, at most
 _DATAPATH_TYPES: dict[Datapath, str] = {"system": "", "netdev": "netdev"}
 
@@ -62,7 +63,9 @@ class Bridges:
         if joins is None:
             self._database.configure(*out)
             return
-        rows = _port("port", SwitchPort(port))
+        # An access port: with no VLAN of its own it would be a trunk, and what comes by it in the inter-MR ports' VLAN
+        # would get to the other switches as if one of them had sent it.
+        rows = _port("port", SwitchPort(port, tag=NO_VLAN))
         results = self._database.configure(*out, *rows, _change_ports(joins, "insert", ["named-uuid", "port"]))
         self._uuids[port] = results[len(out) + len(rows) - 1]["uuid"]
 

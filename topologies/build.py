@@ -115,17 +115,24 @@ def _between(plan: NetworkPlan) -> str:
 class Network:
     """A running network. Use it as a context: what was started is stopped on the way out.
 
-    ``database`` is that of an Open vSwitch in the calling thread's namespace.
+    ``database`` is that of an Open vSwitch in the calling thread's namespace; ``folder`` is for the files of others.
     """
 
-    def __init__(self, plan: NetworkPlan, seed: int, database: Database, datapath: Datapath = "system") -> None:
+    def __init__(
+        self,
+        plan: NetworkPlan,
+        seed: int,
+        database: Database,
+        datapath: Datapath = "system",
+        folder: Path | None = None,
+    ) -> None:
         self.plan = plan
         self._seed = seed
         self._database = database
         self._datapath: Datapath = datapath
         self._here = Netlink(Namespace.current())
         self._one_site = len(plan.sites) == 1
-        self._sites = Sites(plan.sites, self._here, database, datapath)
+        self._sites = Sites(plan.sites, self._here, database, datapath, folder)
         self._unconfined = unconfined()
         self._switches: dict[str, str | None] = {}  # by radio port: the switch that has it
         self._wires = {radio.port: node.wire for node in plan.mobile_nodes for radio in node.radios}

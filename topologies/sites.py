@@ -26,11 +26,16 @@ _FREE_INDEX = 1_000_000  # from here on no namespace numbers its interfaces by i
 
 
 class Sites:
-    """The first is in the namespace of ``here`` and has the Open vSwitch of ``database``; others have their own."""
+    """The first is in the namespace of ``here`` and has the Open vSwitch of ``database``; others have their own, whose
+    files are in ``folder``, or in folders of the system's for such.
+    """
 
-    def __init__(self, sites: Sequence[Site], here: Netlink, database: Database, datapath: Datapath) -> None:
+    def __init__(
+        self, sites: Sequence[Site], here: Netlink, database: Database, datapath: Datapath, folder: Path | None = None
+    ) -> None:
         self._sites = sites
         self._datapath: Datapath = datapath
+        self._folder = folder
         self._free_indices = itertools.count(_FREE_INDEX)
         self._started = ExitStack()
         self._netlinks = {sites[0].name: here}
@@ -44,7 +49,7 @@ class Sites:
         for site in self._sites[1:]:
             netlink = self._netlinks[site.name] = Netlink(Namespace.create())
             netlink.namespace.set(sysctls.NO_IPV6)
-            folder = self._folders[site.name] = Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))
+            folder = self._folders[site.name] = Path(tempfile.mkdtemp(prefix="dmmlab-ovs-", dir=self._folder))
             with netlink.namespace.inside():
                 switches = self._started.enter_context(OpenVSwitch(folder, default=False))
             self.more.append(switches)

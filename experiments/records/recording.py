@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
 from dmmlab.experiments.records import pcap, rows
 from dmmlab.experiments.records.pcap import Frame
-from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, ProgramMoveRow, ProgramRow, SessionRow, SignallingRow
-from dmmlab.experiments.records.rundir import RunDirectory, radio_capture
+from dmmlab.experiments.records.rows import (
+    HandoverRow,
+    ProbeRow,
+    ProgramMoveRow,
+    ProgramRow,
+    Row,
+    SessionRow,
+    SignallingRow,
+)
+from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, radio_capture
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
@@ -60,6 +70,14 @@ class RecordedSession:
         return "retried" if self.row.outcome == "retried" else "failed"
 
 
+def _table(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows of a table. Raises RunDirectoryError where it is none."""
+    try:
+        return rows.read(path, kind)
+    except (ValueError, TypeError, csv.Error) as error:
+        raise RunDirectoryError(f"{path}: not what a run writes: {error}") from None
+
+
 class RecordError(Exception):
     """The raw records cannot be used; one sentence: why."""
 
@@ -85,7 +103,10 @@ class Recording:
     @cached_property
     def scenario(self) -> Scenario:
         """Raises ScenarioError if it is none of this version."""
-        return parse(self.manifest["scenario"], str(self.run.run_json))
+        found = self.manifest.get("scenario")
+        if not isinstance(found, dict):
+            raise RunDirectoryError(f"{self.run.run_json}: not what a run writes: it has no scenario")
+        return parse(found, str(self.run.run_json))
 
     @cached_property
     def plan(self) -> NetworkPlan:
@@ -204,7 +225,7 @@ class Recording:
     @cached_property
     def session_rows(self) -> list[SessionRow]:
         """The rows of sessions.csv."""
-        return rows.read(self.run.sessions, SessionRow)
+        return _table(self.run.sessions, SessionRow)
 
     @cached_property
     def sessions(self) -> list[RecordedSession]:
@@ -215,7 +236,7 @@ class Recording:
     @cached_property
     def probe_rows(self) -> list[ProbeRow]:
         """The rows of probes.csv, those of probes that were never sent too."""
-        return rows.read(self.run.probes, ProbeRow)
+        return _table(self.run.probes, ProbeRow)
 
     @cached_property
     def probes(self) -> dict[str, list[Probe]]:
@@ -229,22 +250,22 @@ class Recording:
     @cached_property
     def handovers(self) -> list[HandoverRow]:
         """The rows of handovers.csv."""
-        return rows.read(self.run.handovers, HandoverRow)
+        return _table(self.run.handovers, HandoverRow)
 
     @cached_property
     def signalling(self) -> list[SignallingRow]:
         """The rows of signalling.csv."""
-        return rows.read(self.run.signalling, SignallingRow)
+        return _table(self.run.signalling, SignallingRow)
 
     @cached_property
     def programs(self) -> list[ProgramRow]:
         """The rows of programs.csv; none in a scenario without programs."""
-        return rows.read(self.run.programs, ProgramRow)
+        return _table(self.run.programs, ProgramRow)
 
     @cached_property
     def program_moves(self) -> list[ProgramMoveRow]:
         """The rows of program_moves.csv."""
-        return rows.read(self.run.program_moves, ProgramMoveRow)
+        return _table(self.run.program_moves, ProgramMoveRow)
 
     @cached_property
     def events(self) -> list[Event]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,8 @@ from dmmlab.machine.errors import Refusal
 Outcome = Literal["ok", "failed", "invalid"]
 
 FORMAT = 1  # of run.json and the tables
+_FORMULA = frozenset("=+-@\t")
+_NUMBER = re.compile(r"[-+]?[0-9.]*(e[-+]?[0-9]+)?")
 Manifest = dict[str, Any]
 CONVERTERS: dict[int, Callable[[Manifest], Manifest]] = {}  # from a format of run.json to the one after it
 
@@ -95,7 +98,7 @@ class RunDirectory:
         """
         if not self.run_json.is_file():
             raise RunDirectoryError(f"{self.root}: not a run directory: it has no run.json")
-        return _converted(dict(json.loads(self.run_json.read_text())), self.run_json)
+        return _converted(_object(self.run_json), self.run_json)
 
     def finish(self, outcome: Outcome, reason: str | None = None, **more: object) -> None:
         """Writes ``outcome.json``, the last file of a run; ``more`` are further keys of it."""
@@ -103,7 +106,7 @@ class RunDirectory:
 
     def outcome(self) -> dict[str, Any] | None:
         """``outcome.json``, or None while the run has not finished."""
-        return dict(json.loads(self.outcome_json.read_text())) if self.outcome_json.is_file() else None
+        return _object(self.outcome_json) if self.outcome_json.is_file() else None
 
     def records(self) -> dict[str, Path]:
         """Every file of the run that follows from its scenario alone, by its path in the folder: captures, logs, events
@@ -124,7 +127,24 @@ class RunDirectory:
         """The lines of ``events.jsonl``; none if the run has no such file (it failed)."""
         if not self.events.is_file():
             return []
-        return [json.loads(line) for line in self.events.read_text().splitlines()]
+        try:
+            found = [json.loads(line) for line in self.events.read_text().splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise RunDirectoryError(f"{self.events}: not what a run writes: {error}") from None
+        if not all(isinstance(event, dict) for event in found):
+            raise RunDirectoryError(f"{self.events}: not what a run writes: a line is no event")
+        return found
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises RunDirectoryError."""
+    try:
+        found = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise RunDirectoryError(f"{path}: not what a run writes: {error}") from None
+    if not isinstance(found, dict):
+        raise RunDirectoryError(f"{path}: not what a run writes: no JSON object")
+    return found
 
 
 def _converted(manifest: Manifest, file: Path) -> Manifest:
@@ -155,7 +175,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="raise", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+
+
+def _plain(value: object) -> object:
+    """A text that a spreadsheet would take for a formula, as text: with an apostrophe before it."""
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r", " ")  # which csv does not quote, and other readers take for the end of the row
+    return f"'{value}" if value[:1] in _FORMULA and not _NUMBER.fullmatch(value) else value
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -57,8 +57,11 @@ def _number(value: float | None, times: float, places: int) -> str:
 
 def _last_lines(recording: Recording, row: ProgramRow) -> str:
     """The end of what it printed, and of its errors."""
-    file = recording.run.root / row.output
-    found = [path for path in (file, file.with_suffix(".err")) if row.output and path.is_file()]
+    if not row.output:
+        return ""
+    home = recording.run.log.resolve()  # a table that somebody else has written may name any file of this machine
+    file = (recording.run.root / row.output).resolve()
+    found = [path for path in (file, file.with_suffix(".err")) if path.parent == home and path.is_file()]
     lines = [line for path in found for line in path.read_text(errors="replace").splitlines()[-_LINES:]]
     return "\n".join(line[:160] for line in lines)
 

@@ -31,6 +31,7 @@ from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.playground import Playground
 from dmmlab.experiments.scenario.timeline import timeline
+from dmmlab.machine import scratch
 from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.daemons import tcpdump
@@ -99,14 +100,21 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
     plan = network_plan(scenario)
     with ExitStack() as stack:
         say(phase="Open vSwitch")
-        switches = stack.enter_context(OpenVSwitch(Path(tempfile.mkdtemp(prefix="dmmlab-ovs-"))))
+        folder_for = functools.partial(_folder, stack, manifest)
+        switches = stack.enter_context(OpenVSwitch(folder_for("ovs-")))
         say(phase="network")
         network = stack.enter_context(
-            Network(plan, scenario.seed, switches.database, manifest.get("datapath", "system"))
+            Network(
+                plan,
+                scenario.seed,
+                switches.database,
+                manifest.get("datapath", "system"),
+                folder_for("sites-") if _stays(manifest) else None,
+            )
         )
         lab = Lab(functools.partial(NetworkHost, network))
         stack.callback(_open_logs, run)
-        daemons, seen = Daemons(scenario, plan, run, Path(tempfile.mkdtemp(prefix="dmmlab-"))), list[dict[str, Any]]()
+        daemons, seen = Daemons(scenario, plan, run, folder_for("")), list[dict[str, Any]]()
         if scenario.faults:
             stack.callback(lambda: left_over.keep(run, daemons, *seen) if len(seen) == 2 else None)
         stack.callback(lab.stop)
@@ -136,6 +144,18 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
         if _EXACT_CLOCK.is_dir():
             say(exact_clock={file.name: int(file.read_text()) for file in sorted(_EXACT_CLOCK.iterdir())})
         say(phase="stopping")
+
+
+def _stays(manifest: dict[str, Any]) -> bool:
+    """Whether what is written to the system's folder for temporary files is there when the run has ended."""
+    return bool(manifest["runtime"] != "guest")
+
+
+def _folder(stack: ExitStack, manifest: dict[str, Any], what: str) -> Path:
+    """For files that the run needs and does not keep; a guest's end with it."""
+    if _stays(manifest):
+        return stack.enter_context(scratch.folder(what))
+    return Path(tempfile.mkdtemp(prefix=f"dmmlab-{what}"))
 
 
 def _start_servers(lab: Lab, daemons: Daemons, say: Say) -> None:

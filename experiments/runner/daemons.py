@@ -155,6 +155,8 @@ class Daemons:
         if scenario.discovery == "dns-sd":
             services.append(("_dns-update._udp", DNS_PORT, "ns"))
             instances = {node: node_id(scenario, node) for node in scenario.mobile_nodes}
+        scheme = plan.scheme
+        clients = [str(each.whole) for each in (scheme.access, scheme.hosts, scheme.routers)]
         named = Named(
             directory=self.folder / "named",
             zone=ZONE,
@@ -165,10 +167,12 @@ class Daemons:
             hosts=hosts,
             services=services,
             instances=instances,
+            clients=clients,
             **self._place(DDNS),
         )
         resolver = str(plan.host(RESOLVER).address.ip)
-        return [named, Unbound(self.folder / "unbound", ZONE, (ddns, 53), resolver, **self._place(RESOLVER))]
+        place = self._place(RESOLVER)
+        return [named, Unbound(self.folder / "unbound", ZONE, (ddns, 53), resolver, clients=clients, **place)]
 
     def registration_server(self) -> RegistrationServer:
         """The server, with an account for each mobile node and correspondent."""

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 
-from dmmlab.controllers.plan import InterMrPort, Plan, SwitchPlan
+from dmmlab.controllers.plan import InterMrPort, Plan, Station, SwitchPlan
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.scenario import program_ports
@@ -22,7 +22,7 @@ from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 def redirect_plan(plan: NetworkPlan, scenario: Scenario, releases: bool = False) -> Plan:
     """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN but
     whether they are peers of each other, give addresses back without DHCP and announce that they leave, and whether
-    routers keep packets for them.
+    routers keep packets for them; and, where source addresses are checked, whose radio each port is.
     """
     return Plan(
         tuple(_switch_plan(plan, router) for router in plan.mobile_routers),
@@ -31,6 +31,9 @@ def redirect_plan(plan: NetworkPlan, scenario: Scenario, releases: bool = False)
         releases,
         scenario.handover.announce is not None,
         scenario.handover.buffer,
+        tuple(tuple(Station(radio.port, radio.mac) for radio in node.radios) for node in plan.mobile_nodes)
+        if scenario.addresses.guard
+        else (),
     )
 
 

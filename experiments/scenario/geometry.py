@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dmmlab.experiments.scenario import beside
 from dmmlab.experiments.scenario.units import format_duration, parse_share
 from dmmlab.experiments.scenario.worlds import world
 
@@ -49,7 +50,10 @@ def expanded(
         made = geometry["generate"]
         matrix = world(made["nodes"], parse_share(made.get("violations", 0)), seed)
     else:
-        matrix = read(folder / source, source)
+        try:
+            matrix = read(beside.find(folder, source), source)
+        except beside.Elsewhere as problem:
+            raise GeometryError(f"matrix: {source} {problem}") from None
     place = geometry.get("place", "random")
     if place == "random":
         place = _drawn(matrix, names, seed, source, near)

@@ -8,13 +8,11 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from dmmlab.experiments.scenario import catalogue, checks, geometry
+from dmmlab.experiments.scenario import beside, catalogue, checks, geometry, yaml_file
 from dmmlab.experiments.scenario.mobility import files
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.section import Section
 from dmmlab.machine.errors import Refusal
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it: ten times as fast
 
 
 class ScenarioError(Refusal):
@@ -57,18 +55,23 @@ def parse(data: dict[str, Any], source: str) -> Scenario:
 def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
     text = _text_of(source)
     try:
-        data = yaml.load(text, _LOADER)
+        data = yaml_file.read(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "somewhere"
         raise ScenarioError(f"{source}: not YAML: {where}: {getattr(error, 'problem', error)}") from None
+    except (ValueError, OverflowError) as error:
+        raise ScenarioError(f"{source}: cannot be read as YAML: {error}") from None
     if not isinstance(data, dict):
         raise ScenarioError(f"{source}: not a scenario: expected keys such as name, links, movement, sessions")
     data = _whole(data, source)
     base = data.pop("extends", None)
     if base is None:
         return data
-    nearby = Path(source).resolve().parent / str(base)
+    try:
+        nearby = beside.find(Path(source).resolve().parent, str(base))
+    except beside.Elsewhere as problem:
+        raise ScenarioError(f"{source}: extends: {base} {problem}") from None
     target = str(nearby) if nearby.is_file() else str(base)
     if target in (*seen, source, str(Path(source).resolve())):
         raise ScenarioError(f"{source}: extends: {base} extends itself")

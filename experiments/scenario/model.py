@@ -43,7 +43,15 @@ Lifetime = Literal["fixed", "session-lasting", "non-persistent"]
 Dad = Literal["off", "on", "optimistic"]
 
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
-NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,8}$")  # of nodes and sessions
+NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,8}\Z")  # of nodes and sessions
+_TITLE = re.compile(r"[^\W_][\w .,+()-]{0,63}")  # of a scenario: the name of a folder
+
+
+def _title(value: str) -> str:
+    """A run is kept in a folder of this name: no other folder can be named by it."""
+    if not _TITLE.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of a folder: use letters, digits, spaces and .,+()-_, 64 at most")
+    return value
 
 
 def _known(kind: str, names: Collection[str]) -> AfterValidator:
@@ -291,6 +299,9 @@ class Addresses(Section):
 
     ``dad`` is duplicate address detection, IPv6's (RFC 4862 section 5.4): without it an address is the MN's at once,
     as with ``optimistic`` (RFC 4429), which looks for a duplicate meanwhile.
+
+    With ``guard`` the access switches take from a node what comes from its own addresses, and nothing else
+    (`dmmlab.controllers.guard`).
     """
 
     keep: Duration | None = None
@@ -298,6 +309,7 @@ class Addresses(Section):
     dad: Annotated[Dad, BeforeValidator(_as_switch)] = "off"
     lifetime: Lifetime = "fixed"
     idle: Duration = 1.0
+    guard: bool = False
 
 
 class Service(Section):
@@ -319,7 +331,7 @@ class Scenario(Section):
 
     open_ended: ClassVar[bool] = False  # whether sessions are ordered while it is played (`playground`)
 
-    name: str
+    name: Annotated[str, AfterValidator(_title)]
     family: Family = "ipv4"
     mobile_routers: tuple[str, ...] = Field(min_length=1)
     links: tuple[Link, ...]

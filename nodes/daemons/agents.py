@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from dmmlab.machine import private
 from dmmlab.nodes import correspondent, router_buffer, service
 from dmmlab.nodes.daemons.agent import Agent
 from dmmlab.nodes.mobility import agent as mobile_node
@@ -191,7 +192,7 @@ class RegistrationServer(Agent):
 
     def write(self) -> None:
         """Writes the nodes' keys."""
-        self._keys_file.write_text(json.dumps(dict(self.keys)))
+        private.write(self._keys_file, json.dumps(dict(self.keys)))
 
     def run(self) -> None:
         """The server."""

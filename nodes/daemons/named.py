@@ -9,6 +9,7 @@ from pathlib import Path
 import dns.flags
 import dns.message
 
+from dmmlab.machine import private
 from dmmlab.nodes.daemons.daemon import Alive, Daemon, DaemonError, dry_run, program, render
 from dmmlab.nodes.daemons.dns_answer import answers
 
@@ -16,6 +17,7 @@ _KEY = 'key "{name}." {{ algorithm hmac-sha256; secret "{secret}"; }};'
 # Its own name, and _service._transport beneath it.
 _GRANT = '        grant "{name}." subdomain "{name}." A AAAA SRV;'
 _NOBODY = '        deny "*" zonesub ANY;'
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 _OBJECT = re.compile(rb"client @0x[0-9a-f]+ ")
 
 
@@ -26,7 +28,7 @@ class Named(Daemon):
     ``keys`` maps an MN's FQDN (no dot at the end) to its base64 secret; ``hosts`` are fixed addresses as (label,
     address), among them ``ns``; ``services`` are fixed SRV records as (name, port, label), by which CNs discover
     servers; ``instances`` are the nodes that can be found by what they are called, with their IDs (DNS-SD, RFC 6763).
-    ``address`` may be 0.0.0.0 or ::. TTLs are in seconds.
+    ``address`` may be 0.0.0.0 or ::. TTLs are in seconds. Who is in none of the networks ``clients`` gets no answer.
     """
 
     directory: Path
@@ -40,6 +42,7 @@ class Named(Daemon):
     services: Sequence[tuple[str, int, str]] = ()
     instances: Mapping[str, str] = field(default_factory=dict)
     threads: int = 1
+    clients: Sequence[str] = LOOPBACK
 
     @property
     def argv(self) -> list[str]:
@@ -69,14 +72,15 @@ class Named(Daemon):
             ipv6=listens if six else "none",
             keys="\n".join(keys.values()),
             policy="\n".join(policy),
+            strangers=" ".join(f"!{network};" for network in self.clients),
         )
-        self._private("named.conf", conf)
+        private.write(self.directory / "named.conf", conf)
         records = "\n".join(self._records(hosts))
         zone = render("zone.db.in", **values, ttl_s=self.ttl_s, negative_ttl_s=self.negative_ttl_s, records=records)
         (self.directory / "zone.db").write_text(zone)
         (self.directory / "zone.jnl").unlink(missing_ok=True)  # of an earlier zone: it would not fit this one
         for name, key in keys.items():
-            self._private(f"{name}.key", f"{key}\n")
+            private.write(self.directory / f"{name}.key", f"{key}\n")
 
     def _records(self, hosts: Sequence[tuple[str, str]]) -> Iterator[str]:
         """What is in the zone from the start, one record a line."""
@@ -87,11 +91,6 @@ class Named(Daemon):
         for called, node in self.instances.items():
             yield f"_dmm._udp IN PTR {called}._dmm._udp"
             yield f'{called}._dmm._udp IN TXT "id={node}"'
-
-    def _private(self, name: str, text: str) -> None:
-        file = self.directory / name
-        file.touch(0o600)
-        file.write_text(text)
 
     def check(self) -> None:
         """Have BIND's own tools read what was written; raises DaemonError with their words."""

@@ -1,5 +1,6 @@
 """unbound as the CNs' caching resolver."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import dns.rdataclass
 
 from dmmlab.nodes.daemons.daemon import Alive, Daemon, dry_run, program, render
 from dmmlab.nodes.daemons.dns_answer import answers
+from dmmlab.nodes.daemons.named import LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Unbound(Daemon):
     address: str = "0.0.0.0"
     port: int = 53
     most_negative_ttl_s: int = 3600
+    clients: Sequence[str] = LOOPBACK  # networks whose questions it answers
     first_wait_ms: int = 500  # before the first repetition, as the project's other clients wait
 
     @property
@@ -39,6 +42,7 @@ class Unbound(Daemon):
             port=self.port,
             ddns_address=self.ddns[0],
             ddns_port=self.ddns[1],
+            clients="\n".join(f"    access-control: {network} allow" for network in self.clients),
             most_negative_ttl_s=self.most_negative_ttl_s,
             first_wait_ms=self.first_wait_ms,
         )

@@ -6,6 +6,7 @@ from dmmlab.nodes.registration.replay import Window
 from dmmlab.nodes.registration.wire import Leg, Mode, Transport
 
 Peer = tuple[str, str, int]  # transport ("udp", "tcp" or "leg"), host, port
+MOST_HOSTS = 16  # of a node that are remembered
 
 
 def spell(peer: tuple[object, ...]) -> str:
@@ -33,13 +34,23 @@ class Binding:
 
 @dataclass(slots=True)
 class Record:
-    """A node: its replay window, its binding if it has one, and the answers it may ask for again, sent when (ns)."""
+    """A node: its replay window, its binding if it has one, the answers it may ask for again, sent when (ns), and the
+    addresses that it has been heard from since the server started, the latest last.
+    """
 
     name: str
     window: Window
     binding: Binding | None = None
     expired: bool = False
     answers: dict[int, tuple[Peer, bytes, int]] = field(default_factory=dict)
+    hosts: dict[str, None] = field(default_factory=dict)
+
+    def hear(self, host: str) -> None:
+        """It has sent, signed and anew, from this address: here it can be reached (as return routability has it)."""
+        self.hosts.pop(host, None)
+        self.hosts[host] = None
+        if len(self.hosts) > MOST_HOSTS:
+            del self.hosts[next(iter(self.hosts))]
 
 
 @dataclass(slots=True)
@@ -50,7 +61,7 @@ class Session:
     requester: str
     target: str
     transport: Transport
-    peer: tuple[str, int] | None
+    peer: tuple[str, int]
     port: int = 0
     leg_port: int = 0
     legs: list[tuple[str, int]] = field(default_factory=list)
@@ -105,7 +116,7 @@ class RelayWanted:
 
     session: int
     transport: Transport
-    peer: tuple[str, int] | None
+    peer: tuple[str, int]
 
 
 @dataclass(slots=True, frozen=True)

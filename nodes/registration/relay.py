@@ -29,6 +29,9 @@ class RelayOwner(Protocol):
     def release(self, session: int, why: str) -> None:
         """End the session."""
 
+    def is_requester(self, session: int, host: str) -> bool:
+        """Whether who asked for the session has been heard from this address."""
+
     def sign(self, session: int, message: Message) -> bytes:
         """Return a message to the MN of the session, signed; a sequence of 0 is replaced by one of ours."""
 
@@ -86,6 +89,7 @@ class UdpRelay:
 
     def __init__(self, wanted: RelayWanted, owner: RelayOwner) -> None:
         self._peer, self._owner, self._session = wanted.peer, owner, wanted.session
+        self._heard = False  # before it was, nothing goes to the CN: it might have announced somebody else's address
         self._legs: list[tuple[str, int]] = []
         self._outer = bound(socket.SOCK_DGRAM, owner.relay_address)
         try:
@@ -140,12 +144,14 @@ class UdpRelay:
             self._bytes += len(data)
 
     def _is_cn(self, source: tuple[str, int]) -> bool:
-        """Whether the session is this sender's: the one the CN announced, else the first to send.
+        """Whether the session is this sender's: the one that the CN announced, with port 0 the first from that address.
 
-        A CN that moves may announce its port before it has an address.
+        A CN that moves may announce its port before it has an address: then it is known by having asked from it.
         """
-        if self._peer is None or (self._peer[1] in (0, source[1]) and self._peer[0] in (source[0], *ANY_ADDRESS)):
-            self._peer = source
+        host, port = self._peer
+        mine = host == source[0] or (host in ANY_ADDRESS and self._owner.is_requester(self._session, source[0]))
+        if mine and port in (0, source[1]):
+            self._peer, self._heard = source, True
         return source == self._peer
 
     def _from_mn(self) -> None:
@@ -156,7 +162,7 @@ class UdpRelay:
                 return
             except OSError:
                 continue
-            if self._peer is None or not self._peer[1] or self._peer[0] in ANY_ADDRESS or source[:2] not in self._legs:
+            if not self._heard or source[:2] not in self._legs:
                 self._dropped += 1
                 continue
             with contextlib.suppress(OSError):

@@ -7,6 +7,8 @@ from dmmlab.nodes.registration.bindings import Event, Noted, Peer, Record, spell
 from dmmlab.nodes.registration.wire import Message, MessageType, Reason, encode
 
 ANSWERS_KEPT = 64
+MOST_NOTED = 100  # refusals of strangers a second that have a line in the log: to cause one costs nothing
+SECOND_NS = 1_000_000_000
 
 
 class Replies:
@@ -16,6 +18,7 @@ class Replies:
         self.keys, self.records = keys, records
         self.events: deque[Event] = deque()
         self._outbox: list[tuple[bytes, Peer]] = []
+        self._second = self._noted = 0
 
     def take_outbox(self) -> list[tuple[bytes, Peer]]:
         """Return, and forget, the messages to send."""
@@ -47,26 +50,42 @@ class Replies:
         peer: Peer,
         now_ns: int,
         reason: Reason,
-        highest: int | None = None,
         **fields: object,
     ) -> None:
         """Answer an authentic request with a signed refusal, and log it."""
         self.note_refusal(now_ns, peer, reason, node=record.name, sequence=request, **fields)
-        message = Message(MessageType.REFUSED, request, reason=reason, highest=highest)
-        if reason is Reason.REPLAYED:  # its slot in the answers belongs to the first request of that number
-            message.node = record.name
-            self.send(encode(message, self.keys[record.name]), peer)
-        else:
-            self.answer(record, request, peer, now_ns, message)
+        self.answer(record, request, peer, now_ns, Message(MessageType.REFUSED, request, reason=reason))
 
-    def refuse_unsigned(self, message: Message, source: Peer, now_ns: int, reason: Reason) -> None:
-        """Refuse whoever cannot be authenticated: a hint that nobody signed, no longer than the request."""
-        self.note_refusal(
+    def refuse_replay(self, record: Record, message: Message, request_bytes: int, source: Peer, now_ns: int) -> None:
+        """Say what has been seen, to the node where it is known to be; elsewhere the sender may be anybody who has
+        overheard the request, and gets less than he sent, or nothing.
+        """
+        self.note_stranger(now_ns, source, Reason.REPLAYED, node=record.name, sequence=message.sequence)
+        refusal = Message(MessageType.REFUSED, message.sequence, node=record.name, reason=Reason.REPLAYED)
+        refusal.highest = record.window.highest
+        data = encode(refusal, self.keys[record.name])
+        if source[1] in record.hosts or len(data) < request_bytes:
+            self.send(data, source)
+
+    def refuse_unsigned(self, message: Message, request_bytes: int, source: Peer, now_ns: int, reason: Reason) -> None:
+        """Refuse whoever cannot be authenticated: a hint that nobody signed, shorter than the request, or none."""
+        self.note_stranger(
             now_ns, source, reason, node=message.node, message=message.type.name, sequence=message.sequence
         )
         if message.type is not MessageType.REFUSED:
-            refusal = Message(MessageType.REFUSED, message.sequence, node=message.node, reason=reason)
-            self.send(encode(refusal, None), source)
+            data = encode(Message(MessageType.REFUSED, message.sequence, node=message.node, reason=reason), None)
+            if len(data) < request_bytes:
+                self.send(data, source)
+
+    def note_stranger(self, now_ns: int, source: Peer, reason: Reason, **fields: object) -> None:
+        """Log the refusal of what anybody could have sent: a line each, up to so many a second."""
+        if now_ns - self._second >= SECOND_NS:
+            if self._noted > MOST_NOTED:
+                self.note(now_ns, "flooded", refusals=self._noted - MOST_NOTED)
+            self._second, self._noted = now_ns, 0
+        self._noted += 1
+        if self._noted <= MOST_NOTED:
+            self.note_refusal(now_ns, source, reason, **fields)
 
     def note_refusal(self, now_ns: int, source: Peer, reason: Reason, **fields: object) -> None:
         """Log a refusal."""

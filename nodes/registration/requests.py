@@ -1,6 +1,7 @@
 """The service requests of the three modes (draft 4.2.1 to 4.2.3) and the relayed sessions, inside the server's core."""
 
 import heapq
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,9 @@ from dmmlab.nodes.registration.instants import nanoseconds
 from dmmlab.nodes.registration.replies import Replies
 from dmmlab.nodes.registration.wire import Leg, Message, MessageType, Mode, Reason, Transport, encode
 
+MOST_ASKED = 2000  # requests and relayed sessions of one node at a time
+MOST_TIMERS = 4096
+
 
 class Requests:
     """Every request that waits for its MN, and every session on the relay."""
@@ -35,6 +39,7 @@ class Requests:
         self.sessions: dict[int, Session] = {}
         self.timers: list[tuple[int, int, tuple[str, int] | tuple[()]]] = []
         self._unsent: dict[int, Message] = {}
+        self._asked: Counter[str] = Counter()  # by node: what it has asked for, and is not over
 
     # ---- Req1: CN to server
 
@@ -66,6 +71,7 @@ class Requests:
             now_ns + nanoseconds(self._backoff.deadline_s),
         )  # fmt: skip
         self._pending[number] = pending
+        self._asked[record.name] += 1
         self._running[record.name, message.sequence] = number
         ours = replace(
             message, type=MessageType.INCOMING_REQUEST, sequence=number, node=message.target, target=record.name
@@ -74,7 +80,8 @@ class Requests:
             self._forward(number, pending, ours, now_ns)
             return
         pending.session = ours.session = number
-        peer = (message.peer_address, message.peer_port or 0) if message.peer_address else None
+        # Who announces no address uses the one that it asks from.
+        peer = (message.peer_address, message.peer_port or 0) if message.peer_address else (source[1], 0)
         self.sessions[number] = Session(number, record.name, message.target, message.transport, peer)
         self._unsent[number] = ours
         self._replies.events.append(RelayWanted(number, message.transport, peer))
@@ -92,12 +99,17 @@ class Requests:
             return Reason.TARGET_EXPIRED
         if binding.port_of(message.service) is None:
             return Reason.UNKNOWN_SERVICE
+        return self._unable(record, message)
+
+    def _unable(self, record: Record, message: Message) -> Reason | None:
         if message.mode is Mode.CENTRAL and self.relay_address is None:
             return Reason.NO_RELAY
+        if message.mode is not Mode.P2P and self._asked[record.name] >= MOST_ASKED:
+            return Reason.OVERLOADED
         return None
 
     def relay_ready(self, number: int, port: int, leg_port: int, now_ns: int) -> None:
-        """Take the ports of the relay that was asked for: the CN's side and the MN's side."""
+        """Take the ports of the relay that was asked for, the CN's side and the MN's, of a session that is wanted."""
         session = self.sessions[number]
         session.port, session.leg_port = port, leg_port
         pending = self._pending[number]
@@ -141,20 +153,24 @@ class Requests:
         number = self._running.get((name, sequence))
         return number is not None and self._pending[number].source == source
 
-    def answered(self, message: Message, now_ns: int) -> None:
-        """Take the MN's answer to our request, and answer the CN."""
+    def answered(self, mn: Record, message: Message, source: Peer, now_ns: int) -> None:
+        """Take the answer of ``mn`` to our request, and answer the CN."""
         pending = self._pending.get(message.sequence)
-        if pending is None or pending.target != message.node:
+        if pending is None or pending.target != mn.name:
             return  # a repetition, or late: the CN has its answer already
-        if message.type is MessageType.DECLINED:
+        mn.hear(source[1])
+        foreign = pending.session is not None and message.addresses[:1] and message.addresses[0] not in mn.hosts
+        if foreign:
+            self._replies.note_refusal(now_ns, source, Reason.FOREIGN_ADDRESS, node=mn.name, session=pending.session)
+        if foreign or message.type is MessageType.DECLINED:
             self._fail(message.sequence, now_ns, Reason.DECLINED)
             return
         self._finish(message.sequence)
         addresses, port = message.addresses, message.port or 0
         if pending.session is not None:
             session = self.sessions[pending.session]
-            source = ("udp", addresses[0], port)
-            self._add_leg(session, (addresses[0], port), message.leg or Leg.PLAIN, source, message, now_ns)
+            leg = ("udp", addresses[0], port)
+            self._add_leg(session, (addresses[0], port), message.leg or Leg.PLAIN, leg, message, now_ns)
             assert self.relay_address is not None
             addresses, port = (self.relay_address,), session.port
         record = self._replies.records[pending.requester]
@@ -173,6 +189,8 @@ class Requests:
     def _finish(self, number: int) -> Pending:
         pending = self._pending.pop(number)
         del self._running[pending.requester, pending.request]
+        if pending.session is None:
+            self._asked[pending.requester] -= 1
         return pending
 
     def _fail(self, number: int, now_ns: int, reason: Reason) -> None:
@@ -194,6 +212,8 @@ class Requests:
             if old not in session.retire_ns:
                 session.retire_ns[old] = now_ns + self._leg_linger_ns
                 heapq.heappush(self.timers, (session.retire_ns[old], session.number, old))
+                if len(self.timers) > MOST_TIMERS and len(self.timers) > 4 * (len(self._pending) + len(self.sessions)):
+                    self._forget_timers()
         session.legs.append(address)
         self._replies.events.append(
             LegOpened(session.number, address, leg, source, message.offset or 0, message.sequence)
@@ -202,6 +222,16 @@ class Requests:
             now_ns, "leg_opened", session=session.number, node=session.target, address=spell(address),
             legs=len(session.legs),
         )  # fmt: skip
+
+    def _forget_timers(self) -> None:
+        """Of legs that have another time by now, and of requests that are answered."""
+        self.timers = [
+            (due_ns, number, leg)
+            for due_ns, number, leg in self.timers
+            if (leg and number in self.sessions and self.sessions[number].retire_ns.get(leg) == due_ns)
+            or (not leg and number in self._pending)
+        ]
+        heapq.heapify(self.timers)
 
     def _session_of(self, record: Record, message: Message, source: Peer, now_ns: int) -> Session | None:
         session = self.sessions.get(message.session or 0)
@@ -220,6 +250,10 @@ class Requests:
         if session is None:
             return
         address = (message.addresses[0], message.port or 0)
+        if address[0] not in record.hosts:
+            fields: dict[str, Any] = {"session": session.number}
+            self._replies.refuse(record, message.sequence, source, now_ns, Reason.FOREIGN_ADDRESS, **fields)
+            return
         assert self.relay_address is not None
         answer = Message(
             MessageType.LEG_OPENED, 0, session=session.number, addresses=(self.relay_address,), port=session.leg_port
@@ -250,6 +284,10 @@ class Requests:
     def release(self, number: int, now_ns: int, why: str, closer: str = "") -> None:
         """Forget the session, have its relay closed, and tell the MN unless it is the ``closer``."""
         if (session := self.sessions.pop(number, None)) is not None:
+            self._asked[session.requester] -= 1
+            self._unsent.pop(number, None)
+            if number in self._pending:  # closed before its MN has answered
+                self._fail(number, now_ns, Reason.DECLINED)
             self._replies.events.append(RelayReleased(number))
             self._replies.note(now_ns, "relay_closed", session=number, reason=why)
             if closer != session.target and session.legs and session.transport is Transport.UDP:
@@ -272,6 +310,11 @@ class Requests:
             session.retire_ns.pop(address, None)
             self._replies.events.append(LegRetired(session.number, address))
             self._replies.note(now_ns, "leg_retired", session=session.number, address=spell(address), reason=why)
+
+    def is_requester(self, number: int, host: str) -> bool:
+        """Whether who asked for the session has been heard from this address."""
+        session = self.sessions.get(number)
+        return session is not None and host in self._replies.records[session.requester].hosts
 
     def sign(self, number: int, message: Message) -> bytes:
         """Return a message of the relay to the MN of a session; without a sequence number it gets one of ours."""

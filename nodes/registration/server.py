@@ -12,7 +12,7 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dmmlab.machine.events import EventLog
@@ -37,6 +37,10 @@ from dmmlab.nodes.registration.wire import Framer, Message, Transport, WireError
 
 BATCH = 256  # datagrams served in one transaction at most
 BUFFER_BYTES = 4 << 20
+# So long it may be behind with what waits for it. Then for each batch that it serves it refuses as many of what still
+# waits, and drops the rest, so that what comes next need not wait as long: to refuse all would leave no time to serve.
+PATIENCE_S, MOST_DROPPED = 0.2, 65_536
+MOST_STRANGERS = 128  # TCP connections on which nothing signed has come yet
 LONGEST_WAIT_S = 60.0  # bindings last long and clocks are set: look again
 
 
@@ -46,12 +50,14 @@ class Server:
     def __init__(self, core: ServerCore, store: Store, log: EventLog, relay_idle_s: float = 300.0) -> None:
         self.core, self._store, self._log = core, store, log
         self._streams: dict[Peer, asyncio.WriteTransport] = {}
+        self._strangers: dict[Peer, asyncio.WriteTransport] = {}
         self._relays: dict[int, Relay] = {}
         self._relay_idle_s = relay_idle_s
         self._timer: asyncio.TimerHandle | None = None
         self._unsaved: dict[str, Record] = {}
         self._noted: list[Noted] = []
         self._flushing = False
+        self._behind_s: float | None = None  # since when it has not come to the end of what waits
         self._loop = asyncio.get_running_loop()
 
     async def start(self, host: str, port: int) -> int:
@@ -91,20 +97,34 @@ class Server:
     # ---- in
 
     def _readable(self) -> None:
-        receive, now_ns = self.core.receive, time.time_ns()
-        for _ in range(BATCH):
+        whole = self._read(self.core.receive, BATCH)
+        self.flush()
+        if not whole:
+            self._behind_s = None
+        elif self._behind_s is None:
+            self._behind_s = time.monotonic()
+        elif time.monotonic() - self._behind_s > PATIENCE_S:
+            if self._read(self.core.turn_away, BATCH):
+                self._read(lambda _data, _source, _now_ns: None, MOST_DROPPED)
+            self.flush()
+
+    def _read(self, take: Callable[[bytes, Peer, int], object], most: int) -> bool:
+        """Hand on what has come, up to so many datagrams; whether there were as many."""
+        now_ns = time.time_ns()
+        for _ in range(most):
             try:
                 data, address = self._udp.recvfrom(2048)
             except BlockingIOError:
-                break
+                return False
             except OSError:
                 continue  # an ICMP error of an earlier answer
-            receive(data, ("udp", address[0], address[1]), now_ns)
-        self.flush()
+            take(data, ("udp", address[0], address[1]), now_ns)
+        return True
 
     def receive_stream(self, data: bytes, peer: Peer) -> None:
         """Take a message from a stream; the answers of one turn of the loop leave together."""
-        self.core.receive(data, peer, time.time_ns())
+        if self.core.receive(data, peer, time.time_ns()):
+            self._strangers.pop(peer, None)
         self.flush_soon()
 
     def flush_soon(self) -> None:
@@ -114,12 +134,17 @@ class Server:
             self._loop.call_soon(self.flush)
 
     def opened(self, peer: Peer, transport: asyncio.WriteTransport) -> None:
-        """Note a stream, to answer on it."""
-        self._streams[peer] = transport
+        """Note a stream, to answer on it. Of those by which nobody has proved who he is, the oldest goes when there are
+        too many.
+        """
+        self._streams[peer] = self._strangers[peer] = transport
+        if len(self._strangers) > MOST_STRANGERS:
+            self._strangers.pop(next(iter(self._strangers))).abort()
 
     def closed(self, peer: Peer) -> None:
         """Forget a stream."""
         self._streams.pop(peer, None)
+        self._strangers.pop(peer, None)
 
     # ---- out
 
@@ -179,6 +204,8 @@ class Server:
         return noted
 
     def _open_relay(self, wanted: RelayWanted, now_ns: int) -> None:
+        if wanted.session not in self.core.requests.sessions:
+            return  # closed in the same breath
         try:
             relay: Relay = (UdpRelay if wanted.transport is Transport.UDP else TcpRelay)(wanted, self)
         except OSError:
@@ -209,6 +236,10 @@ class Server:
     def relay_address(self) -> str:
         """The address that relays are opened at."""
         return self.core.requests.relay_address or "0.0.0.0"
+
+    def is_requester(self, session: int, host: str) -> bool:
+        """Whether who asked for the session has been heard from this address."""
+        return self.core.requests.is_requester(session, host)
 
     def sign(self, session: int, message: Message) -> bytes:
         """Return a message of the relay to the MN of the session, signed."""

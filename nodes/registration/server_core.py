@@ -15,6 +15,7 @@ from dmmlab.nodes.registration.requests import Requests
 from dmmlab.nodes.registration.wire import Message, MessageType, Reason, WireError, decode, verified
 
 ANSWER_LIFETIME_S = 32.0  # longer than any client repeats a request
+_SPARE = 1024
 
 
 class ServerCore:
@@ -60,29 +61,43 @@ class ServerCore:
 
     # ---- what the shell calls
 
-    def receive(self, data: bytes, source: Peer, now_ns: int) -> None:
-        """Take one message as it came from the network."""
+    def receive(self, data: bytes, source: Peer, now_ns: int) -> bool:
+        """Take one message as it came from the network; whether a node has signed it."""
         try:
             message = decode(data)
         except WireError as error:
-            self.replies.note_refusal(now_ns, source, Reason.MALFORMED, detail=str(error))
-            return
+            self.replies.note_stranger(now_ns, source, Reason.MALFORMED, detail=str(error))
+            return False
         key = self.keys.get(message.node)
         if key is None:
-            self.replies.refuse_unsigned(message, source, now_ns, Reason.UNKNOWN_NODE)
-        elif not verified(data, key):
-            self.replies.refuse_unsigned(message, source, now_ns, Reason.BAD_AUTHENTICATOR)
-        elif message.type in (MessageType.INCOMING_ANSWER, MessageType.DECLINED):
-            self.requests.answered(message, now_ns)  # answers to us: our own sequence numbers guard them
+            self.replies.refuse_unsigned(message, len(data), source, now_ns, Reason.UNKNOWN_NODE)
+            return False
+        if not verified(data, key):
+            self.replies.refuse_unsigned(message, len(data), source, now_ns, Reason.BAD_AUTHENTICATOR)
+            return False
+        record = self.records[message.node]
+        if message.type in (MessageType.INCOMING_ANSWER, MessageType.DECLINED):
+            self.requests.answered(record, message, source, now_ns)  # our own sequence numbers guard answers to us
         elif (handler := self._handlers.get(message.type)) is None:
-            self.replies.note_refusal(now_ns, source, Reason.MALFORMED, node=message.node, message=message.type.name)
+            self.replies.note_stranger(now_ns, source, Reason.MALFORMED, node=message.node, message=message.type.name)
+        elif not record.window.accept(message.sequence):
+            self._repeated(record, message, len(data), source, now_ns)
         else:
-            record = self.records[message.node]
-            if not record.window.accept(message.sequence):
-                self._repeated(record, message, source, now_ns)
-                return
+            record.hear(source[1])
             self._changed[record.name] = record
             handler(record, message, source, now_ns)
+        return True
+
+    def turn_away(self, data: bytes, source: Peer, now_ns: int) -> None:
+        """Refuse a message unread, at a tenth of what it costs to serve it: there are too many. Whoever wants it served
+        sends it again.
+        """
+        try:
+            message = decode(data)
+        except WireError:
+            return
+        if message.type in self._handlers:
+            self.replies.refuse_unsigned(message, len(data), source, now_ns, Reason.OVERLOADED)
 
     def next_event(self) -> Event | None:
         """Return the next thing that happened, or None."""
@@ -128,7 +143,10 @@ class ServerCore:
             self.replies.refuse(record, message.sequence, source, now_ns, Reason.MALFORMED, detail="lifetime 0")
             return
         granted_ms = min(asked_ms, int(self._most_lifetime_s * 1e3))
-        control = source if message.control_port is None else ("udp", message.addresses[0], message.control_port)
+        # Nobody has the server speak to an address from which he has not been heard. (A registration that is sent
+        # again after a move says another address than it comes from.)
+        told = message.control_port is not None and message.addresses[0] == source[1]
+        control = ("udp", source[1], message.control_port or 0) if told else source
         port, expires_ns = message.port or 0, now_ns + granted_ms * 1_000_000
         binding = Binding(message.addresses, port, message.service, control, now_ns, expires_ns, message.sequence)
         binding.services = message.services
@@ -153,6 +171,10 @@ class ServerCore:
 
     def _watch(self, record: Record, binding: Binding) -> None:
         heapq.heappush(self._expiries, (binding.expires_ns, record.name, binding.sequence))
+        if len(self._expiries) > 2 * len(self.records) + _SPARE:  # of bindings that others have replaced
+            held = [(each, each.binding) for each in self.records.values() if each.binding and not each.expired]
+            self._expiries = [(bound.expires_ns, each.name, bound.sequence) for each, bound in held if bound]
+            heapq.heapify(self._expiries)
 
     def _deregister(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         if record.binding is not None and record.binding.sequence > message.sequence:
@@ -173,7 +195,7 @@ class ServerCore:
 
     # ---- refusals and repetitions
 
-    def _repeated(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
+    def _repeated(self, record: Record, message: Message, request_bytes: int, source: Peer, now_ns: int) -> None:
         """Answer a retransmission as before; refuse a replay: from elsewhere, too late, or overtaken."""
         peer, data, sent_ns = record.answers.get(message.sequence, (None, b"", 0))
         overtaken = (
@@ -185,6 +207,4 @@ class ServerCore:
             self.note(now_ns, "repeated", node=record.name, message=message.type.name, sequence=message.sequence)
             self.replies.send(data, source)
         elif not self.requests.waits(record.name, message.sequence, source):
-            self.replies.refuse(
-                record, message.sequence, source, now_ns, Reason.REPLAYED, highest=record.window.highest
-            )
+            self.replies.refuse_replay(record, message, request_bytes, source, now_ns)

@@ -13,6 +13,7 @@ FRAME = struct.Struct("!BIQ")
 DATA, ACK, END = 1, 2, 3
 CHUNK_BYTES = 32768
 MOST_UNACKED_BYTES = 1 << 20
+MOST_FRAME_BYTES = MOST_UNACKED_BYTES + CHUNK_BYTES  # all that may be unacknowledged is sent anew in one frame
 
 
 class Resumable:
@@ -69,10 +70,12 @@ class Resumable:
             self._acked = offset
 
     def take(self, kind: int, offset: int, data: bytes) -> bytes:
-        """Return what is new in a frame; raises ValueError when something is missing before it."""
+        """Return what is new in a frame; raises ValueError when something is missing before it, or it is none."""
         if kind == ACK:
             self.acknowledged(offset)
             return b""
+        if kind not in (DATA, END):
+            raise ValueError(f"a frame of kind {kind}")
         if offset > self.received:
             raise ValueError(f"bytes {self.received} to {offset} are missing")
         if kind == END:
@@ -150,6 +153,8 @@ class Splice:
         with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError):
             while True:
                 kind, length, offset = FRAME.unpack(await reader.readexactly(FRAME.size))
+                if length > MOST_FRAME_BYTES:
+                    raise ValueError(f"a frame of {length} bytes")
                 data = await reader.readexactly(length) if length else b""
                 ended = self.stream.ended
                 new = self.stream.take(kind, offset, data)

@@ -16,6 +16,7 @@ from dmmlab.nodes.registration.splice import CHUNK_BYTES, Splice
 from dmmlab.nodes.registration.wire import HEADER, Leg, Message, MessageType
 
 HELLO_WAIT_S = 10.0
+MOST_CALLERS = 16  # that have not yet said who they are, or are being judged: the port of a leg is open to all
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -42,6 +43,7 @@ class TcpRelay:
         self._legs: list[tuple[tuple[str, int], Leg]] = []
         self._splice: Splice | None = None
         self._arriving: dict[Peer, Connection] = {}
+        self._callers = 0
         # ordered: in this order connections are closed, and their last packets leave
         self._writers: dict[asyncio.StreamWriter, None] = {}
         self._down = self._up = self._dropped = 0
@@ -159,17 +161,25 @@ class TcpRelay:
 
     def _is_cn(self, source: tuple[str, int]) -> bool:
         """Whether the session is this caller's; its port is not compared, as each connection has its own."""
-        return self._peer is None or self._peer[0] in (source[0], *ANY_ADDRESS)
+        host = self._peer[0]
+        return host == source[0] or (host in ANY_ADDRESS and self._owner.is_requester(self._session, source[0]))
 
     async def _from_mn(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Let the core judge who calls; ``open_leg`` takes the connection over if it agrees."""
         host, port = writer.get_extra_info("peername")[:2]
         peer = ("leg", host, port)
+        if self._callers + len(self._arriving) >= MOST_CALLERS:
+            self._dropped += 1
+            writer.transport.abort()
+            return
+        self._callers += 1
         try:
             data = await read_message(reader)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             writer.close()
             return
+        finally:
+            self._callers -= 1
         self._arriving[peer] = reader, writer
         self._owner.opened(peer, writer.transport)
         self._owner.receive_stream(data, peer)

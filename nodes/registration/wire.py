@@ -111,6 +111,8 @@ class Reason(IntEnum):
     DECLINED = 12
     NO_RELAY = 13
     UNKNOWN_SESSION = 14
+    OVERLOADED = 15
+    FOREIGN_ADDRESS = 16
 
 
 @dataclass(frozen=True, slots=True)

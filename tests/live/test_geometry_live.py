@@ -54,13 +54,15 @@ def test_places_in_a_matrix(run: Run, tmp_path: Path) -> None:
         for n, cn in enumerate(cns)
     ]
     movement = [{"at": f"{5 * n}s", "node": "MN1", "to": router} for n, router in enumerate(routers)]
+    (tmp_path / "base.yaml").write_text("extends: two-mr\n")
     recording = Recording(
         run(
+            str(tmp_path / "base.yaml"),
             mobile_routers=routers,
             links=[*core, *among, *near],
             movement=movement,
             sessions=sessions,
-            geometry={"matrix": str(tmp_path / "matrix.tsv")},
+            geometry={"matrix": "matrix.tsv"},
             duration="20s",
         )
     )

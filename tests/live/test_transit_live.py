@@ -99,15 +99,17 @@ def test_a_tunnel_takes_as_long_as_the_two_routers_are_apart(run: Run, tmp_path:
     place = {"MR1": 0, "MR2": 1, "MR3": 2, "CN1": 3}
     links = [link for link in LINKS if not {"MR1", "MR2", "MR3"}.issuperset(link["between"])]
     links = [link for link in links if "MR4" not in link["between"]]
+    (tmp_path / "base.yaml").write_text("extends: two-mr\n")
     recording = Recording(
         run(
+            str(tmp_path / "base.yaml"),
             mobile_routers=["MR1", "MR2", "MR3"],
             links=links,
             movement=MOVEMENT[:3],
             sessions=[{**SESSIONS[0], "duration": "12s"}, {**SESSIONS[-2], "repeat": 3}],
             duration="15s",
             transit="shortest",
-            geometry={"matrix": str(tmp_path / "rtt.csv"), "place": place},
+            geometry={"matrix": "rtt.csv", "place": place},
         )
     )
     probes = [probe for probe in recording.probes["P1.udp"] if SETTLED_S < probe.sent_s % 5 < LEAVES_S]

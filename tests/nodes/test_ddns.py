@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Any
 
 import dns.message
 import dns.query
+import dns.rdatatype
+import dns.rrset
 import pytest
 from ports import free_port
 
@@ -301,6 +304,49 @@ def test_a_lost_query_is_repeated_and_noise_ignored() -> None:
         done = await exchange(query.to_wire(), server, parse, waits=Waits(first_s=0.02))
         assert (done.attempts, done.transport) == (3, "udp") and done.answer is not None
         transport.close()
+
+    asyncio.run(scene())
+
+
+class OffPath(asyncio.DatagramProtocol):
+    """Before the server's answer come those of somebody who has to guess: from elsewhere, of another ID or question."""
+
+    def __init__(self) -> None:
+        self.elsewhere = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        query = dns.message.from_wire(data)
+        forged = self.answer(query, "6.6.6.6")
+        self.elsewhere.sendto(forged, address)
+        for guess in range(1, 200):
+            self.transport.sendto(((query.id + guess) % 65536).to_bytes(2, "big") + forged[2:], address)
+        other = dns.message.make_query("other.test", query.question[0].rdtype)
+        other.id = query.id
+        self.transport.sendto(self.answer(other, "6.6.6.6"), address)
+        self.transport.sendto(data, address)
+        self.transport.sendto(self.answer(query, "10.1.0.2"), address)
+
+    @staticmethod
+    def answer(query: dns.message.Message, address: str) -> bytes:
+        answer, name = dns.message.make_response(query), query.question[0].name
+        kind = query.question[0].rdtype
+        text = address if kind == dns.rdatatype.A else f"0 0 7 {name}"
+        answer.answer.append(dns.rrset.from_text(name, 5, "IN", dns.rdatatype.to_text(kind), text))
+        wire: bytes = answer.to_wire()
+        return wire
+
+
+def test_an_answer_from_off_the_path_is_no_answer() -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(OffPath, ("127.0.0.1", 0))
+        found = await LookupClient(transport.get_extra_info("sockname")).lookup("mn1.test")
+        assert (found.status, found.addresses, found.port) == ("ok", ("10.1.0.2",), 7)
+        transport.close()
+        server.elsewhere.close()
 
     asyncio.run(scene())
 

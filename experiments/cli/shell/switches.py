@@ -88,6 +88,9 @@ def _switch(plan: NetworkPlan, router: MobileRouter, found: list[Entry]) -> Iter
                 node = nodes.get(tag, "?")
                 does = f"carries the frames between {node} and {_anchors(plan, group)}, an anchor that it has left"
                 yield (where, "redirect", node, _NOTHING, does, *counts)
+            case Kind.GUARD:
+                node = nodes.get(tag, "?")
+                yield (where, "serving", node, _NOTHING, f"lets {node} send from its own addresses alone", *counts)
             case Kind.BASE:
                 yield (
                     where,

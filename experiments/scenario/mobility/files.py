@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from dmmlab.experiments.scenario import beside
 from dmmlab.experiments.scenario.mobility.expansion import Leg
 
 REQUIRED, OPTIONAL = ("time_s", "node", "mr"), ("gap_s", "overlap_s")
@@ -42,14 +43,21 @@ def _entry(entry: Any, folder: Path, where: str) -> Any:
         return entry
     read_in = dict(entry)
     if isinstance(name := entry.get("trace"), str):
-        read_in["trace"] = _from(folder / name, f"{where}: trace {name}", trace)
+        read_in["trace"] = _beside(folder, name, f"{where}: trace {name}", trace)
     residence = entry.get("residence")
     if isinstance(residence, dict) and isinstance(name := residence.get("file"), str):
         read_in["residence"] = {
             **residence,
-            "file": _from(folder / name, f"{where}: residence: file {name}", durations),
+            "file": _beside(folder, name, f"{where}: residence: file {name}", durations),
         }
     return read_in
+
+
+def _beside(folder: Path, name: str, where: str, read_lines: Callable[[list[list[str]], str], list[Any]]) -> list[Any]:
+    try:
+        return _from(beside.find(folder, name), where, read_lines)
+    except beside.Elsewhere as problem:
+        raise FileProblem(f"{where} {problem}") from None
 
 
 def _from(path: Path, where: str, read_lines: Callable[[list[list[str]], str], list[Any]]) -> list[Any]:

@@ -20,8 +20,10 @@ CORE = {"MR1": "5ms", "MR2": "20ms", "MR3": "5ms", "MR4": "6ms"}
 JOINED = {("MR1", "MR2"): "4ms", ("MR2", "MR3"): "4ms"}
 
 
-def scenario(order: list[str], joined: dict[tuple[str, str], str] = JOINED, **keys: Any) -> Scenario:
-    """MN1 goes to mobile routers in that order."""
+def scenario(
+    order: list[str], joined: dict[tuple[str, str], str] = JOINED, source: str = "here", **keys: Any
+) -> Scenario:
+    """MN1 goes to mobile routers in that order; the files that it names are beside ``source``."""
     moves = [{"at": f"{5 * turn}s", "node": "MN1", "to": router} for turn, router in enumerate(order)]
     links = [
         {"between": ["radio", "MN1"], "delay": "2ms"},
@@ -31,7 +33,7 @@ def scenario(order: list[str], joined: dict[tuple[str, str], str] = JOINED, **ke
         *({"between": list(pair), "delay": delay} for pair, delay in joined.items()),
     ]
     data = {"name": "here", "mobile_routers": list(CORE), "links": links, "movement": moves, "duration": "60s"}
-    return parse({**data, "transit": "shortest", **keys}, "here")
+    return parse({**data, "transit": "shortest", **keys}, source)
 
 
 def test_a_redirect_takes_links_where_they_are_shorter_and_else_the_core() -> None:
@@ -67,8 +69,8 @@ def test_who_returns_needs_no_tunnel_of_his_own() -> None:
 def test_a_pair_s_own_delay_is_that_of_its_tunnel(tmp_path: Path) -> None:
     """And where a third router is nearer to both than they are to each other, a redirect takes two tunnels."""
     (tmp_path / "rtt.csv").write_text("0,100,10\n100,0,12\n10,12,0\n")
-    geometry = {"matrix": str(tmp_path / "rtt.csv"), "place": {"MR1": 0, "MR3": 1, "MR4": 2}}
-    found = scenario(["MR1", "MR3", "MR4"], {}, geometry=geometry)
+    geometry = {"matrix": "rtt.csv", "place": {"MR1": 0, "MR3": 1, "MR4": 2}}
+    found = scenario(["MR1", "MR3", "MR4"], {}, source=str(tmp_path / "here.yaml"), geometry=geometry)
     assert redirect_s(found, "MR1", "MR4") == pytest.approx(0.005)
     assert redirect_s(found, "MR1", "MR3") == pytest.approx(0.011)
     assert tunnels(found) == (("MR1", "MR4"), ("MR3", "MR4"))

@@ -1,29 +1,24 @@
 """The registration server's and the client's cores, in memory: the draft's flows, refusals, and 30 % loss."""
 
-import heapq
 import itertools
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from registration_world import EPOCH_NS, KEYS, SERVER, Node, World, register, registered_world, request
 
-from dmmlab.machine import catalogue
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes.registration.bindings import (
-    Backoff,
-    Event,
     LegOpened,
     LegRetired,
     Noted,
-    Peer,
     Record,
     RelayReleased,
     RelayWanted,
 )
-from dmmlab.nodes.registration.client_core import ClientCore, Completed, IncomingRequest, Outcome, SessionEnded, Status
+from dmmlab.nodes.registration.client_core import ClientCore, Completed, Outcome, Status
 from dmmlab.nodes.registration.instants import ROUNDING_NS, fired_ns, nanoseconds, seconds_until
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.store import Store
@@ -41,9 +36,6 @@ from dmmlab.nodes.registration.wire import (
     encode,
 )
 
-KEYS = {name: name.encode() * 8 for name in ("mn1", "mn2", "cn3")}
-EPOCH_NS = 1_704_067_217_123_456_789  # no float holds it
-SERVER = ("udp", "server", 48620)
 ANSWERS = (MessageType.INCOMING_ANSWER, MessageType.DECLINED)
 CHOICES: dict[str, list[object]] = {
     "text": ["mn1", "mn2", "cn3", "x" * 255],
@@ -57,140 +49,6 @@ CHOICES: dict[str, list[object]] = {
     "leg": list(Leg),
     "service": [("echo", 7), ("x" * 20, 0)],
 }
-
-
-@dataclass
-class Node:
-    """A client core at an address, what it was told, and what it answers."""
-
-    core: ClientCore
-    peer: Peer
-    offer: tuple[str, int] = ("10.1.0.2", 7000)
-    declines: Reason | None = None
-    mute: bool = False
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    incoming: list[IncomingRequest] = field(default_factory=list)
-    ended: list[int] = field(default_factory=list)
-
-
-class World:
-    """A server and its nodes on a network with delay and loss, in simulated time."""
-
-    def __init__(self, loss: float = 0.0, seed: int = 0, records: tuple[Record, ...] = (), **options: object) -> None:
-        self.now_ns, self.loss, self.rng = EPOCH_NS, loss, random.Random(seed)
-        self.queue: list[tuple[int, int, Peer, Peer, bytes]] = []
-        self.order = itertools.count()
-        self.log: list[Noted] = []
-        self.relay_events: list[Event] = []
-        self.saved: dict[str, Record] = {}
-        self.sent: list[tuple[Peer, Peer, Message]] = []
-        self.server = ServerCore(KEYS, self.now_ns, records=records, relay_address="10.0.0.5", **options)  # type: ignore[arg-type]
-        self.nodes: dict[Peer, Node] = {}
-        self.ports = itertools.count(30000)
-
-    def node(
-        self, name: str, host: str, key: bytes | None = None, first: int = 1, backoff: Backoff | None = None
-    ) -> Node:
-        core = ClientCore(name, KEYS.get(name, b"?" * 32) if key is None else key, first, backoff or Backoff())
-        node = Node(core, ("udp", host, 5000), offer=(host, 7000))
-        self.nodes[node.peer] = node
-        return node
-
-    def move(self, node: Node, host: str) -> None:
-        node.peer = ("udp", host, 5000)
-        self.nodes[node.peer] = node
-        node.core.rebound(self.now_ns)
-
-    def post(self, source: Peer, to: Peer, data: bytes, delay_s: float = 0.01) -> None:
-        self.sent.append((source, to, decode(data)))
-        if self.rng.random() >= self.loss:
-            delay_s += self.rng.random() * 0.005 if self.loss else 0.0
-            heapq.heappush(self.queue, (self.now_ns + nanoseconds(delay_s), next(self.order), source, to, data))
-
-    def settle(self) -> None:
-        """Collect what everybody has to send and to say."""
-        while (event := self.server.next_event()) is not None:
-            if isinstance(event, Noted):
-                catalogue.check("server", event.name, event.fields)
-                self.log.append(event)
-                continue
-            self.relay_events.append(event)
-            if isinstance(event, RelayWanted):
-                self.server.requests.relay_ready(event.session, next(self.ports), next(self.ports), self.now_ns)
-        self.saved |= {record.name: record for record in self.server.take_changes()}
-        for data, peer in self.server.datagrams_to_send():
-            self.post(SERVER, peer, data)
-        for node in {id(one): one for one in self.nodes.values()}.values():  # one that moved has two addresses
-            self.settle_node(node)
-
-    def settle_node(self, node: Node) -> None:
-        while (event := node.core.next_event()) is not None:
-            if isinstance(event, Completed):
-                assert event.ticket not in node.outcomes
-                node.outcomes[event.ticket] = event.outcome
-                continue
-            if isinstance(event, SessionEnded):
-                node.ended.append(event.session)
-                continue
-            node.incoming.append(event)
-            if node.declines is not None:
-                node.core.answer(event.number, Message(MessageType.DECLINED, 0, reason=node.declines))
-            elif not node.mute:
-                host, port = node.offer
-                answer = Message(MessageType.INCOMING_ANSWER, 0, addresses=(host,), port=port, session=event.session)
-                node.core.answer(event.number, answer)
-        for data in node.core.datagrams_to_send():
-            self.post(node.peer, SERVER, data)
-
-    def step(self, until_ns: int) -> bool:
-        self.settle()
-        cores: list[ServerCore | ClientCore] = [self.server, *(node.core for node in self.nodes.values())]
-        timers = [due_ns for core in cores if (due_ns := core.due_ns()) is not None]
-        due_ns = min([*timers, *(entry[0] for entry in self.queue[:1])], default=until_ns)
-        if due_ns >= until_ns:
-            self.now_ns = until_ns
-            return False
-        self.now_ns = max(self.now_ns, due_ns)
-        while self.queue and self.queue[0][0] <= self.now_ns:
-            _, _, source, to, data = heapq.heappop(self.queue)
-            if to == SERVER:
-                self.server.receive(data, source, self.now_ns)
-            elif to in self.nodes:
-                self.nodes[to].core.receive(data, self.now_ns)
-        for core in cores:
-            core.handle_timer(self.now_ns)
-        return True
-
-    def run(self, seconds: float = 1.0) -> None:
-        until_ns = self.now_ns + nanoseconds(seconds)
-        for _ in range(100_000):
-            if not self.step(until_ns):
-                return
-        raise AssertionError("the world does not come to rest")
-
-    def ask(self, node: Node, message: Message, seconds: float = 15.0) -> Outcome:
-        ticket = node.core.start(message, self.now_ns)
-        self.run(seconds)
-        return node.outcomes[ticket]
-
-    def refusals(self) -> list[object]:
-        return [entry.fields["reason"] for entry in self.log if entry.name == "refused"]
-
-
-def register(host: str = "10.1.0.2", port: int = 7000, lifetime_s: float = 600.0, **more: object) -> Message:
-    lifetime_ms = int(lifetime_s * 1e3)
-    return Message(MessageType.REGISTER, 0, addresses=(host,), port=port, lifetime_ms=lifetime_ms, **more)  # type: ignore[arg-type]
-
-
-def request(mode: Mode, target: str = "mn1", transport: Transport = Transport.UDP, **more: object) -> Message:
-    return Message(MessageType.SERVICE_REQUEST, 0, target=target, mode=mode, transport=transport, **more)  # type: ignore[arg-type]
-
-
-def registered_world(**options: object) -> tuple[World, Node, Node]:
-    world = World(**options)  # type: ignore[arg-type]
-    mn, cn = world.node("mn1", "10.1.0.2"), world.node("cn3", "10.3.0.2")
-    assert world.ask(mn, register()).ok and world.ask(cn, register("10.3.0.2")).ok
-    return world, mn, cn
 
 
 def flow(world: World) -> list[tuple[str, str, str]]:
@@ -242,6 +100,7 @@ def test_a_second_leg_leaves_the_registration_alone_and_retires_the_first_by_tim
     world, mn, cn = registered_world(leg_linger_s=5.0)
     session = world.ask(cn, request(Mode.CENTRAL)).session
     leg = Message(MessageType.LEG_OPEN, 0, session=session, addresses=("10.2.0.2",), port=7000)
+    world.move(mn, "10.2.0.2")
     assert world.ask(mn, leg, 1.0).port == 30001
     assert world.server.requests.sessions[session or 0].legs == [("10.1.0.2", 7000), ("10.2.0.2", 7000)]
     binding = world.server.records["mn1"].binding
@@ -284,6 +143,7 @@ def test_going_back_to_an_old_leg_keeps_it() -> None:
     world, mn, cn = registered_world(leg_linger_s=5.0)
     session = world.ask(cn, request(Mode.CENTRAL)).session
     for host, seconds in (("10.2.0.2", 2.0), ("10.1.0.2", 4.0)):
+        world.move(mn, host)
         world.ask(mn, Message(MessageType.LEG_OPEN, 0, session=session, addresses=(host,), port=7000), seconds)
     assert world.server.requests.sessions[session or 0].legs[-1] == ("10.1.0.2", 7000)
     world.run(20.0)
@@ -478,7 +338,8 @@ def signed_noise(seed: int) -> set[str]:
             data = encode(message, KEYS[message.node])
         except WireError:
             continue
-        source = (rng.choice(("udp", "leg", "tcp")), "10.9.0.9", rng.randint(1, 3))
+        host = message.addresses[0] if message.addresses and rng.random() < 0.8 else "10.9.0.9"
+        source = (rng.choice(("udp", "leg", "tcp")), host, rng.randint(1, 3))
         world.server.receive(data, source, world.now_ns)
         world.settle()
         world.now_ns += nanoseconds(rng.choice((0.0, 0.1, 1.0, 20.0)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
+from registration_process import KEYS, QUICK, Process
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes.registration.bindings import Backoff, Record
@@ -25,46 +25,6 @@ from dmmlab.nodes.registration.server import Server
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.store import Store
 from dmmlab.nodes.registration.wire import Mode, Reason
-
-KEYS = {name: name.encode() * 8 for name in ("mn1", "mn2", "cn3")}
-QUICK = Backoff(first_s=0.1, deadline_s=2.0)
-
-
-class Process:
-    """The server in a directory; ``start`` returns once its log says that it is ready."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder, self.options = folder, options
-        (folder / "keys.json").write_text(json.dumps({name: key.hex() for name, key in KEYS.items()}))
-        self.address = ("127.0.0.1", free_port())
-        self.start()
-
-    def start(self) -> None:
-        ready = len(self.events("ready")) + 1
-        files = ("--keys", "keys.json", "--database", "bindings.db", "--events", "events.jsonl")
-        argv = [sys.executable, "-m", "dmmlab.nodes.registration.server", "--listen", "%s:%d" % self.address]  # noqa: UP031
-        self.process = subprocess.Popen(
-            [*argv, "--relay-address", "127.0.0.1", *files, *self.options], cwd=self.folder, stderr=subprocess.PIPE
-        )
-        deadline = time.monotonic() + 10
-        while len(self.events("ready")) < ready:
-            assert time.monotonic() < deadline and self.process.poll() is None
-            time.sleep(0.02)
-
-    def events(self, name: str = "") -> list[dict[str, Any]]:
-        file = self.folder / "events.jsonl"
-        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        return [line for line in lines if name in ("", line["event"])]
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        _, complaints = self.process.communicate(timeout=10)
-        assert complaints == b""
-        return self.process.returncode
-
-    def client(self, name: str, **options: Any) -> RegistrationClient:
-        options = {"backoff": QUICK} | options
-        return RegistrationClient(name, options.pop("key", KEYS.get(name, b"?" * 32)), self.address, **options)
 
 
 @pytest.fixture
@@ -86,7 +46,7 @@ def test_the_three_modes(server: Process, control: str) -> None:
 
         def decide(request: IncomingRequest) -> Agreement:
             seen.append(request)
-            return Agreement(("127.0.0.9",), 7009)
+            return Agreement(("127.0.0.2" if request.mode is Mode.CENTRAL else "127.0.0.9",), 7009)
 
         mn = server.client("mn1", control=control, on_request=decide)
         cn = server.client("cn3", control=control)

@@ -1,0 +1,343 @@
+"""Attacks on the registration server and its relay: forged, replayed, reordered; and more bytes out than in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from registration_process import Process
+from registration_world import EPOCH_NS, KEYS, SERVER, World, register, registered_world, request
+from relay_scene import CN, OLD, OTHER, Endpoint, Scene, play
+
+from dmmlab.nodes.registration.bindings import MOST_HOSTS, Noted, RelayWanted
+from dmmlab.nodes.registration.client import Agreement
+from dmmlab.nodes.registration.replies import MOST_NOTED
+from dmmlab.nodes.registration.server import BATCH, PATIENCE_S
+from dmmlab.nodes.registration.server_core import ServerCore
+from dmmlab.nodes.registration.splice import ACK, DATA, FRAME, MOST_FRAME_BYTES, Resumable
+from dmmlab.nodes.registration.tcp_relay import MOST_CALLERS
+from dmmlab.nodes.registration.wire import (
+    REQUIRED,
+    Leg,
+    Message,
+    MessageType,
+    Mode,
+    Reason,
+    Transport,
+    decode,
+    encode,
+)
+
+THIEF = ("udp", "10.66.0.6", 6666)
+VALUES: dict[str, object] = {
+    "node": "mn1", "target": "mn1", "addresses": ("10.1.0.2",), "port": 7, "lifetime_ms": 1000, "mode": Mode.P2P,
+    "transport": Transport.UDP, "session": 1, "reason": Reason.MALFORMED, "offset": 0,
+}  # fmt: skip
+
+
+def every_message(node: str, sequence: int = 1) -> Iterator[Message]:
+    """The least of each type."""
+    for kind in MessageType:
+        fields = {name: VALUES[name] for name in REQUIRED[kind]} | {"node": node}
+        yield Message(kind, sequence, **fields)  # type: ignore[arg-type]
+
+
+def answers(world: World) -> list[tuple[bytes, tuple[str, str, int]]]:
+    while (event := world.server.next_event()) is not None:
+        if isinstance(event, RelayWanted):
+            world.server.requests.relay_ready(event.session, 40_000, 40_001, world.now_ns)
+    world.server.take_changes()
+    return world.server.datagrams_to_send()
+
+
+# ---- who is who
+
+
+@pytest.mark.parametrize("key", [KEYS["mn2"], b"x" * 32, None])
+def test_nobody_registers_under_anothers_name(key: bytes | None) -> None:
+    """Neither with a key of his own, nor with any other, nor with none: nothing of mn1's changes."""
+    world, mn, _ = registered_world()
+    before = replace(world.server.records["mn1"].binding)  # type: ignore[type-var]
+    window = replace(world.server.records["mn1"].window)
+    for message in every_message("mn1", 2**62):
+        message.addresses = ("10.66.0.6",) if message.addresses else ()
+        world.server.receive(encode(message, key), THIEF, world.now_ns)
+        world.server.receive(encode(message, key), mn.peer, world.now_ns)
+        sent = answers(world)
+        assert all(data.endswith(bytes(16)) for data, _ in sent), "nothing of it is signed"
+    assert world.server.records["mn1"].binding == before
+    assert world.server.records["mn1"].window == window
+    assert world.server.take_changes() == []
+
+
+def test_a_registration_under_ones_own_name_says_nothing_of_another_node() -> None:
+    world, _, _ = registered_world()
+    other = world.node("mn2", "10.9.0.2")
+    assert world.ask(other, register("10.1.0.2")).ok  # mn1's address
+    binding = world.server.records["mn1"].binding
+    assert binding is not None and binding.control[1] == "10.1.0.2"
+    assert world.server.records["mn2"].binding.control == other.peer  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("flip", range(0, 8 * 60, 7))
+def test_a_message_with_one_bit_changed_is_nobodys(flip: int) -> None:
+    server = ServerCore(KEYS, EPOCH_NS)
+    data = bytearray(encode(replace(register(), node="mn1", sequence=5), KEYS["mn1"]))
+    data[flip // 8 % len(data)] ^= 1 << flip % 8
+    server.receive(bytes(data), THIEF, EPOCH_NS)
+    assert server.records["mn1"].binding is None and server.take_changes() == []
+
+
+def test_replayed_and_reordered_registrations_change_nothing() -> None:
+    """Of five registrations, in every order: the newest holds, and what comes again from elsewhere is a replay."""
+    messages = [encode(replace(register(f"10.{n}.0.2"), node="mn1", sequence=n), KEYS["mn1"]) for n in range(1, 6)]
+    for order in itertools.permutations(messages):
+        server = ServerCore(KEYS, EPOCH_NS)
+        for data in order:
+            server.receive(data, ("udp", "10.1.0.2", 5000), EPOCH_NS)
+        binding = server.records["mn1"].binding
+        assert binding is not None and binding.addresses == ("10.5.0.2",)
+        for data in messages:
+            server.receive(data, THIEF, EPOCH_NS)
+            server.receive(data, ("udp", "10.1.0.2", 5000), EPOCH_NS + 10**12)
+        assert server.records["mn1"].binding == binding
+        assert "10.66.0.6" not in server.records["mn1"].hosts
+
+
+# ---- more out than in
+
+
+def test_before_it_has_been_authenticated_nobody_is_sent_as_much_as_he_has_sent() -> None:
+    """Every message there is, of a known and of an unknown node, unsigned and badly signed."""
+    world = World()
+    replied = 0
+    for node, key in itertools.product(("mn1", "nobody", "x"), (None, b"x" * 32)):
+        for message in every_message(node):
+            data = encode(message, key)
+            world.server.receive(data, THIEF, world.now_ns)
+            out = [len(answer) for answer, _ in answers(world)]
+            replied += len(out)
+            assert sum(out) < len(data), (message.type, node)
+    assert replied
+
+
+def test_an_overheard_message_sent_again_in_anothers_name_brings_him_less() -> None:
+    world, mn, cn = registered_world()
+    world.ask(cn, request(Mode.CENTRAL))
+    overheard = [encode(message, KEYS["mn1"]) for message in every_message("mn1", 3)]
+    for data in overheard:
+        world.server.receive(data, mn.peer, world.now_ns)
+    answers(world)
+    victim = ("udp", "10.77.0.7", 53)
+    for data in overheard:
+        world.server.receive(data, victim, world.now_ns)
+        assert sum(len(answer) for answer, to in answers(world) if to == victim) < len(data)
+
+
+def test_the_server_speaks_to_no_address_that_a_node_has_only_named() -> None:
+    """A node may register any; what the server itself sends, and relays, goes to where the node has been heard."""
+    world, mn, cn = registered_world()
+    assert world.ask(mn, register("10.77.0.7", control_port=53)).ok
+    world.sent.clear()
+    mn.offer = ("10.77.0.7", 53)
+    assert world.ask(cn, request(Mode.CENTRAL)).reason is Reason.DECLINED
+    assert {to for source, to, _ in world.sent if source == SERVER} == {mn.peer, cn.peer}
+    mn.offer = ("10.1.0.2", 7000)
+    session = world.ask(cn, request(Mode.CENTRAL)).session
+    foreign = Message(MessageType.LEG_OPEN, 0, session=session, addresses=("10.77.0.7",), port=53)
+    assert world.ask(mn, foreign).reason is Reason.FOREIGN_ADDRESS
+    assert world.server.requests.sessions[session or 0].legs == [("10.1.0.2", 7000)]
+
+
+def test_what_is_remembered_of_a_node_and_of_strangers_is_bounded() -> None:
+    world = World()
+    for sequence in range(1, 300):
+        data = encode(replace(register(), node="mn1", sequence=sequence), KEYS["mn1"])
+        world.server.receive(data, ("udp", f"10.1.{sequence >> 8}.{sequence & 255}", 5), world.now_ns)
+    assert len(world.server.records["mn1"].hosts) == MOST_HOSTS
+    answers(world)
+    for number in range(10_000):
+        world.server.receive(random.Random(number).randbytes(60), THIEF, world.now_ns)
+    assert len(world.server.events) == MOST_NOTED
+    world.server.receive(b"", THIEF, world.now_ns + 10**9)
+    noted = [event.fields for event in world.server.events if isinstance(event, Noted) and event.name == "flooded"]
+    assert noted == [{"refusals": 10_000 - MOST_NOTED}]
+
+
+@pytest.mark.parametrize("closer", ["mn", "cn"])
+def test_a_session_that_is_closed_before_it_is_answered_is_refused_and_forgotten(closer: str) -> None:
+    """Found by well-signed noise: the MN's answer to it ended the server's turn."""
+    world, mn, cn = registered_world()
+    mn.mute = True
+    ticket = cn.core.start(request(Mode.CENTRAL), world.now_ns)
+    world.run(0.1)
+    (asked,) = mn.incoming
+    who = {"mn": mn, "cn": cn}[closer]
+    who.core.start(Message(MessageType.SESSION_CLOSE, 0, session=asked.session), world.now_ns)
+    world.run(0.1)
+    mn.core.answer(asked.number, Message(MessageType.INCOMING_ANSWER, 0, addresses=("10.1.0.2",), port=1))
+    world.run(20.0)
+    assert cn.outcomes[ticket].reason is Reason.DECLINED
+    assert not world.server.requests.sessions and not world.server.requests._pending
+
+
+# ---- the relay
+
+
+def test_a_pair_that_never_agreed_gets_nothing_relayed(tmp_path: Path) -> None:
+    """No address announced: the one that has asked, not the first to send. And before the MN agrees, nobody."""
+
+    async def scene(made: Scene) -> None:
+        with Endpoint(OLD) as mn, Endpoint(CN) as cn, Endpoint(OTHER) as stranger:
+            made.agreement = Agreement((OLD,), mn.address[1])
+            for plane in (None, ("0.0.0.0", 0), ("0.0.0.0", stranger.address[1])):
+                answer = await made.cn.request("mn1", Mode.CENTRAL, Transport.UDP, user_plane=plane)
+                stranger.socket.sendto(b"mine?", (answer.addresses[0], answer.port))
+                assert await mn.silent() and await stranger.silent()
+            answer = await made.cn.request("mn1", Mode.CENTRAL, Transport.UDP)
+            cn.socket.sendto(b"hello", (answer.addresses[0], answer.port))
+            assert (await mn.receive())[0] == b"hello"
+
+    play(tmp_path, scene)
+
+
+def test_the_relay_sends_nothing_to_an_announced_address_before_it_was_heard_from_there(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        with Endpoint(OLD) as mn, Endpoint(OTHER) as victim:
+            made.agreement = Agreement((OLD,), mn.address[1])
+            answer = await made.cn.request("mn1", Mode.CENTRAL, Transport.UDP, user_plane=victim.address)
+            relay = made.server._relays[answer.session or 0]
+            for _ in range(10):
+                mn.socket.sendto(b"x" * 1000, ("127.0.0.1", relay.leg_port))
+            assert await victim.silent()
+
+    play(tmp_path, scene)
+
+
+def test_what_the_relay_forwards_is_no_more_than_it_got(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        with Endpoint(OLD) as mn, Endpoint(CN) as cn:
+            answer = await made.central(Transport.UDP, Agreement((OLD,), mn.address[1]))
+            for size in (0, 1, 1400):
+                cn.socket.sendto(bytes(size), (answer.addresses[0], answer.port))
+                assert (await mn.receive())[0] == bytes(size)
+            assert await mn.silent()
+
+    play(tmp_path, scene)
+
+
+def test_strangers_at_the_port_of_a_leg_are_few_and_do_not_keep_others_out(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        answer = await made.central(Transport.TCP, Agreement((OLD,), 7000, Leg.RESUMABLE))
+        relay = made.server._relays[answer.session or 0]
+        callers = [await asyncio.open_connection("127.0.0.1", relay.leg_port) for _ in range(4 * MOST_CALLERS)]
+        await asyncio.sleep(0.2)
+        assert relay._callers + len(relay._arriving) <= MOST_CALLERS  # type: ignore[attr-defined]
+        for _, writer in callers:
+            writer.close()
+        await asyncio.sleep(0.2)
+        assert relay._callers == 0  # type: ignore[attr-defined]
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("kind,length", [(DATA, 2**32 - 1), (DATA, MOST_FRAME_BYTES + 1), (ACK, 2**31), (9, 4), (0, 0)])
+def test_a_frame_that_would_fill_the_memory_or_is_none_ends_its_leg(tmp_path: Path, kind: int, length: int) -> None:
+    """Nothing of it is waited for."""
+    from dmmlab.nodes.registration.splice import Splice
+
+    async def scene() -> None:
+        (near, far), (mine, leg) = socket.socketpair(), socket.socketpair()
+        splice = Splice(*await asyncio.open_connection(sock=near))
+        splice.attach(("leg", 1), *await asyncio.open_connection(sock=leg), 0)
+        mine.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(mine, FRAME.pack(kind, length, 0) + b"abcd")
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(mine, 100), 2) == b""
+        splice.close()
+        far.close()
+        mine.close()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(scene())
+
+
+def test_a_stream_takes_no_frame_of_an_unknown_kind() -> None:
+    with pytest.raises(ValueError, match="kind 9"):
+        Resumable().take(9, 0, b"x")
+
+
+# ---- the process
+
+
+def test_connections_of_strangers_are_few_and_do_not_keep_a_node_out(tmp_path: Path) -> None:
+    server = Process(tmp_path)
+    idle = [socket.create_connection(server.address) for _ in range(300)]
+
+    async def scene() -> None:
+        node = server.client("mn1", control="tcp")
+        await node.bind("127.0.0.1")
+        assert (await node.register(["127.0.0.1"], 7)).ok
+        more = [socket.create_connection(server.address) for _ in range(200)]
+        assert (await node.keepalive()).ok
+        assert (await node.request("mn1", Mode.P2P)).ok
+        for one in more:
+            one.close()
+        await node.close()
+
+    asyncio.run(scene())
+    open_files = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+    assert open_files < 200
+    for one in idle:
+        one.close()
+    assert server.end() == 0
+
+
+def test_a_stream_of_lengths_that_lie_is_cut(tmp_path: Path) -> None:
+    server = Process(tmp_path)
+    for version, length in ((1, 65_535), (1, 0), (9, 40)):
+        head = struct.pack("!BBHQ", version, 1, length, 1)
+        with socket.create_connection(server.address) as stream:
+            stream.settimeout(5)
+            stream.sendall(head)
+            with pytest.raises((ConnectionResetError, BrokenPipeError)):
+                while stream.recv(10) or stream.send(b"x"):
+                    pass
+    assert server.end() == 0
+
+
+def test_who_is_too_much_is_refused_and_who_comes_then_is_served(tmp_path: Path) -> None:
+    """A thousand registrations wait, and the server has been behind for long: beyond a batch as many are refused
+    as are served, by a hint that is shorter than they are, and the others get no answer.
+    """
+
+    async def scene(made: Scene) -> None:
+        made.server._behind_s = time.monotonic() - 10 * PATIENCE_S
+        where = made.server._udp.getsockname()
+        with Endpoint(OLD) as many:
+            many.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            start = time.time_ns() + 10**9
+            for number in range(1000):
+                message = Message(MessageType.REGISTER, start + number, node="mn1", addresses=(OLD,), port=7)
+                message.lifetime_ms = 60_000
+                many.socket.sendto(encode(message, KEYS["mn1"]), where)
+            answers = Counter[tuple[MessageType, Reason | None]]()
+            await asyncio.sleep(0.3)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    said = decode(many.socket.recv(2048))
+                    answers[said.type, said.reason] += 1
+        assert answers[MessageType.REFUSED, Reason.OVERLOADED] == BATCH
+        assert answers[MessageType.REGISTERED, None] == BATCH
+        assert (await made.cn.register([CN], 2)).ok
+
+    play(tmp_path, scene)
