@@ -23,7 +23,7 @@ from dmmlab.machine import environment, sources
 
 HERE = Path(__file__).parent
 REFERENCE, OWN = HERE / "history.jsonl", sources.ROOT / "results" / "benchmarks.jsonl"
-PARTS = ("__main__", "history", "tables", "paired", "runs")  # of the folder that are no subjects
+PARTS = ("__main__", "costs", "history", "tables", "paired", "runs")  # of the folder that are no subjects
 MACHINE = ("processor", "features", "cores")
 
 

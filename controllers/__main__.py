@@ -19,6 +19,7 @@ from dmmlab.controllers.notebook import Notebook, recall
 from dmmlab.controllers.plan import Plan, PlanError
 from dmmlab.machine import lean
 from dmmlab.machine.events import EventLog
+from dmmlab.machine.processing import Cost
 
 BAD_INPUT = 2
 
@@ -50,10 +51,11 @@ def main(argv: list[str] | None = None) -> int:
     notebook = Notebook(options.notebook) if options.notebook is not None else None
     if notebook is not None:
         recall(core, notebook.read(), time.monotonic_ns())
+    cost = None if options.packet_in is None else Cost.read(options.packet_in)
     logging.getLogger(framework.name).addHandler(_Failing(timeline))
     _end_on_signal(core, timeline)
     timeline.emit("started", framework=framework.name, redirect=options.redirect, switches=len(plan.switches))
-    _serve(framework, options.listen, make_app(framework, core, timeline, notebook))
+    _serve(framework, options.listen, make_app(framework, core, timeline, notebook, cost))
     fail(timeline, f"{framework.name} stopped by itself")
     return FAILED
 
@@ -65,6 +67,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--notebook", type=Path, help="file of what another one in its place must know")
     parser.add_argument("--listen", type=_address, default=("0.0.0.0", 6653), metavar="ADDR:PORT")
     parser.add_argument("--no-redirect", dest="redirect", action="store_false", help="learn and report only")
+    parser.add_argument("--packet-in", type=Path, metavar="FILE", help="JSON: how long it takes over a packet-in")
     parser.add_argument("--framework", choices=NAMES, help="default: ryu if it is installed, else os_ken")
     return parser.parse_args(argv)
 

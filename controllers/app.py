@@ -1,36 +1,53 @@
 """The application that Ryu or os-ken runs: events into the core, commands out to the switches. It decides nothing."""
 
+import collections
 import os
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from dmmlab.controllers import messages, wire
+from dmmlab.controllers import exact, messages, wire
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.framework import Framework
 from dmmlab.controllers.messages import Command, Event, Record, ReportRules, SendFrame, UpdateRules
 from dmmlab.controllers.notebook import Notebook, notes_of
 from dmmlab.controllers.openflow import Translator
 from dmmlab.machine.events import Entry, EventLog
+from dmmlab.machine.processing import Cost, Processor
 
 FAILED = 1
 NAME = "RedirectApp"  # by which the framework knows the application
 
 
-def make_app(framework: Framework, core: Core, timeline: EventLog, notebook: Notebook | None = None) -> type:
-    """The application class, bound to its core; a class, because the framework wants to make the instance."""
+def make_app(
+    framework: Framework,
+    core: Core,
+    timeline: EventLog,
+    notebook: Notebook | None = None,
+    packet_in: Cost | None = None,
+) -> type:
+    """The application class, bound to its core; a class, because the framework wants to make the instance.
+
+    ``packet_in`` is how long it takes over a packet-in.
+    """
     ofp, handler = framework.ofp_event, framework.handler
     main, dead = handler.MAIN_DISPATCHER, handler.DEAD_DISPATCHER
-    shim = Shim(core, timeline, main, notebook)
+    shim = Shim(core, timeline, main, notebook, packet_in)
 
     class DeadlineEvent(framework.event.EventBase):  # type: ignore[misc,name-defined]
         """Comes back through the application's own queue, so that the core has one caller."""
+
+    class TurnEvent(framework.event.EventBase):  # type: ignore[misc,name-defined]
+        """So does this: the controller is done with the message whose turn it was."""
 
     def guarded(method: Callable[[Any], None]) -> Callable[[Any, Any], None]:
         def handle(self: Any, ev: Any) -> None:
             shim.wake_after = lambda delay_s: framework.hub.spawn_after(
                 delay_s, lambda: self.send_event(self.name, DeadlineEvent())
+            )
+            shim.done_after = lambda delay_ns: exact.after(
+                framework, delay_ns, lambda: self.send_event(self.name, TurnEvent())
             )
             shim.guard(method, ev)
 
@@ -42,7 +59,7 @@ def make_app(framework: Framework, core: Core, timeline: EventLog, notebook: Not
 
     body = {
         "OFP_VERSIONS": [framework.ofproto.OFP_VERSION],
-        "_EVENTS": [DeadlineEvent],
+        "_EVENTS": [DeadlineEvent, TurnEvent],
         "state_changed": on(ofp.EventOFPStateChange, [main, dead], shim.state_changed),
         "port_status": on(ofp.EventOFPPortStatus, main, shim.port_status),
         "packet_in": on(ofp.EventOFPPacketIn, main, shim.packet_in),
@@ -51,6 +68,7 @@ def make_app(framework: Framework, core: Core, timeline: EventLog, notebook: Not
         "barrier_replied": on(ofp.EventOFPBarrierReply, main, shim.barrier_replied),
         "refused": on(ofp.EventOFPErrorMsg, [handler.CONFIG_DISPATCHER, main], shim.refused),
         "deadline_passed": on(DeadlineEvent, None, shim.deadline_passed),
+        "done": on(TurnEvent, None, shim.done),
     }
 
     def take(datapath: Any, kind: int, xid: int, message: bytes) -> bool:
@@ -68,8 +86,18 @@ def make_app(framework: Framework, core: Core, timeline: EventLog, notebook: Not
 class Shim:
     """Between one core and its switch connections."""
 
-    def __init__(self, core: Core, timeline: EventLog, main: str, notebook: Notebook | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        timeline: EventLog,
+        main: str,
+        notebook: Notebook | None = None,
+        packet_in: Cost | None = None,
+    ) -> None:
         self.wake_after: Callable[[float], Any] = lambda _delay_s: None
+        self.done_after: Callable[[int], Any] = lambda _delay_ns: None
+        self._processor = None if packet_in is None else Processor(packet_in)
+        self._turns: collections.deque[Event] = collections.deque()  # what waits for the processor, in order
         self._core, self._notebook = core, notebook
         self._timeline = timeline
         self._main = main
@@ -165,6 +193,20 @@ class Shim:
         self.receive(messages.DeadlinePassed())
 
     def receive(self, event: Event) -> None:
+        """A message costs time if it is a packet-in; the others wait for those before them."""
+        costs = isinstance(event, messages.FrameCopied)
+        if self._processor is None or not (costs or self._turns):
+            self._process(event)
+            return
+        self._turns.append(event)
+        now_ns = time.monotonic_ns()
+        self.done_after(self._processor.done_ns(now_ns, costs) - now_ns)
+
+    def done(self, _: Any) -> None:
+        """The processor is done with the message that has waited longest."""
+        self._process(self._turns.popleft())
+
+    def _process(self, event: Event) -> None:
         """What the core makes of it is carried out, and written down."""
         try:
             for command in self._core.receive(event, time.monotonic_ns()):

@@ -22,7 +22,10 @@ def settings(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "redirect", "on" if scenario.redirect else "off"
     written = scenario.model_dump(mode="json", by_alias=True)
     for name in type(scenario).model_fields:
-        if isinstance(getattr(scenario, name), Section):
+        if name == "costs":
+            given = ", ".join(f"{key} {time.words}" for key, time in scenario.costs.given.items())
+            yield name, given or "not given: what programs compute takes no time"
+        elif isinstance(getattr(scenario, name), Section):
             yield name, ", ".join(f"{key} {_text(value)}" for key, value in written[name].items())
     services = {**SERVICES, **scenario.more_services}
     yield "services", ", ".join(f"{name} at port {port}" for name, port in services.items())

@@ -82,6 +82,7 @@ class World(Protocol):
 
     cn_cache: str  # off, ttl or forever
     lazy: bool  # whether a node that has moved is known at the server by an older address for a while
+    server_s: float  # what the registration server takes over a message
     remembered: dict[tuple[str, ...], tuple[float, str]]  # by a method and what it looks up: until when, the router
 
     @property

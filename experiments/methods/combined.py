@@ -17,7 +17,8 @@ def closed_form(world: World, session: Opened) -> Lookup | None:
     if found.anchor != at_router and not (world.lazy and world.newest(session.mn, session.at_s) == at_router):
         return None
     ways = [world.to_node_s(SERVER, session.mn, anchor, at_router) for anchor in (found.anchor, at_router)]
-    return None if None in ways else Lookup(found.lookup_s + sum(way for way in ways if way is not None), at_router)
+    asked_s = world.server_s + sum(way for way in ways if way is not None)  # it takes the answer as another message
+    return None if None in ways else Lookup(found.lookup_s + asked_s, at_router)
 
 
 METHOD = Method(

@@ -10,8 +10,8 @@ def closed_form(world: World, session: Opened) -> Lookup | None:
     way_s = world.way_s(session.cn, SERVER, session.at_s)
     if way_s is None:
         return None
-    newest = world.known(session.mn, SERVER, session.at_s + way_s)
-    return None if newest is None else Lookup(2 * way_s, newest)
+    newest = world.known(session.mn, SERVER, session.at_s + way_s + world.server_s)
+    return None if newest is None else Lookup(2 * way_s + world.server_s, newest)
 
 
 METHOD = Method(

@@ -1,8 +1,9 @@
 """The closed form of each session's set-up, of a whole scenario.
 
 Nothing here knows how anything is measured, or how the network is built: link delays, movements and TTLs in, seconds
-out. ``setup = lookup + connect`` (docs/methods.md), sums of round trips along configured one-way delays. Processing
-takes no time, and where an answer depends on who was faster in the middle of a move, there is no closed form: None.
+out. ``setup = lookup + connect`` (docs/methods.md), sums of round trips along configured one-way delays, and of the
+time that processing is given. Where an answer depends on who was faster in the middle of a move, or on what is drawn,
+there is no closed form: None.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dmmlab.experiments.oracle.moves import (
     unsettled,
 )
 from dmmlab.experiments.oracle.neighbours import Neighbours, Opening, Waits
+from dmmlab.experiments.oracle.turns import waiting
 from dmmlab.experiments.policies.base import Choice, Offer
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
@@ -56,6 +58,7 @@ class Oracle:
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario, self._lookups, self._faults = scenario, Lookups(scenario), Touched(scenario)
+        self._waiting = waiting(scenario, self._lookups)
         sessions = sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number))
         unsure, before = set[int](), -1
         while len(unsure) > before:  # what such a session chose, others remember: so all over again
@@ -106,6 +109,8 @@ class Oracle:
         settled = not any(unsettled(scenario, end, session.at_s) for end in (session.cn, session.mn))
         settled &= at_router is not None or session.mn not in scenario.mobile_nodes
         if lookup is None or near is None or not settled or not self._may_ask(method, session):
+            return None
+        if scenario.costs.drawn or session.number in self._waiting:
             return None
         choice = self._choose(session, lookup, near, at_router or "")
         if choice is None:

@@ -103,6 +103,8 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
         told_s = attached_s + configured_s(scenario, node, turn)
         if host == SERVER and scenario.registration.control == "tcp":
             told_s += 2 * (way or 0.0)  # a connection from the new address comes first
+        if host == SERVER:
+            told_s += scenario.costs.register_s  # which it takes to know it
         if turn == 0:
             told_s += discovered_s(scenario, node, host)
         if lazy_s and turn:
@@ -164,7 +166,8 @@ def configured_s(scenario: Scenario, node: str, turn: int) -> float:
     """
     crossing_s = radio_s(scenario, node, scenario.moves_of(node)[turn].to)
     if scenario.family == "ipv4":
-        return (_DHCP_MESSAGES + (0 if _met(scenario, node, turn) else _ARP_MESSAGES)) * crossing_s
+        messages = _DHCP_MESSAGES + (0 if _met(scenario, node, turn) else _ARP_MESSAGES)
+        return messages * crossing_s + scenario.costs.dhcp_s
     return RA_MESSAGES * crossing_s + _detections(scenario, node, turn) * DETECTION_S
 
 
@@ -173,7 +176,7 @@ def address_s(scenario: Scenario, node: str, turn: int) -> float:
     not know its router by then.
     """
     if scenario.family == "ipv4":
-        return _DHCP_MESSAGES * radio_s(scenario, node, scenario.moves_of(node)[turn].to)
+        return _DHCP_MESSAGES * radio_s(scenario, node, scenario.moves_of(node)[turn].to) + scenario.costs.dhcp_s
     return configured_s(scenario, node, turn)
 
 
@@ -198,7 +201,7 @@ def _met(scenario: Scenario, node: str, turn: int) -> bool:
     moves, radio = scenario.moves_of(node), scenario.radio_of(node, turn)
     for number, (move, after) in enumerate(pairwise(moves[: turn + 1])):
         came_s = move.at + (move.gap if number else 0.0)
-        known_s = came_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s(scenario, node, move.to)
+        known_s = came_s + (_DHCP_MESSAGES + _ARP_MESSAGES) * radio_s(scenario, node, move.to) + scenario.costs.dhcp_s
         if move.to == moves[turn].to and scenario.radio_of(node, number) == radio and known_s < _gone_s(after):
             since = (later for later in range(number + 1, turn + 1) if scenario.radio_of(node, later) == radio)
             if not any(_bare(scenario, node, later) for later in since):
@@ -285,4 +288,6 @@ def latest(known: Iterable[tuple[float, str]], at_s: float) -> str | None:
 def redirected_s(scenario: Scenario, node: str, at_s: float) -> float:
     """When the redirect of ``node``'s last move before ``at_s`` is in force: first frame, packet-in, flow-mods."""
     move = [move for move in scenario.moves_of(node) if move.at <= at_s][-1]
-    return move.at + move.gap + radio_s(scenario, node, move.to) + 2 * link_s(scenario, CONTROLLER, SWITCHES)
+    asks_s = move.at + move.gap + scenario.costs.dhcp_s
+    heard_s = asks_s + radio_s(scenario, node, move.to) + link_s(scenario, CONTROLLER, SWITCHES)
+    return heard_s + scenario.costs.packet_in_s + link_s(scenario, CONTROLLER, SWITCHES)

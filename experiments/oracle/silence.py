@@ -157,8 +157,17 @@ def _begins_s(scenario: Scenario, move: Movement | None) -> float:
     return move.at - (scenario.handover.announce or 0.0) if move.overlap is None else move.at
 
 
+def _speaks(scenario: Scenario, node: str) -> bool:
+    """Whether ``node`` may say something by a new link before it asks for a lease, so that it is heard earlier."""
+    return any(spec.cn == node or (spec.mn == node and spec.transport == "tcp") for spec in sessions_of(scenario))
+
+
 def _exact(scenario: Scenario, node: str, host: str) -> bool:
-    """Whether nothing but delay decides."""
+    """Whether nothing but delay decides, and processing that always takes as long."""
+    if scenario.costs.packet_in_s and scenario.handover.buffer:  # what confirms the redirect waits for other packet-ins
+        return False
+    if scenario.costs.drawn or (scenario.costs.dhcp_s and _speaks(scenario, node)):
+        return False
     if scenario.addresses.dad == "on" or scenario.addresses.lifetime != "fixed":
         return False
     ends = {node, host, CONTROLLER, *scenario.mobile_routers}

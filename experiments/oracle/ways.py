@@ -63,17 +63,20 @@ def stays(scenario: Scenario, node: str) -> list[Stay]:
         until_s = _NEVER if after is None else after.at if after.overlap is None else after.over_s
         crossing_s = radio_s(scenario, node, move.to)
         since_s = move.at if turn == 0 or move.overlap is not None else move.over_s
-        heard_s = since_s + crossing_s + control_s  # at the controller
+        spoke_s = since_s + scenario.costs.dhcp_s
+        heard_s = spoke_s + crossing_s + control_s + scenario.costs.packet_in_s  # at the controller
         redirected_s, kept_s, delivered_s = heard_s + control_s, _NEVER, _NEVER
         lead_s = _lead_s(scenario, node, found[-1], move.at) if found and move.overlap is None else None
         if lead_s is not None:
             redirected_s = move.at + 2 * control_s
         confirmed_s = redirected_s + control_s
         if found and move.overlap is None and scenario.handover.buffer:
-            told_s = move.at if lead_s is None else move.at - lead_s + found[-1].radio_s
+            told_s = move.at
+            if lead_s is not None:
+                told_s += found[-1].radio_s + scenario.costs.packet_in_s - lead_s
             kept_s = told_s + 2 * control_s
             delivered_s = max(heard_s, confirmed_s + _SETTLED_S) + control_s
-        if until_s <= since_s + crossing_s:  # it has left before it was heard
+        if until_s <= spoke_s + crossing_s:  # it has left before it was heard
             redirected_s = redirected_s if lead_s is not None else _NEVER
             delivered_s = _NEVER
         found.append(

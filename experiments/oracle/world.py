@@ -15,6 +15,7 @@ class ScenarioWorld:
         self.resolver = Resolver(scenario)
         self.cn_cache: str = scenario.ddns.cn_cache
         self.lazy: bool = scenario.registration.delay_s > 0
+        self.server_s: float = scenario.costs.register_s
         self.remembered: dict[tuple[str, ...], tuple[float, str]] = {}
 
     def hosts_s(self, one: str, other: str) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from dmmlab.machine.processing import Cost
 from dmmlab.nodes.daemons.agent import Agent
 
 
@@ -24,10 +25,15 @@ class Controller(Agent):
     port: int
     redirect: bool = True
     notes: bool = False  # of what another one must know that takes its place
+    packet_in: Cost | None = None
 
     @property
     def _plan_file(self) -> Path:
         return self.folder / "redirect-plan.json"
+
+    @property
+    def _cost_file(self) -> Path:
+        return self.folder / "packet-in-cost.json"
 
     @property
     def argv(self) -> list[str]:
@@ -35,11 +41,14 @@ class Controller(Agent):
         argv = ["--plan", str(self._plan_file)]
         argv += ["--events", str(self.events), "--listen", f"{self.address}:{self.port}"]
         argv += ["--notebook", str(self.folder / "controller.notes.json")] if self.notes else []
+        argv += ["--packet-in", str(self._cost_file)] if self.packet_in is not None else []
         return argv if self.redirect else [*argv, "--no-redirect"]
 
     def write(self) -> None:
-        """Writes the plan."""
+        """Writes the plan, and what a packet-in takes."""
         self._plan_file.write_text(self.plan)
+        if self.packet_in is not None:
+            self.packet_in.write(self._cost_file)
 
     def run(self) -> int:
         """The controller; its framework is imported here, in the process that uses it."""

@@ -22,12 +22,14 @@ from dmmlab.experiments.runner.orders import (
     redirect_plan,
     tsig_secret,
 )
+from dmmlab.experiments.scenario.costs import Time
 from dmmlab.experiments.scenario.identities import ZONE, node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.programs import CLIENT
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.experiments.scenario.timeline import Announce
 from dmmlab.machine.events import CLOCKWATCH
+from dmmlab.machine.processing import Cost
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.agents import Correspondent, MobileNode, RegistrationServer, RouterBuffer, Service
 from dmmlab.nodes.daemons.daemon import Daemon
@@ -74,6 +76,7 @@ class Daemons:
             str(self.plan.control.address.ip),
             CONTROLLER_PORT,
             self.scenario.redirects,
+            packet_in=self._cost(self.scenario.costs.controller.packet_in, "controller/packet_in"),
             notes=any(fault.crash == CONTROLLER for fault in self.scenario.faults),
             events=self.run.events_of("controller"),
             **self._place("controller", CONTROLLER),
@@ -184,6 +187,7 @@ class Daemons:
             self.folder,
             self.server_disk if self.scenario.fills_disk else self.folder,
             {account.node: account.key for account in accounts},
+            self._cost(self.scenario.costs.server.register_, "server/register"),
             events=self.run.events_of(SERVER),
             **self._place(SERVER),
         )
@@ -198,6 +202,9 @@ class Daemons:
         where, ddns = (str(self.plan.host(name).address.ip) for name in (RESOLVER, DDNS))
         place = self._place(f"{RESOLVER}-{answers}", RESOLVER)
         return DnsStandIn(answers, where, ddns, events=self.run.events_of(RESOLVER), **place)
+
+    def _cost(self, time: Time | None, whose: str) -> Cost | None:
+        return None if time is None else time.cost(self.scenario.seed, whose)
 
     def clock_watch(self, host: str) -> ClockWatch:
         """In real time: what watches beside the run, on ``host``, whether the machine keeps time."""
@@ -252,6 +259,7 @@ class Daemons:
                     known_as,
                     told,
                     notes=any(fault.crash == node.name for fault in self.scenario.faults),
+                    dhcp=self._cost(self.scenario.costs.node.dhcp, f"node/dhcp/{node.name}"),
                     events=events,
                     **place,
                 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.methods.base import DDNS, RESOLVER
+from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.scenario import faults, program_ports
 from dmmlab.experiments.scenario.mobility.section import Mobility
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Link, Movement, Scenario, Session
@@ -15,6 +15,7 @@ from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT, LABEL, MOST_SESSIONS, REGISTRATION_PORT, SERVICES
 from dmmlab.topologies.addressing import SCHEMES
 
+_LONGEST_COST_S = 0.1
 _LONGEST_SERVICE = 15  # letters (RFC 6335 section 5.1)
 
 
@@ -32,6 +33,7 @@ def problems(scenario: Scenario) -> Iterator[str]:
         _mobility,
         _movement,
         _handover,
+        _costs,
         _sessions,
         _programs,
         faults.problems,
@@ -58,6 +60,18 @@ def _lifetime(scenario: Scenario) -> Iterator[str]:
         yield f"{where}: without the redirect no session lasts; leave redirect: false out, or use non-persistent"
     if lasting and not addresses.idle:
         yield f"{where}: idle must be greater than 0: how long a session over UDP may be silent"
+
+
+def _costs(scenario: Scenario) -> Iterator[str]:
+    costs = scenario.costs
+    if costs.node.dhcp is not None and scenario.family == "ipv6":
+        yield "costs: node: dhcp goes with family: ipv4; IPv6's addresses come by router advertisements"
+    if costs.server.register_ is not None and not scenario.needs(SERVER):
+        able = " or ".join(name for name, method in METHODS.items() if SERVER in method.needs)
+        yield f"costs: server: register: nobody speaks to {SERVER}; open a session by method {able}, or leave it out"
+    for where, time in costs.given.items():
+        if max(time.file or (time.constant or 0.0,)) > _LONGEST_COST_S:
+            yield f"costs: {where}: a message may take {_LONGEST_COST_S:g}s at most: nobody waits longer for an answer"
 
 
 def _size(scenario: Scenario) -> Iterator[str]:

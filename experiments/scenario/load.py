@@ -8,7 +8,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from dmmlab.experiments.scenario import beside, catalogue, checks, geometry, yaml_file
+from dmmlab.experiments.scenario import beside, catalogue, checks, costs, geometry, yaml_file
 from dmmlab.experiments.scenario.mobility import files
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.section import Section
@@ -80,12 +80,12 @@ def _read(source: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 def _whole(data: dict[str, Any], source: str) -> dict[str, Any]:
     """``data`` with what the files beside ``source`` hold that it names."""
-    if "mobility" not in data:
-        return data
-    try:
-        return {**data, "mobility": files.read(data["mobility"], Path(source).parent)}
-    except files.FileProblem as error:
-        raise ScenarioError(f"{source}: mobility: {error}") from None
+    for key, read in (("mobility", files.read), ("costs", costs.read)):
+        try:
+            data = {**data, key: read(data[key], Path(source).parent)} if key in data else data
+        except files.FileProblem as error:
+            raise ScenarioError(f"{source}: {key}: {error}") from None
+    return data
 
 
 def _text_of(source: str) -> str:

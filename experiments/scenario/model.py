@@ -25,6 +25,7 @@ from pydantic import (
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.policies import DEFAULT
+from dmmlab.experiments.scenario.costs import Costs
 from dmmlab.experiments.scenario.faults import Fault
 from dmmlab.experiments.scenario.mobility.expansion import Ground, Leg, itineraries
 from dmmlab.experiments.scenario.mobility.section import Mobility
@@ -347,6 +348,7 @@ class Scenario(Section):
     movement: tuple[Movement, ...] = ()
     mobility: tuple[Mobility, ...] = ()
     handover: Handover = Handover()
+    costs: Costs = Costs()
     sessions: tuple[Session, ...] = ()
     faults: tuple[Fault, ...] = ()
     redirect: bool = True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from dmmlab.machine import private
+from dmmlab.machine.processing import Cost
 from dmmlab.nodes import correspondent, router_buffer, service
 from dmmlab.nodes.daemons.agent import Agent
 from dmmlab.nodes.mobility import agent as mobile_node
@@ -44,6 +45,7 @@ class MobileNode(Agent):
     known_as: str = ""
     radio: Path | None = None  # where it hears that it has to leave, if it is to announce that
     notes: bool = False  # of its addresses, for who takes its place when it is killed
+    dhcp: Cost | None = None  # what it takes to ask for a lease
 
     @property
     def service(self) -> Service:
@@ -57,6 +59,10 @@ class MobileNode(Agent):
         return self.folder / f"{self.name}.config.json"
 
     @property
+    def _cost_file(self) -> Path:
+        return self.folder / f"{self.name}.dhcp-cost.json"
+
+    @property
     def argv(self) -> list[str]:
         """Its options."""
         argv = ["--name", self.name, "--events", str(self.events)]
@@ -65,6 +71,7 @@ class MobileNode(Agent):
         argv += ["--lifetime", self.lifetime, "--idle", str(self.idle_s)] if self.lifetime != "fixed" else []
         argv += ["--notebook", str(self.folder / f"{self.name}.addresses.json")] if self.notes else []
         argv += ["--radio", str(self.radio)] if self.radio is not None else []
+        argv += ["--dhcp", str(self._cost_file)] if self.dhcp is not None else []
         argv += ["--second", self.second, "--known-as", self.known_as] if self.second is not None else []
         return [*argv, "--config", str(self._file)] if self.config is not None else argv
 
@@ -73,6 +80,8 @@ class MobileNode(Agent):
         self.service.log.touch()
         if self.config is not None:
             self.config.write(self._file)
+        if self.dhcp is not None:
+            self.dhcp.write(self._cost_file)
 
     def run(self) -> None:
         """Both."""
@@ -172,6 +181,7 @@ class RegistrationServer(Agent):
     folder: Path
     disk: Path
     keys: Mapping[str, str]
+    register: Cost | None = None  # what a message of its protocol takes
 
     @property
     def database(self) -> Path:
@@ -183,16 +193,23 @@ class RegistrationServer(Agent):
         return self.folder / "registration-keys.json"
 
     @property
+    def _cost_file(self) -> Path:
+        return self.folder / "registration-cost.json"
+
+    @property
     def argv(self) -> list[str]:
         """Its options."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         argv = ["--listen", f"{host}:{self.port}", "--relay-address", self.address]
         argv += ["--keys", str(self._keys_file), "--database", str(self.database)]
+        argv += ["--register", str(self._cost_file)] if self.register is not None else []
         return [*argv, "--events", str(self.events)]
 
     def write(self) -> None:
-        """Writes the nodes' keys."""
+        """Writes the nodes' keys, and what a message takes."""
         private.write(self._keys_file, json.dumps(dict(self.keys)))
+        if self.register is not None:
+            self.register.write(self._cost_file)
 
     def run(self) -> None:
         """The server."""

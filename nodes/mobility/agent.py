@@ -25,6 +25,7 @@ from pyroute2.iproute.linux import AsyncIPRoute
 from pyroute2.netlink.rtnl import RTMGRP_LINK
 
 from dmmlab.machine.events import EventLog
+from dmmlab.machine.processing import Cost, Processor
 from dmmlab.nodes import clock
 from dmmlab.nodes.mobility import dhcp
 from dmmlab.nodes.mobility.lifetime import LastSessions
@@ -91,6 +92,11 @@ class MobileNode:
         self._news = False  # the address in use is to be announced, even if it is the same
         self._keeps = True  # old addresses, as other than non-persistent ones
         self._last_sessions: LastSessions | None = None
+        self._asking: Processor | None = None
+
+    def take_time(self, dhcp: Cost) -> None:
+        """It takes that long before it asks for a lease."""
+        self._asking = Processor(dhcp)
 
     def keep_notes(self, notebook: Notebook) -> None:
         """Of its addresses, and goes on with those that are noted there."""
@@ -178,6 +184,8 @@ class MobileNode:
     async def _attach(self, radio: Radio) -> None:
         """Asks for a lease until there is one, takes it, and renews it at half its time."""
         while True:
+            if self._asking is not None:
+                await clock.sleep_until(self._asking.done_ns(clock.now_ns()))
             lease = await self._ask(radio)
             if lease is None:
                 self._log.emit("dhcp_failed")
@@ -343,6 +351,8 @@ async def _main(arguments: argparse.Namespace) -> None:
     node.let_addresses_be(arguments.lifetime, arguments.idle, wire.PORT)
     if arguments.notebook is not None:
         node.keep_notes(Notebook(arguments.notebook))
+    if arguments.dhcp is not None:
+        node.take_time(Cost.read(arguments.dhcp))
     if presence is not None:
         await presence.open_desk()
     if arguments.radio is not None:
@@ -369,6 +379,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--lifetime", default="fixed", help="of its addresses: the kind (RFC 8653)")
     parser.add_argument("--idle", type=float, default=1.0, help="seconds after which a session over UDP is over")
     parser.add_argument("--notebook", type=Path, help="where it notes its addresses, for who takes its place")
+    parser.add_argument("--dhcp", type=Path, help="JSON: how long it takes to ask for a lease (machine.processing)")
     parser.add_argument("--radio", type=Path, help="the Unix socket on which it hears that its radio has to leave")
     parser.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="DHCP, or SLAAC")
     parser.add_argument("--config", type=Path, help="JSON: MobileNodeFile, whom it tells of its addresses")

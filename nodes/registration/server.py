@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dmmlab.machine.events import EventLog
+from dmmlab.machine.processing import Cost, Processor
 from dmmlab.nodes import clock
 from dmmlab.nodes.registration.bindings import (
     Backoff,
@@ -47,8 +48,11 @@ LONGEST_WAIT_S = 60.0  # bindings last long and clocks are set: look again
 class Server:
     """The asyncio shell of one ServerCore."""
 
-    def __init__(self, core: ServerCore, store: Store, log: EventLog, relay_idle_s: float = 300.0) -> None:
+    def __init__(
+        self, core: ServerCore, store: Store, log: EventLog, relay_idle_s: float = 300.0, cost: Cost | None = None
+    ) -> None:
         self.core, self._store, self._log = core, store, log
+        self._turns = None if cost is None else Turns(Processor(cost), self._take_turn)
         self._streams: dict[Peer, asyncio.WriteTransport] = {}
         self._strangers: dict[Peer, asyncio.WriteTransport] = {}
         self._relays: dict[int, Relay] = {}
@@ -89,6 +93,8 @@ class Server:
             relay.close()
         if self._timer is not None:
             self._timer.cancel()
+        if self._turns is not None:
+            self._turns.stop()
         self._log.emit("stopped")
         self._store.close()
         await asyncio.sleep(0)
@@ -97,7 +103,8 @@ class Server:
     # ---- in
 
     def _readable(self) -> None:
-        whole = self._read(self.core.receive, BATCH)
+        take = self.core.receive if self._turns is None else self._turns.take_from
+        whole = self._read(take, BATCH)
         self.flush()
         if not whole:
             self._behind_s = None
@@ -121,8 +128,16 @@ class Server:
             take(data, ("udp", address[0], address[1]), now_ns)
         return True
 
+    def _take_turn(self, data: bytes, peer: Peer) -> None:
+        if self.core.receive(data, peer, time.time_ns()):
+            self._strangers.pop(peer, None)
+        self.flush()
+
     def receive_stream(self, data: bytes, peer: Peer) -> None:
         """Take a message from a stream; the answers of one turn of the loop leave together."""
+        if self._turns is not None:
+            self._turns.add(data, peer)
+            return
         if self.core.receive(data, peer, time.time_ns()):
             self._strangers.pop(peer, None)
         self.flush_soon()
@@ -266,6 +281,34 @@ class Server:
         self.flush()
 
 
+class Turns:
+    """Messages that wait until a processor is done with them, in order; ``take`` gets each then."""
+
+    def __init__(self, processor: Processor, take: Callable[[bytes, Peer], None]) -> None:
+        self._processor, self._take = processor, take
+        self._waiting: asyncio.Queue[tuple[int, bytes, Peer]] = asyncio.Queue()
+        self._task = asyncio.get_running_loop().create_task(self._go_on())
+
+    def add(self, data: bytes, peer: Peer) -> None:
+        """One that has just come."""
+        self._waiting.put_nowait((self._processor.done_ns(time.time_ns()), data, peer))
+
+    def take_from(self, data: bytes, peer: Peer, _now_ns: int) -> None:
+        """As `add`, in the place of `ServerCore.receive`."""
+        self.add(data, peer)
+
+    def stop(self) -> None:
+        """Drops those that wait."""
+        self._task.cancel()
+
+    async def _go_on(self) -> None:
+        alarm = clock.Alarm()
+        while True:
+            done_ns, data, peer = await self._waiting.get()
+            await alarm.at(done_ns)
+            self._take(data, peer)
+
+
 class Stream(asyncio.Protocol):
     """One TCP connection of a node."""
 
@@ -313,6 +356,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--most-lifetime", type=float, default=86400.0, metavar="S", help="longest lifetime granted")
     parser.add_argument("--leg-linger", type=float, default=10.0, metavar="S", help="how long an old leg stays")
     parser.add_argument("--relay-idle", type=float, default=300.0, metavar="S", help="when an idle relay closes")
+    parser.add_argument("--register", type=Path, metavar="FILE", help="JSON: how long it takes over a message")
     parser.add_argument("--answer-wait", type=float, default=8.0, metavar="S", help="how long an MN may take to answer")
     return parser.parse_args(argv)
 
@@ -329,7 +373,8 @@ async def _serve(options: argparse.Namespace, keys: Mapping[str, bytes]) -> None
         leg_linger_s=options.leg_linger,
         backoff=Backoff(deadline_s=options.answer_wait),
     )
-    server = Server(core, store, log, options.relay_idle)
+    cost = None if options.register is None else Cost.read(options.register)
+    server = Server(core, store, log, options.relay_idle, cost)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

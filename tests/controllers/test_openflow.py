@@ -24,6 +24,7 @@ from dmmlab.controllers.framework import NAMES, FrameworkMissing, load
 from dmmlab.controllers.openflow import Translator
 from dmmlab.controllers.rules import Rule, match
 from dmmlab.machine.events import EventLog
+from dmmlab.machine.processing import Cost
 
 INSTALLED = [name for name in NAMES if find_spec(name)]
 START_S = 30
@@ -203,10 +204,10 @@ def test_a_masked_match_is_refused() -> None:
         Translator(datapath).rule(entry)
 
 
-def make_shim(tmp_path: Path, framework: str) -> tuple[Shim, Core, FakeDatapath, Path]:
+def make_shim(tmp_path: Path, framework: str, packet_in: Cost | None = None) -> tuple[Shim, Core, FakeDatapath, Path]:
     core = Core(make_plan([], 1))
     events = tmp_path / "events.jsonl"
-    shim = Shim(core, EventLog(events, "controller", compact=True), "main")
+    shim = Shim(core, EventLog(events, "controller", compact=True), "main", packet_in=packet_in)
     return shim, core, FakeDatapath(framework), events
 
 
@@ -247,6 +248,25 @@ def test_a_connection_that_died_does_not_take_its_successor_with_it(tmp_path: Pa
     assert core.switches[1].connected
     shim.state_changed(SimpleNamespace(datapath=new, state="dead"))
     assert not core.switches[1].connected and read(events)[-1]["event"] == "switch_lost"
+
+
+def test_a_packet_in_takes_its_time_and_what_follows_waits_for_it(tmp_path: Path) -> None:
+    shim, core, datapath, _ = make_shim(tmp_path, INSTALLED[0], Cost((0.003,), "x"))
+    waits: list[int] = []
+    shim.done_after = waits.append
+    shim.state_changed(SimpleNamespace(datapath=datapath, state="main"))
+    assert core.switches[1].connected and not waits, "it waits for nothing, and takes no time"
+    message = SimpleNamespace(datapath=datapath, match={"in_port": 1}, data=bytes(60))
+    for _ in range(2):
+        shim.packet_in(SimpleNamespace(msg=message))
+    shim.state_changed(SimpleNamespace(datapath=datapath, state="dead"))
+    assert core.switches[1].connected
+    assert waits == pytest.approx([3e6, 6e6, 6e6], abs=1e6)
+    for packet_ins in (1, 2):
+        shim.done(None)
+        assert counters(core)["s1"] == {"packet_ins": packet_ins, "flow_mods": 0, "barriers": 0}
+    shim.done(None)
+    assert not core.switches[1].connected
 
 
 def test_a_framework_that_is_not_installed_is_a_sentence() -> None:

@@ -38,6 +38,11 @@ def read(entries: Any, folder: Path) -> Any:
     return [_entry(entry, folder, f"entry {turn}") for turn, entry in enumerate(entries, 1)]
 
 
+def durations_in(folder: Path, name: str, where: str, what: str) -> list[float]:
+    """The durations in file ``name`` of ``folder``, seconds; ``what`` each is. Raises FileProblem."""
+    return _beside(folder, name, where, lambda lines, place: durations(lines, place, what))
+
+
 def _entry(entry: Any, folder: Path, where: str) -> Any:
     if not isinstance(entry, dict):
         return entry
@@ -76,18 +81,20 @@ def _lines(lines: list[list[str]]) -> Iterator[tuple[int, list[str]]]:
             yield number, [cell.strip() for cell in line]
 
 
-def durations(lines: list[list[str]], where: str) -> list[float]:
-    """The residence times of a file, seconds. Raises FileProblem if there is none, or one that is none."""
+def durations(lines: list[list[str]], where: str, what: str = "residence time") -> list[float]:
+    """The residence times of a file, or ``what`` it has, seconds. Raises FileProblem if there is none, or one that is
+    none.
+    """
     found = []
     for turn, (number, line) in enumerate(_lines(lines)):
         seconds = _number(line[0])
         if seconds is None and turn == 0:
             continue  # a head
         if seconds is None or seconds <= 0:
-            raise FileProblem(f"{where}: line {number}: {line[0]!r} is no residence time; give seconds, more than 0")
+            raise FileProblem(f"{where}: line {number}: {line[0]!r} is no {what}; give seconds, more than 0")
         found.append(seconds)
     if not found:
-        raise FileProblem(f"{where}: has no residence times; give one a line, in seconds")
+        raise FileProblem(f"{where}: has no {what}s; give one a line, in seconds")
     return found
 
 

@@ -18,6 +18,7 @@ import pytest
 from registration_process import KEYS, QUICK, Process
 
 from dmmlab.machine.events import EventLog
+from dmmlab.machine.processing import Cost
 from dmmlab.nodes.registration.bindings import Backoff, Record
 from dmmlab.nodes.registration.client import Agreement, RegistrationClient
 from dmmlab.nodes.registration.client_core import IncomingRequest, Status
@@ -83,6 +84,27 @@ def test_the_three_modes(server: Process, control: str) -> None:
     ):
         assert name in names
     assert all(event["source"] == "server" and isinstance(event["time_ns"], int) for event in server.events())
+
+
+@pytest.mark.parametrize("control", ["udp", "tcp"])
+def test_each_message_takes_its_time(tmp_path: Path, control: str) -> None:
+    """In turn: three registrations at once are answered 100 ms after one another at the earliest."""
+    Cost((0.1,), "x").write(tmp_path / "cost.json")
+    server = Process(tmp_path, "--register", "cost.json")
+
+    async def scene() -> None:
+        clients = [server.client(name, control=control) for name in KEYS]
+        for number, client in enumerate(clients):
+            await client.bind(f"127.0.0.{number + 2}")
+        began = time.monotonic()
+        done = await asyncio.gather(*(client.register(["127.0.0.2"], 7000) for client in clients))
+        assert all(one.ok for one in done)
+        assert time.monotonic() - began >= 0.1 * len(clients)
+        for client in clients:
+            await client.close()
+
+    run(scene)
+    assert server.end() == 0
 
 
 @pytest.mark.parametrize("control", ["udp", "tcp"])
