@@ -252,6 +252,9 @@ class Ways:
     def _onwards(self, stay: Stay, link: int, gateway: str, there_s: float) -> float | None:
         """From the access switch of ``stay`` on."""
         redirected = stay.redirected_s <= there_s + _GRAIN_S and not self._drained(link, there_s)
+        across_s = self._across_s(stay.router, self._anchor if gateway == stay.router else gateway) or 0.0
+        if redirected and self._drained(link, there_s + across_s - _CACHED_S):
+            return None  # the switch at the other end does not know it by then, nor has it cached
         arrives_s = self._handed_on(stay, gateway, there_s, redirected)
         changed_s = stay.redirected_s if redirected else self._drained_s(link)
         cached = changed_s <= there_s + _GRAIN_S and there_s <= changed_s + _CACHED_S + _GRAIN_S

@@ -96,7 +96,6 @@ def test_with_an_overlap_the_other_radio_is_there_before_the_first_one_goes(
     executor(network, log, events=events).play(START_NS, lambda share: None)
     assert network.done[2:] == [
         (2.0, "MN1's other at MR2"),
-        (2.0, "flows forgotten"),
         (2.0, "MN1's other on"),
         (2.5, "MN1 off"),
         (2.5, "MN1 at None"),
@@ -104,6 +103,24 @@ def test_with_an_overlap_the_other_radio_is_there_before_the_first_one_goes(
     rows = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert [row["event"] for row in rows] == ["attached", "attached", "left", "scenario_ended"]
     assert rows[2]["router"] == "MR1"
+
+
+def test_a_radio_that_is_back_at_once_meets_no_switch_that_goes_on_as_before(
+    network: FakeNetwork, log: EventLog
+) -> None:
+    events = (
+        Attach(0.0, "MN1", "MR1", None),
+        Attach(2.0, "MN1", "MR2", None, radio=1, overlap_s=0.5),
+        Detach(2.5, "MN1", "MR2", radio=0, from_="MR1"),
+        Attach(2.51, "MN1", "MR1", None, radio=0, overlap_s=0.5),
+        ScenarioEnd(2.6),
+    )
+    executor(network, log, events=events).play(START_NS, lambda share: None)
+    assert [done for done in network.done if done[0] == 2.51] == [
+        (2.51, "MN1 at MR1"),
+        (2.51, "flows forgotten"),
+        (2.51, "MN1 on"),
+    ]
 
 
 def test_a_daemon_that_dies_ends_the_scenario_within_a_second(network: FakeNetwork, log: EventLog) -> None:
