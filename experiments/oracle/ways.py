@@ -200,11 +200,13 @@ class Ways:
 
     def _known_by_mac(self, stay: Stay, there_s: float) -> None:
         """Back at its anchor, perhaps by its other radio, a node is known to its router by that one's MAC when it has
-        said so itself, if no redirect puts the one for the other; and in IPv6 the controller may not know before either
-        whose radio that is: `Undecided` until then.
+        said so itself. If no redirect puts the one for the other (it goes with the next lease), or the controller, in
+        IPv6, does not know before either whose radio that is: `Undecided` until then.
         """
         back = stay.router == self._anchor and stay in self._later
-        unhelped = not self._scenario.redirect or self._scenario.family == "ipv6"
+        visits = [n for n, one in enumerate(self._stays) if one.router == self._anchor and one.since_s <= stay.since_s]
+        radios = [self._scenario.radio_of(self.node, turn) for turn in visits[-2:]]
+        unhelped = not self._scenario.redirect or self._scenario.family == "ipv6" or len(set(radios)) > 1
         known_s = stay.settled_s + stay.radio_s + 2 * self._control_s + _CACHED_S
         if back and unhelped and any(one.overlaps for one in self._stays) and there_s <= known_s:
             raise Undecided
