@@ -63,14 +63,11 @@ def test_set_ups_are_those_measured_for_f4_at_every_distance() -> None:
 def test_the_old_address_costs_the_stretch_measured_for_f5() -> None:
     rows = [row for row in reference("F5-stretch") if row["panel"] == "distance"]
     for row in rows:
-        ways = Distances(cn_s=float(row["cn_core_ms"]) / 1e3, across_s=float(row["x"]) / 1e3)
-        there = Setting(ways=ways)
+        across_ms = float(row.get("detour_ms") or row["x"])  # by the core, where that is shorter than the routers' link
+        there = Setting(ways=Distances(cn_s=float(row["cn_core_ms"]) / 1e3, across_s=across_ms / 1e3))
         stretch = delay.path_s(there, "fixed") / there.ways.direct_s
-        if float(row["expected"]) == pytest.approx(stretch, rel=1e-5):
-            assert float(row["stretch"]) == pytest.approx(stretch, rel=1e-5)
-        else:  # a redirect that goes through the core is no inter-MR way
-            assert float(row["stretch"]) < stretch
-    assert sum(float(row["x"]) <= 8 for row in rows) >= 12
+        assert float(row["stretch"]) == pytest.approx(stretch, rel=1e-5)
+    assert len(rows) >= 12
 
 
 def test_each_policy_s_mean_is_the_one_measured_for_f13() -> None:
