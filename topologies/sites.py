@@ -88,8 +88,9 @@ class Sites:
         """
         old, new = (self._site_of[switch] if switch is not None else None for switch in (leaves, joins))
         if old is not None and self._datapath == "system" and not self._bridges[old].followed:
-            with self._netlinks[old].namespace.inside():  # or the kernel would go on as if it were still there
-                subprocess.run(["ovs-dpctl", "del-if", "ovs-system", port], check=True, capture_output=True)
+            # Or the kernel would go on as if it were still there; unless it has left already.
+            with self._netlinks[old].namespace.inside():
+                subprocess.run(["ovs-dpctl", "del-if", "ovs-system", port], check=False, capture_output=True)
         if old == new or len(self._sites) == 1:
             self._bridges[old or new or self._sites[0].name].move(port, leaves, joins)
             return
