@@ -37,9 +37,10 @@ def rules(recording: Recording) -> Iterator[str]:
     there = Counter(scenario.moves_of(node)[-1].to for node in scenario.mobile_nodes)
     if scenario.addresses.keep is not None or scenario.addresses.lifetime != "fixed":
         return
-    anchored = Counter(
-        router for node in scenario.mobile_nodes for router in {move.to for move in scenario.moves_of(node)}
-    )
+    configured = {
+        event["address"] for node in scenario.mobile_nodes for event in recording.find(node, "address_configured")
+    }
+    anchored = Counter(recording.plan.owners[address][1] for address in configured)
     for name in scenario.mobile_routers:
         for kind, what, wanted in ((_SIGHTING, "nodes", there[name]), (_BINDING, "addresses", anchored[name])):
             if kinds[name, kind] != wanted:
