@@ -36,7 +36,7 @@ from dmmlab.nodes.orders import MobileNodeFile
 from dmmlab.nodes.registration import wire
 from dmmlab.topologies.addressing import Address, Family
 
-_IFF_LOWER_UP = 1 << 16
+_IFF_UP, _IFF_LOWER_UP = 1, 1 << 16
 _NTF_USE = 1
 _NUD_NONE = 0
 _FOREVER = 0xFFFFFFFF
@@ -165,6 +165,8 @@ class MobileNode:
             await self._link_changed(radio, message)
 
     async def _link_changed(self, radio: Radio, message: Any) -> None:
+        if not message["flags"] & _IFF_UP:
+            return  # nobody but this agent takes it down, and it has a carrier again, or not, when it is up
         up = bool(message["flags"] & _IFF_LOWER_UP)
         if up != radio.up:
             radio.up = up
