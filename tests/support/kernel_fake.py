@@ -33,7 +33,7 @@ class FakeKernel:
         self._links: asyncio.Queue[_Message] = asyncio.Queue()
 
     def carrier(self, up: bool, index: int = INDEX) -> None:
-        self._links.put_nowait(_Message(event="RTM_NEWLINK", index=index, flags=(1 << 16) if up else 0))
+        self._links.put_nowait(_Message(event="RTM_NEWLINK", index=index, flags=1 | (1 << 16 if up else 0)))
 
     async def link_lookup(self, ifname: str) -> list[int]:
         return [self.INDEX + int(ifname.removeprefix("eth"))]
