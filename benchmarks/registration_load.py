@@ -269,7 +269,7 @@ loadmodule "registrar.so"
 loadmodule "pv.so"
 modparam("usrloc", "db_mode", 0)
 request_route {{
-    if (is_method("REGISTER")) {{ save("location"); exit; }}
+    if (method == "REGISTER") {{ save("location"); exit; }}
     sl_send_reply("403", "no");
 }}
 """
