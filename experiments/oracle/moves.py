@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
@@ -228,13 +229,18 @@ def _detections(scenario: Scenario, node: str, turn: int) -> int:
     """Addresses that wait for the detection; one that the radio has had all along does not (RFC 4862 section 5.4)."""
     if scenario.family == "ipv4" or scenario.addresses.dad != "on":
         return 0
+    return 1 if _still_has(scenario, node, turn) else 2
+
+
+@lru_cache(maxsize=10_000)  # each attachment asks this of those before it, which ask it of those before them
+def _still_has(scenario: Scenario, node: str, turn: int) -> bool:
+    """Whether the radio of attachment number ``turn`` still has the address that it had there the last time."""
     moves = scenario.moves_of(node)
     visits = [number for number, move in enumerate(moves[:turn]) if move.to == moves[turn].to]
     formed = [number for number in visits if _formed(scenario, node, number)]
-    had = bool(formed) and scenario.radio_of(node, formed[-1]) == scenario.radio_of(node, turn)
-    if had and released_s(scenario, node, moves[turn].to, moves[turn].at - 1e-9) <= _came_s(scenario, node, turn):
-        had = False
-    return 1 if had else 2
+    if not formed or scenario.radio_of(node, formed[-1]) != scenario.radio_of(node, turn):
+        return False
+    return released_s(scenario, node, moves[turn].to, moves[turn].at - 1e-9) > _came_s(scenario, node, turn)
 
 
 def unsettled(scenario: Scenario, node: str, at_s: float) -> bool:

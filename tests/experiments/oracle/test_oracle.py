@@ -281,6 +281,13 @@ def test_a_node_without_a_router_answers_nobody(dad: str, at: str) -> None:
     assert expect(at, "fixed", **with_ipv6(dad)) is None
 
 
+def test_many_moves_are_as_soon_reckoned_as_few_where_each_address_hangs_on_those_before() -> None:
+    movement = [{"at": f"{5 * turn}s", "node": "MN1", "to": f"MR{1 + turn % 2}"} for turn in range(60)]
+    known = known_at_s(load("two-mr", with_ipv6("on", movement=movement, duration="300s")), "MN1", "SERVER")
+    assert [router for _, router in known] == ["MR1", "MR2"] * 30
+    assert [at_s - 5 * turn for turn, (at_s, _) in enumerate(known)][2:] == pytest.approx([known[2][0] - 10] * 58)
+
+
 @pytest.mark.parametrize("dad", ["off", "on", "optimistic"])
 @pytest.mark.parametrize(("method", "setup_ms"), [("fixed", 42), ("ddns", 88), ("p2p", 84), ("central", 188)])
 def test_ipv6_sets_up_in_the_same_time_once_the_address_is_there(dad: str, method: str, setup_ms: float) -> None:
