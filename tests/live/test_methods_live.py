@@ -75,13 +75,15 @@ def test_thirty_percent_of_the_signalling_lost(run: Run) -> None:
 
 
 def test_a_correspondent_has_the_time_to_register_however_much_is_lost(run: Run) -> None:
-    """It registers before the scenario starts, and at 95 % gives up after 10 s: its sessions then go their own ways."""
+    """It registers before the scenario starts, and at 95 % gives up after 10 s: its sessions then go their own ways,
+    and it begins anew.
+    """
     done = run(
         links=links(SERVER={"loss": "95%"}), sessions=[session("L", "2s", method=["fixed", "p2p"])], duration="15s",
         movement=[{"at": "0s", "node": "MN1", "to": "MR1"}],
     )  # fmt: skip
     assert [row["outcome"] for row in read_csv(done.sessions)] == ["ok", "timeout"]
-    (registered,) = (e for e in done.timeline() if e["source"] == "CN3" and e["event"] == "registered")
+    registered = next(e for e in done.timeline() if e["source"] == "CN3" and e["event"] == "registered")
     assert registered["outcome"] == "timeout" and registered["attempts"] > 3
 
 

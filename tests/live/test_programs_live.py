@@ -104,7 +104,9 @@ def test_what_is_not_there_is_unsupported_and_what_is_started_is_stopped(run: Ru
     ]
     recording = Recording(run(family="ipv6", sessions=sessions, movement=[{"at": "0s", "node": "MN1", "to": "MR1"}]))
     outcomes = {found.spec.name: found.row.outcome for found in recording.sessions}
-    assert {name for name, outcome in outcomes.items() if outcome == "unsupported"} == {"A", "B", "D"}
+    assert {name for name, outcome in outcomes.items() if outcome == "unsupported"} == {"A", "D"} | (
+        set() if machine.found("sipp") else {"B"}
+    )
     for role in ("server", "client"):
         assert at("A", role, recording).status == "unsupported: netperfd is not installed (package netperfd)"
     assert "sipp" not in at("B", "client", recording).status
