@@ -151,6 +151,10 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("F16", "1 answers out of order", where(becomes(disordered=1), panel="silence", kind="overlap")),
     ("F16", "no packet was kept", where(becomes(buffered=0), panel="silence", kind="buffered", gap_ms=200)),
     ("F16", "TCP is faster", where(becomes(silence_ms=1.0), panel="silence", kind="break", transport="tcp")),
+    ("F19", "no shares of a variance", where(becomes(total=1.5, total_conf=0.1), part="index", question="set-up")),
+    ("F19", "more than 1", every(becomes(first=0.9, total=0.9), part="index", question="set-up", method="p2p")),
+    ("F19", "measured, .* computed", every(becomes(measured=1e6, low=1e6, high=1e6), part="point", question="set-up")),
+    ("F19", "points were played, 12 are due", lambda rows: [row for row in rows if row["part"] == "index"]),
 ]
 
 
