@@ -21,7 +21,7 @@ from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
-from dmmlab.experiments.scenario.model import CORE, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, SWITCHES, Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
@@ -195,11 +195,14 @@ def _probes_of_handovers(scenario: Scenario, session: SessionSpec, off_ms: float
 def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
     for node in scenario.mobile_nodes:
         silences, walk = silence.longest_of_all_s(scenario, node), scenario.moves_of(node)
+        control = scenario.link(CONTROLLER, SWITCHES)
         for turn, (before, move) in enumerate(pairwise(walk), 1):
             attach_s = move.at + move.gap
             laws = handover.Controlled(scenario, node, turn)
             share = (turn * 7 % len(walk) + 0.5) / len(walk)  # as evenly spread as chance would have it at its best
-            redirect_s = attach_s + laws.confirmed().quantile_s(share) + off_ms / 1e3
+            chance = bool(control and control.jitter)  # else a law is one instant, in very many cells
+            confirmed_s = laws.confirmed().quantile_s(share) if chance else _confirmed_s(scenario, node, move.to)
+            redirect_s = attach_s + confirmed_s + off_ms / 1e3
             yield HandoverRow(
                 mn=node,
                 from_mr=before.to,
@@ -216,12 +219,18 @@ def _handovers(scenario: Scenario, off_ms: float) -> Iterator[HandoverRow]:
             )
 
 
+def _confirmed_s(scenario: Scenario, node: str, router: str) -> float:
+    return delays.radio_s(scenario, node, router) + 3 * delays.link_s(scenario, CONTROLLER, SWITCHES)
+
+
 def _silence_s(scenario: Scenario, node: str, turn: int, exact_s: float | None, laws: handover.Controlled) -> float:
     if exact_s is not None:
         return exact_s
     if scenario.addresses.dad == "on":
         return handover.detected_between_s(scenario, node, turn, "MR1", 0.005)[0] + 0.001
-    first = scenario.moves_of(node)[0].to
+    control, first = scenario.link(CONTROLLER, SWITCHES), scenario.moves_of(node)[0].to
+    if control is None or not control.jitter:
+        return scenario.moves_of(node)[turn].gap + _confirmed_s(scenario, node, first)
     return laws.silence(first).mean_s + 0.006
 
 
