@@ -6,6 +6,7 @@ import heapq
 import math
 from dataclasses import dataclass
 
+from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.scenario.model import CORE, Scenario
 
 _SAME_S = 1e-9  # by which two sums of delays may differ and be the same
@@ -45,12 +46,10 @@ def to_core_s(scenario: Scenario, node: str) -> float:
 
 def inter_mr_s(scenario: Scenario, one: str, other: str) -> float | None:
     """One-way delay of the shortest way over inter-MR links; None if there is none."""
-    key = ("inter_mr_s", one)
-    if key not in scenario.memo:
-        scenario.memo[key] = _inter_mrs_s(scenario, one)
-    return scenario.memo[key].get(other)
+    return _inter_mrs_s(scenario, one).get(other)
 
 
+@once
 def _inter_mrs_s(scenario: Scenario, one: str) -> dict[str, float]:
     """By each mobile router to which there is a way over inter-MR links, how far it is from ``one`` (Dijkstra)."""
     least_s, heap = dict[str, float](), [(0.0, one)]
@@ -69,12 +68,10 @@ def redirect_s(scenario: Scenario, anchor: str, serving: str) -> float | None:
     """
     if scenario.transit == "links":
         return inter_mr_s(scenario, anchor, serving)
-    key = ("redirect_s", anchor)
-    if key not in scenario.memo:
-        scenario.memo[key] = _redirects_s(scenario, anchor)
-    return scenario.memo[key][serving]
+    return _redirects_s(scenario, anchor)[serving]
 
 
+@once
 def _redirects_s(scenario: Scenario, anchor: str) -> dict[str, float]:
     """By each mobile router, how far it is from ``anchor``; all have a link to the core."""
     least_s, done = {anchor: 0.0}, set[str]()

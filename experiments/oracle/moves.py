@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import pairwise
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, hosts_s, link_s, radio_s
+from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Movement, Scenario
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
@@ -41,6 +41,7 @@ def has_had(scenario: Scenario, node: str, anchor: str, at_s: float) -> bool:
     )
 
 
+@once
 def _formed(scenario: Scenario, node: str, turn: int) -> bool:
     """Whether ``node`` stays at its attachment number ``turn`` for long enough to have its address there, surely."""
     moves = scenario.moves_of(node)
@@ -197,6 +198,7 @@ def identified_s(scenario: Scenario, node: str, turn: int) -> float:
     return crossing_s + 2 * link_s(scenario, CONTROLLER, SWITCHES) + FORGOTTEN_S
 
 
+@once
 def _met(scenario: Scenario, node: str, turn: int) -> bool:
     """Whether the node came to know the router of its attachment number ``turn`` at an earlier one, by that radio."""
     moves, radio = scenario.moves_of(node), scenario.radio_of(node, turn)
@@ -232,7 +234,7 @@ def _detections(scenario: Scenario, node: str, turn: int) -> int:
     return 1 if _still_has(scenario, node, turn) else 2
 
 
-@lru_cache(maxsize=10_000)  # each attachment asks this of those before it, which ask it of those before them
+@once  # each attachment asks this of those before it, which ask it of those before them
 def _still_has(scenario: Scenario, node: str, turn: int) -> bool:
     """Whether the radio of attachment number ``turn`` still has the address that it had there the last time."""
     moves = scenario.moves_of(node)

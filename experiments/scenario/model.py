@@ -358,8 +358,8 @@ class Scenario(Section):
     seed: int = Field(default=1, ge=0, lt=2**32)
 
     @cached_property
-    def memo(self) -> dict[tuple[str, ...], dict[str, float]]:
-        """What closed forms have worked out from it once, by what it is and of whom."""
+    def memo(self) -> dict[tuple[object, ...], Any]:
+        """What closed forms have worked out from it once, by which it is and of whom (`oracle.memo.once`)."""
         return {}
 
     def __copy__(self) -> Self:

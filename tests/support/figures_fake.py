@@ -18,6 +18,7 @@ from dmmlab.experiments.oracle import delays, handover, lifetimes, moves, silenc
 from dmmlab.experiments.oracle import rules as flow_rules
 from dmmlab.experiments.oracle.blind import Blind
 from dmmlab.experiments.oracle.expectation import Oracle
+from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
@@ -65,8 +66,11 @@ def _anchor(scenario: Scenario, session: SessionSpec, known: Oracle) -> str:
     return known.answer(session) or next((move.to for move in scenario.moves_of(session.mn)), "")
 
 
+_plan = once(network_plan)
+
+
 def _address(scenario: Scenario, session: SessionSpec, anchor: str) -> str:
-    plan = network_plan(scenario)
+    plan = _plan(scenario)
     return str(plan.mobile_node(session.mn).addresses[anchor] if anchor else plan.host(session.mn).address.ip)
 
 
@@ -267,7 +271,7 @@ def _message(time_s: float, protocol: str, text: str, cause: str) -> SignallingR
 
 
 def _events(scenario: Scenario, known: Oracle) -> Iterator[Row]:
-    plan = network_plan(scenario)
+    plan = _plan(scenario)
     mod = {"source": "controller", "event": "flow_mod_sent"}
     yield {"time_s": -1.0, **mod, "installed": 8, "removed": 0, "cause": "base"}
     for node in scenario.mobile_nodes:
