@@ -1,8 +1,8 @@
 """How long a node stays at a router, drawn from a seed: always as long, exponential, heavy-tailed; in equilibrium.
 
 The heavy tail is log-normal. Its sigma is that of the logarithms of the times between two changes of the serving cell
-in
-a 5G network, as cars measured them (INFOCOM23-5GMeas, MIT licence: 536 times, median 4.8 s, mean 15 s, longest 198 s).
+in a 5G network, as cars measured them (INFOCOM23-5GMeas, MIT licence: 536 times, median 4.8 s, mean 15 s, longest 198
+s).
 """
 
 from __future__ import annotations

@@ -65,8 +65,7 @@ def _crowd(load: Load, nodes: int, routers: int) -> Scenario:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """A row a run: what the switches hold at its end, and what they were sent; one a number of addresses: what a move
-    of
-    a node costs that has so many.
+    of a node costs that has so many.
     """
     totals: list[Row] = []
     moves: dict[int, list[tuple[int, int | None]]] = defaultdict(list)

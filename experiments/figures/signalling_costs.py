@@ -1,6 +1,4 @@
-"""What the closed forms of messages (`oracle.messages`) say of a whole scenario: of its moves, sessions, and
-methods.
-"""
+"""What the closed forms of messages (`oracle.messages`) say of a scenario: of its moves, sessions and methods."""
 
 from __future__ import annotations
 

@@ -199,9 +199,7 @@ def _first_anchor(run: Recording, session: RecordedSession) -> str:
 
 
 def check(rows: list[Row], _more_ms: float = 0.0) -> list[str]:
-    """Every answer against the cache's own closed form, every share against the formula, and what became of
-    sessions.
-    """
+    """Each answer against the cache's own closed form, each share against the formula, and what became of sessions."""
     found = []
     for row in rows:
         point = f"{row['method']}, {row['stay']}, residence {row['residence_s']:g} s, redirect={row['redirect']}"

@@ -1,20 +1,16 @@
 """How long setting a session up takes over UDP, and how often it works, where signalling links lose packets at random.
 
-A distribution is a dict of delays (ns) to probabilities; what is missing to 1 fails. Each follows from the schedules of
-retransmission alone (docs/registration.md): requests are repeated after 0.5 s, then after twice as long, 2 s at most,
-and
-given up after 10 s, or after 8 s between server and mobile node; a session without an answer for `retry.after` is
-looked
-up again, `retry.attempts` times in all. So a request whose every try passes both ways with probability s takes t_k +
-RTT
-with probability s (1 - s)^k, t_k being the k-th sending. A relayed session whose lookup works and whose four crossings
-of the server's link must pass works with probability 1 - (1 - (1 - p)^4)^attempts.
+A distribution is a dict of delays (ns) to probabilities; what is missing to 1 fails. Each follows from the schedules
+of retransmission alone (docs/registration.md): requests are repeated after 0.5 s, then after twice as long, 2 s at
+most, and given up after 10 s, or after 8 s between server and mobile node; a session without an answer for
+`retry.after` is looked up again, `retry.attempts` times in all. So a request whose every try passes both ways with
+probability s takes t_k + RTT with probability s (1 - s)^k, t_k being the k-th sending. A relayed session whose lookup
+works and whose four crossings of the server's link must pass works with probability 1 - (1 - (1 - p)^4)^attempts.
 
-DDNS has no such form: how long unbound waits for an answer, and whether it asks at all, follows from all that it asked
-of
-that server before (it begins with 376 ms, doubles that, asks one question at a time after 12 s, and none after 120 s).
-What
-is known of it is how often nothing is lost: (1 - p)^12, and no more often than that does it take the least delay.
+DDNS has no such form: how long unbound waits for an answer, and whether it asks at all, follows from all that it
+asked of that server before (it begins with 376 ms, doubles that, asks one question at a time after 12 s, and none
+after 120 s). What is known of it is how often nothing is lost: (1 - p)^12, and no more often than that does it take
+the least delay.
 """
 
 from __future__ import annotations
@@ -44,9 +40,7 @@ def sendings_ns(until_s: float) -> list[int]:
 
 
 def setup(scenario: Scenario, session: SessionSpec) -> Delays | None:
-    """The delays of a session's set-up by registration or without any; None by other methods, or for sessions in
-    TCP.
-    """
+    """The delays of a session's set-up by registration or without any; None by other methods, or in TCP."""
     method = METHODS[session.method]
     router = scenario.moves_of(session.mn)[0].to
     here_s = host_to_mn_s(scenario, session.cn, session.mn, router, router)
@@ -66,8 +60,7 @@ def setup(scenario: Scenario, session: SessionSpec) -> Delays | None:
 
 def _attempts(scenario: Scenario, lookup: Delays, refused: Delays, connect: int, lost: float, ended: Delays) -> Delays:
     """A lookup, then the session's first packet and its answer, of which ``lost`` is the chance to be lost; else all
-    over
-    again once the session has ``ended``. ``refused``: lookups that end without an address.
+    over again once the session has ``ended``. ``refused``: lookups that end without an address.
     """
     done: Delays = defaultdict(float)
     begun: Delays = {0: 1.0}

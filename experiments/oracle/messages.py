@@ -1,10 +1,9 @@
 """How many bytes of signalling a move and a session take by each method, and at which ratios two methods cost the same.
 
 Bytes are those of the messages themselves: what UDP carries (of ARP, the whole of it), so that all protocols are
-counted
-on one layer. Sizes follow from the formats: RFC 2131 and 1542 (DHCP: 300 bytes at least), 826 (ARP), 1035 and 6891
-(DNS),
-2136 and 8945 (updates, signed with HMAC-SHA256), docs/registration.md. Names are compressed where their writer does so.
+counted on one layer. Sizes follow from the formats: RFC 2131 and 1542 (DHCP: 300 bytes at least), 826 (ARP), 1035 and
+6891 (DNS), 2136 and 8945 (updates, signed with HMAC-SHA256), docs/registration.md. Names are compressed where their
+writer does so.
 """
 
 from __future__ import annotations
@@ -122,9 +121,7 @@ class Sizes:
 
 
 class Cost(NamedTuple):
-    """Bytes of a method: of a session, of each move, of a question that the resolver has to pass on, and each
-    second.
-    """
+    """Bytes of a method: of a session, of each move, of a question that the resolver passes on, and each second."""
 
     session: float
     move: float

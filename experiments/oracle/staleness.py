@@ -1,12 +1,10 @@
 """How often a new session is given an address that its node has left, by the theory of renewals.
 
 A node leaves its router at the instants of a renewal process: X between two of them, T in the mean, in equilibrium
-(Cox,
-Renewal Theory, 1962, chapter 2). The chance that it leaves at least once within w is then E[min(X, w)] / T. An answer
-is
-stale if the node has left between the instant up to which it is told and the question. So, of a server that is told at
-once, w is how long that takes; of a cache that lives L from the question that fetches an answer on, and is asked at
-random, at rate r, there are 1 + r L questions in a copy's life, of which the first is asked at age 0:
+(Cox, Renewal Theory, 1962, chapter 2). The chance that it leaves at least once within w is then E[min(X, w)] / T. An
+answer is stale if the node has left between the instant up to which it is told and the question. So, of a server that
+is told at once, w is how long that takes; of a cache that lives L from the question that fetches an answer on, and is
+asked at random, at rate r, there are 1 + r L questions in a copy's life, of which the first is asked at age 0:
 
     share = (P(0) + r * integral of P(a) over 0..L) / (1 + r L),    P(a) = E[min(X, a + d)] / T
 
@@ -115,9 +113,8 @@ class Lognormal:
 def life_s(scenario: Scenario, asked_s: float) -> float:
     """How long after it was asked at ``asked_s`` the resolver answers from the copy that it fetched then.
 
-    A question on its way counts from its sending. The resolver counts in whole seconds and uses a record in the second
-    in
-    which its TTL ends (RFC 2181 section 8; `caches`).
+    A question on its way counts from its sending. The resolver counts in whole seconds and uses a record in the
+    second in which its TTL ends (RFC 2181 section 8; `caches`).
     """
     asker = _asker(scenario)
     came_s = asked_s + hosts_s(scenario, asker, RESOLVER) + 2 * hosts_s(scenario, RESOLVER, DDNS)
