@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,32 @@ from dmmlab.nodes.daemons.daemon import program
 
 def census() -> dict[str, Any]:
     """The processes that there are, by name, and how many network namespaces somebody is in or has open."""
-    names: Counter[str] = Counter()
+    names = Counter(status["Name"] for status in programs())
+    return {"processes": dict(sorted(names.items())), "namespaces": len(namespaces())}
+
+
+def programs() -> Iterator[dict[str, str]]:
+    """What the kernel says of each process that is a program's and not its own (proc_pid_status(5))."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status = dict(re.findall(r"^(\w+):\s+(.*)$", (folder / "status").read_text(), re.M))
         except OSError:
             continue  # it has just ended
-        if "VmRSS" in status:  # of a program, not of the kernel
-            names[status["Name"]] += 1
-    namespaces = set()
+        if "VmRSS" in status:
+            yield status
+
+
+def namespaces() -> set[str]:
+    """The network namespaces that a process is in or has open."""
+    found = set()
     for link in [*Path("/proc").glob("[0-9]*/task/*/ns/net"), *Path("/proc").glob("[0-9]*/fd/*")]:
         try:
             target = str(link.readlink())
         except OSError:
             continue
         if target.startswith("net:"):
-            namespaces.add(target)
-    return {"processes": dict(sorted(names.items())), "namespaces": len(namespaces)}
+            found.add(target)
+    return found
 
 
 def keep(run: RunDirectory, daemons: Daemons, before: dict[str, Any], after: dict[str, Any]) -> None:

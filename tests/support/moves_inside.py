@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 from dmmlab.experiments.runner import carry_out
 from dmmlab.experiments.runner.executor import Executor
+from dmmlab.experiments.runner.left_over import namespaces, programs
 from dmmlab.experiments.scenario.identities import identities
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
@@ -84,14 +85,9 @@ def state() -> dict[str, Any]:
     ports = subprocess.run(["ovs-vsctl", "list-ports", "s1"], capture_output=True, text=True, check=True).stdout.split()
     processes: collections.Counter[str] = collections.Counter()
     resident_kb: collections.Counter[str] = collections.Counter()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = dict(re.findall(r"^(\w+):\s+(.*)$", (folder / "status").read_text(), re.M))
-        except OSError:
-            continue
-        if "VmRSS" in status:  # of a program, not of the kernel
-            processes[status["Name"]] += 1
-            resident_kb[status["Name"]] += int(status["RssAnon"].split()[0])
+    for status in programs():
+        processes[status["Name"]] += 1
+        resident_kb[status["Name"]] += int(status["RssAnon"].split()[0])
     memory = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.M))
     return {
         "rules": rules,
@@ -102,19 +98,6 @@ def state() -> dict[str, Any]:
         "slab_kb": int(memory["Slab"]),
         "files": len(list(Path("/proc/self/fd").iterdir())),
     }
-
-
-def namespaces() -> set[str]:
-    """The network namespaces that a process is in or has open."""
-    found = set()
-    for link in [*Path("/proc").glob("[0-9]*/task/*/ns/net"), *Path("/proc").glob("[0-9]*/fd/*")]:
-        try:
-            target = str(link.readlink())
-        except OSError:
-            continue
-        if target.startswith("net:"):
-            found.add(target)
-    return found
 
 
 def main() -> None:
