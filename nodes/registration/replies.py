@@ -4,9 +4,11 @@ from collections import deque
 from collections.abc import Mapping
 
 from dmmlab.nodes.registration.bindings import Event, Noted, Peer, Record, spell
-from dmmlab.nodes.registration.wire import Message, MessageType, Reason, encode
+from dmmlab.nodes.registration.instants import nanoseconds
+from dmmlab.nodes.registration.wire import Message, MessageType, Reason, encode, hasty_refusal
 
 ANSWERS_KEPT = 64
+ANSWER_LIFETIME_NS = nanoseconds(32.0)  # longer than any client repeats a request
 MOST_NOTED = 100  # refusals of strangers a second that have a line in the log: to cause one costs nothing
 SECOND_NS = 1_000_000_000
 
@@ -38,6 +40,8 @@ class Replies:
         message.sequence, message.node = request, record.name
         data = encode(message, self.keys[record.name])
         answers = record.answers
+        while answers and now_ns - answers[oldest := next(iter(answers))][2] > ANSWER_LIFETIME_NS:
+            del answers[oldest]
         answers[request] = (peer, data, now_ns)
         if len(answers) > ANSWERS_KEPT:
             del answers[next(iter(answers))]
@@ -77,15 +81,27 @@ class Replies:
             if len(data) < request_bytes:
                 self.send(data, source)
 
+    def refuse_unread(self, data: bytes, source: Peer, now_ns: int, reason: Reason) -> None:
+        """Refuse a request without a look at more than its header and its sender's name."""
+        refusal = hasty_refusal(data, reason)
+        if refusal is not None:
+            self._outbox.append((refusal, source))
+        if self._has_line(now_ns):
+            self.note_refusal(now_ns, source, reason)
+
     def note_stranger(self, now_ns: int, source: Peer, reason: Reason, **fields: object) -> None:
         """Log the refusal of what anybody could have sent: a line each, up to so many a second."""
+        if self._has_line(now_ns):
+            self.note_refusal(now_ns, source, reason, **fields)
+
+    def _has_line(self, now_ns: int) -> bool:
+        """Whether there may be another line of a stranger in this second."""
         if now_ns - self._second >= SECOND_NS:
             if self._noted > MOST_NOTED:
                 self.note(now_ns, "flooded", refusals=self._noted - MOST_NOTED)
             self._second, self._noted = now_ns, 0
         self._noted += 1
-        if self._noted <= MOST_NOTED:
-            self.note_refusal(now_ns, source, reason, **fields)
+        return self._noted <= MOST_NOTED
 
     def note_refusal(self, now_ns: int, source: Peer, reason: Reason, **fields: object) -> None:
         """Log a refusal."""

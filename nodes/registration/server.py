@@ -6,9 +6,9 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -29,6 +29,7 @@ from dmmlab.nodes.registration.bindings import (
     RelayWanted,
     spell,
 )
+from dmmlab.nodes.registration.inbox import Inbox
 from dmmlab.nodes.registration.instants import fired_ns, nanoseconds, seconds_until
 from dmmlab.nodes.registration.relay import Relay, UdpRelay
 from dmmlab.nodes.registration.server_core import ServerCore
@@ -36,12 +37,8 @@ from dmmlab.nodes.registration.store import Store
 from dmmlab.nodes.registration.tcp_relay import TcpRelay
 from dmmlab.nodes.registration.wire import Framer, Message, Transport, WireError
 
-BATCH = 256  # datagrams served in one transaction at most
-BUFFER_BYTES = 4 << 20
-# So long it may be behind with what waits for it. Then for each batch that it serves it refuses as many of what still
-# waits, and drops the rest, so that what comes next need not wait as long: to refuse all would leave no time to serve.
-PATIENCE_S, MOST_DROPPED = 0.2, 65_536
 MOST_STRANGERS = 128  # TCP connections on which nothing signed has come yet
+RARELY = 100  # collections of what is young for each of all: that one takes 30 ms with 10,000 nodes
 LONGEST_WAIT_S = 60.0  # bindings last long and clocks are set: look again
 
 
@@ -61,30 +58,25 @@ class Server:
         self._unsaved: dict[str, Record] = {}
         self._noted: list[Noted] = []
         self._flushing = False
-        self._behind_s: float | None = None  # since when it has not come to the end of what waits
         self._loop = asyncio.get_running_loop()
 
     async def start(self, host: str, port: int) -> int:
         """Listen on UDP and TCP; returns the port (useful for port 0). Raises OSError."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._udp = socket.socket(family, socket.SOCK_DGRAM)
-        self._udp.setblocking(False)
-        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        self._udp.bind((host, port))
-        port = int(self._udp.getsockname()[1])
+        self._udp = Inbox(host, port)
+        port = self._udp.port
         try:
             self._tcp = await self._loop.create_server(lambda: Stream(self), host, port)
         except OSError:
             self._udp.close()
             raise
-        self._loop.add_reader(self._udp, self._readable)
+        self._loop.add_reader(self._udp.socket, self._readable)
         self._log.emit("ready", host=host, port=port)
         self.flush()
         return port
 
     async def stop(self) -> None:
         """Close everything that was opened."""
-        self._loop.remove_reader(self._udp)
+        self._loop.remove_reader(self._udp.socket)
         self._udp.close()
         self._tcp.close()
         for stream in list(self._streams.values()):
@@ -103,30 +95,8 @@ class Server:
     # ---- in
 
     def _readable(self) -> None:
-        take = self.core.receive if self._turns is None else self._turns.take_from
-        whole = self._read(take, BATCH)
+        self._udp.take_turn(self.core.receive if self._turns is None else self._turns.take_from, self.core.turn_away)
         self.flush()
-        if not whole:
-            self._behind_s = None
-        elif self._behind_s is None:
-            self._behind_s = time.monotonic()
-        elif time.monotonic() - self._behind_s > PATIENCE_S:
-            if self._read(self.core.turn_away, BATCH):
-                self._read(lambda _data, _source, _now_ns: None, MOST_DROPPED)
-            self.flush()
-
-    def _read(self, take: Callable[[bytes, Peer, int], object], most: int) -> bool:
-        """Hand on what has come, up to so many datagrams; whether there were as many."""
-        now_ns = time.time_ns()
-        for _ in range(most):
-            try:
-                data, address = self._udp.recvfrom(2048)
-            except BlockingIOError:
-                return False
-            except OSError:
-                continue  # an ICMP error of an earlier answer
-            take(data, ("udp", address[0], address[1]), now_ns)
-        return True
 
     def _take_turn(self, data: bytes, peer: Peer) -> None:
         if self.core.receive(data, peer, time.time_ns()):
@@ -178,6 +148,7 @@ class Server:
                 self._send(data, peer)
             noted, self._noted = self._noted, []
             self._log.write((event.name, event.time_ns, event.fields) for event in noted)
+            self._store.tend()
         self._set_timer()
 
     def _saved(self) -> bool:
@@ -194,7 +165,7 @@ class Server:
     def _send(self, data: bytes, peer: Peer) -> None:
         if peer[0] == "udp":
             try:
-                self._udp.sendto(data, peer[1:])
+                self._udp.send(data, peer[1:])
             except OSError as error:  # lost, as the network may lose it: the other side repeats
                 self._log.emit("unsent", to=spell(peer), detail=str(error))
         elif (stream := self._streams.get(peer)) is not None:
@@ -375,6 +346,8 @@ async def _serve(options: argparse.Namespace, keys: Mapping[str, bytes]) -> None
     )
     cost = None if options.register is None else Cost.read(options.register)
     server = Server(core, store, log, options.relay_idle, cost)
+    gc.freeze()  # what was loaded stays: it need not be looked through again and again, while everybody waits
+    gc.set_threshold(*gc.get_threshold()[:2], RARELY)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

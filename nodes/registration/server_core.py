@@ -8,13 +8,11 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from dmmlab.nodes.registration.bindings import Backoff, Binding, Event, Peer, Record
-from dmmlab.nodes.registration.instants import nanoseconds
 from dmmlab.nodes.registration.replay import Window
-from dmmlab.nodes.registration.replies import Replies
+from dmmlab.nodes.registration.replies import ANSWER_LIFETIME_NS, Replies
 from dmmlab.nodes.registration.requests import Requests
 from dmmlab.nodes.registration.wire import Message, MessageType, Reason, WireError, decode, verified
 
-ANSWER_LIFETIME_S = 32.0  # longer than any client repeats a request
 _SPARE = 1024
 
 
@@ -89,15 +87,11 @@ class ServerCore:
         return True
 
     def turn_away(self, data: bytes, source: Peer, now_ns: int) -> None:
-        """Refuse a message unread, at a tenth of what it costs to serve it: there are too many. Whoever wants it served
+        """Refuse a request unread, at a tenth of what it costs to serve it: there are too many. Whoever wants it served
         sends it again.
         """
-        try:
-            message = decode(data)
-        except WireError:
-            return
-        if message.type in self._handlers:
-            self.replies.refuse_unsigned(message, len(data), source, now_ns, Reason.OVERLOADED)
+        if len(data) > 1 and data[1] in self._handlers:
+            self.replies.refuse_unread(data, source, now_ns, Reason.OVERLOADED)
 
     def next_event(self) -> Event | None:
         """Return the next thing that happened, or None."""
@@ -203,7 +197,7 @@ class ServerCore:
             and record.binding is not None
             and record.binding.sequence > message.sequence
         )
-        if peer == source and now_ns - sent_ns <= nanoseconds(ANSWER_LIFETIME_S) and not overtaken:
+        if peer == source and now_ns - sent_ns <= ANSWER_LIFETIME_NS and not overtaken:
             self.note(now_ns, "repeated", node=record.name, message=message.type.name, sequence=message.sequence)
             self.replies.send(data, source)
         elif not self.requests.waits(record.name, message.sequence, source):
