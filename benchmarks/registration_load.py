@@ -1,363 +1,203 @@
 """``python -m benchmarks.registration_load``: the registration server with 10,000 nodes, on loopback.
 
-Registrations, lookups and relayed packets per second with 64 under way, and how long each took; memory per node and per
-relayed session; latency at shares of what it can do (a message is sent when its time has come, whatever becomes of the
-others); then three times as much as it can do, and how it is afterwards. Beside it BIND's updates and queries with as
-many names and, where kamailio and sipp are installed, Kamailio's registrar.
+In turns, in one run: registrations and lookups with 64 under way, BIND's updates and queries with as many names and
+keys, and Kamailio's registrar; all driven from the same socket's code, Kamailio by sipp as well. Then load against
+latency: a message is sent when its time has come, whatever becomes of the others, at shares of what the server did
+with 64 under way; twice as much as it can do, and how soon it is back. Memory of a node and of a relayed session, and
+the packets that the relay carries. Durable (FULL: the disk has what is acknowledged) and not (NORMAL).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
-import resource
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import registration_vs_bind as bind
-from benchmarks.registration_vs_bind import accepted, free_port, sequence, server_argv, stop, wait_ready
-from dmmlab.nodes.registration.wire import Message, MessageType, Mode, Reason, Transport, decode, encode
+from benchmarks.load.drive import Load, open_loop, schedule
+from benchmarks.load.others import Bind, running_bind, running_kamailio, versions
+from benchmarks.load.registrar import DIALECT, NODES, SESSIONS, WINDOW, Relayed, Server, running
+from dmmlab.machine import environment
 
 RESULT = Path(__file__).with_suffix(".txt")
-NODES, COUNT, WINDOW, SESSIONS, PACKETS = 10_000, 10_000, 64, 400, 20_000
-SHARES, EACH_S, OVERLOAD, OVERLOAD_S = (0.2, 0.5, 0.8), 2.0, 3.0, 3.0
-NAMES = [f"mn{number}" for number in range(NODES)]
-KEYS = {name: name.encode().ljust(32, b"!") for name in NAMES}
+COUNT, UPDATES, ROUNDS = 10_000, 2_000, 3
+SHARES, EACH_S = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2), 2.0
+OVERLOAD, OVERLOAD_S, AFTER, AFTER_S, WINDOW_S = 2.0, 4.0, 0.5, 3.0, 0.1
+BOUND_MS = 20.0  # up to the limit 99 of 100 take no longer
+HEAD = f"{'':44}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}"
+CURVE = (
+    f"{'share':>7}{'asked/s':>10}{'served/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'refused':>9}{'no answer':>11}"
+    f"{'late ms':>9}{'server':>8}{'load':>6}{'others':>8}"
+)
+Rounds = list[Load]
 
 
-@dataclass
-class Load:
-    """What came of a number of messages: how long each took (s), and how many were refused as too many."""
-
-    took_s: list[float] = field(default_factory=list)
-    sent: int = 0
-    refused: int = 0
-    seconds: float = 0.0
-
-    @property
-    def rate(self) -> float:
-        """Answers a second."""
-        return len(self.took_s) / self.seconds
-
-    def percentile_ms(self, share: float) -> float:
-        """Of all that were answered."""
-        ordered = sorted(self.took_s)
-        return 1e3 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
-
-    def line(self, what: str) -> str:
-        """For the table."""
-        p50, p99 = self.percentile_ms(0.5), self.percentile_ms(0.99)
-        return f"{what:44}{self.rate:10,.0f} /s   p50 {p50:7.2f} ms   p99 {p99:8.2f} ms"
+def row(what: str, loads: Rounds) -> str:
+    """Of the comparison: medians of the rounds."""
+    figures = [(load.rate, load.percentile_ms(0.5), load.percentile_ms(0.99)) for load in loads]
+    rate, p50, p99 = map(statistics.median, zip(*figures, strict=True))
+    return f"{what:44}{rate:10,.0f}{p50:9.2f}{p99:9.2f}"
 
 
-class Numbers:
-    """Sequence numbers that grow, as each node's must."""
-
-    def __init__(self) -> None:
-        self.last = time.time_ns()
-
-    def register(self) -> tuple[int, bytes]:
-        """A registration of the next node."""
-        self.last += 1
-        node = NAMES[self.last % NODES]
-        message = Message(MessageType.REGISTER, self.last, node=node, addresses=("127.0.0.1",), port=7000)
-        message.lifetime_ms, message.control_port = 86_400_000, None
-        return self.last, encode(message, KEYS[node])
-
-    def look_up(self) -> tuple[int, bytes]:
-        """A lookup of the next node by the one before it."""
-        self.last += 1
-        node, target = NAMES[self.last % NODES], NAMES[(self.last + 1) % NODES]
-        message = Message(MessageType.SERVICE_REQUEST, self.last, node=node, target=target, mode=Mode.P2P)
-        message.transport = Transport.UDP
-        return self.last, encode(message, KEYS[node])
+def median_rate(loads: Rounds) -> float:
+    """Served a second."""
+    return statistics.median(load.rate for load in loads)
 
 
-def closed_loop(port: int, make: Callable[[], tuple[int, bytes]], count: int, window: int = WINDOW) -> Load:
-    """So many messages, ``window`` under way at once; all of them written beforehand."""
-    load, left, waiting = Load(), iter([make() for _ in range(count)]), dict[int, float]()
-    with client(port) as there:
-        began = time.perf_counter()
-        while True:
-            while len(waiting) < window and (following := next(left, None)) is not None:
-                waiting[following[0]] = time.perf_counter()
-                there.send(following[1])
-            if not waiting:
-                break
-            answer = there.recv(2048)
-            if (sent := waiting.pop(sequence(answer), None)) is None:
-                continue
-            if not accepted(answer):
-                raise RuntimeError(f"refused: {decode(answer)}")
-            load.took_s.append(time.perf_counter() - sent)
-        load.seconds = time.perf_counter() - began
-    return load
+def compare(folder: Path) -> tuple[str, dict[str, float]]:
+    """Every server in turn, `ROUNDS` times; the table, and registrations a second of ours, by durability."""
+    notes = []
+    with contextlib.ExitStack() as stack:
+        ours = {name: stack.enter_context(running(folder / name, name)) for name in ("NORMAL", "FULL")}
+        bind = stack.enter_context(running_bind(folder / "bind"))
+        memory = Path("/dev/shm")
+        in_memory: Bind | None = None
+        if memory.is_dir():
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
+            in_memory = stack.enter_context(running_bind(place / "bind"))
+        turns: dict[str, Callable[[], Load]] = {}
+        for name, server in ours.items():
+            server.closed_loop(server.registrations(NODES))
+            turns[f"registrations, {name}"] = lambda server=server: server.closed_loop(server.registrations(COUNT))  # type: ignore[misc]
+            turns[f"lookups, {name}"] = lambda server=server: server.closed_loop(server.lookups(COUNT))  # type: ignore[misc]
+        turns["BIND: updates of A and SRV, TSIG"] = lambda: bind.updates(UPDATES)
+        if in_memory is not None:
+            turns["BIND: updates, its files in memory"] = lambda: in_memory.updates(UPDATES)
+        turns["BIND: queries"] = lambda: bind.queries(COUNT)
+        try:
+            kamailio = stack.enter_context(running_kamailio(folder / "kamailio"))
+            kamailio.registrations(NODES)
+            turns["Kamailio: REGISTER, in memory, unsigned"] = lambda: kamailio.registrations(COUNT)
+            turns["Kamailio: the same by sipp"] = lambda: kamailio.by_sipp(COUNT)
+        except RuntimeError as error:
+            notes.append(f"Kamailio was not measured: {error}")
+        measured: dict[str, Rounds] = {name: [] for name in turns}
+        for _ in range(ROUNDS):
+            for name, turn in turns.items():
+                measured[name].append(turn())
+    lines = [f"{WINDOW} under way, medians of {ROUNDS} rounds in turn", "", HEAD]
+    lines += [row(name, loads) for name, loads in measured.items()]
+    lines += ["", *ratios({name: median_rate(loads) for name, loads in measured.items()}), *notes]
+    return "\n".join(lines), {name: median_rate(measured[f"registrations, {name}"]) for name in ours}
 
 
-def open_loop(port: int, make: Callable[[], tuple[int, bytes]], rate: float, seconds: float) -> Load:
-    """``rate`` messages a second, or as many as can be sent, whatever comes back; that is read for a second more."""
-    messages = [make() for _ in range(int(rate * seconds))]
-    load, waiting, done = Load(), dict[int, float](), 0
-    with client(port) as there:
-        there.setblocking(False)
-        began = time.perf_counter()
-        while (now := time.perf_counter() - began) < seconds + 1.0:
-            due = min(len(messages), int(now * rate)) if now < seconds else done
-            for number, message in messages[done : min(due, done + 16)]:
-                waiting[number] = time.perf_counter()
-                there.send(message)
-                done += 1
-            idle = due == done
-            for _ in range(16):
-                try:
-                    answer = there.recv(2048)
-                except BlockingIOError:
-                    break
-                idle = False
-                sent = waiting.pop(sequence(answer), None)
-                if sent is not None and accepted(answer):
-                    load.took_s.append(time.perf_counter() - sent)
-                elif sent is not None and decode(answer).reason is Reason.OVERLOADED:
-                    load.refused += 1
-            if idle:
-                time.sleep(0.0002)
-        load.sent, load.seconds = done, seconds
-    return load
+def ratios(rates: Mapping[str, float]) -> list[str]:
+    """How many times as many a second the registration server does, of what can stand beside it."""
+    pairs = [
+        ("registrations, FULL", "BIND: updates of A and SRV, TSIG"),
+        ("registrations, NORMAL", "BIND: updates, its files in memory"),
+        ("lookups, NORMAL", "BIND: queries"),
+        ("registrations, NORMAL", "Kamailio: REGISTER, in memory, unsigned"),
+        ("registrations, NORMAL", "Kamailio: the same by sipp"),
+    ]
+    return [f"{a} / {b}: {rates[a] / rates[b]:.2f}" for a, b in pairs if b in rates]
 
 
-@contextmanager
-def client(port: int) -> Iterator[socket.socket]:
-    """A socket to it that can hold many answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
-        there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        there.connect(("127.0.0.1", port))
-        there.settimeout(5.0)
-        yield there
-
-
-def resident_kb(process: subprocess.Popen[bytes]) -> int:
-    """Of a process: its memory."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-
-
-def relay(port: int, numbers: Numbers, process: subprocess.Popen[bytes]) -> tuple[float, Load]:
-    """Memory of a relayed session (kB), and packets through one of them, ``WINDOW`` under way."""
-    cn, mn = NAMES[0], NAMES[1]
-    before = resident_kb(process)
-    with client(port) as there, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as node:
-        node.bind(("127.0.0.1", 0))
-        control = node.getsockname()[1]
-        number = numbers.last = numbers.last + NODES
-        registered = Message(MessageType.REGISTER, number, node=mn, addresses=("127.0.0.1",), port=control)
-        registered.lifetime_ms, registered.control_port = 86_400_000, control
-        there.send(encode(registered, KEYS[mn]))
-        there.recv(2048)
-        for _ in range(SESSIONS):
-            numbers.last += 1
-            asked = Message(MessageType.SERVICE_REQUEST, numbers.last, node=cn, target=mn, mode=Mode.CENTRAL)
-            asked.transport, asked.peer_address = Transport.UDP, "127.0.0.1"
-            asked.peer_port = there.getsockname()[1]
-            there.send(encode(asked, KEYS[cn]))
-            wanted = decode(node.recv(2048))
-            answer = Message(
-                MessageType.INCOMING_ANSWER, wanted.sequence, node=mn, addresses=("127.0.0.1",), port=control
-            )
-            node.sendto(encode(answer, KEYS[mn]), ("127.0.0.1", port))
-            agreed = decode(there.recv(2048))
-            if agreed.port is None:
-                raise RuntimeError(f"no relay: {agreed}")
-        memory_kb = (resident_kb(process) - before) / SESSIONS
-        return memory_kb, _through(agreed.port or 0, there.getsockname()[1], node, there)
-
-
-def _through(relay_port: int, port: int, node: socket.socket, there: socket.socket) -> Load:
-    """Packets of 200 bytes to the node and back to the CN's port, which is the one that it has announced."""
-    load, sent = Load(), dict[int, float]()
-    there.close()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as cn:
-        cn.bind(("127.0.0.1", port))
-        cn.connect(("127.0.0.1", relay_port))
-        cn.settimeout(5.0)
-        node.settimeout(5.0)
-        began = time.perf_counter()
-        for turn in range(PACKETS):
-            sent[turn] = time.perf_counter()
-            cn.send(turn.to_bytes(8, "big") + bytes(192))
-            if turn >= WINDOW or turn == PACKETS - 1:
-                data, leg = node.recvfrom(2048)
-                node.sendto(data, leg)
-                load.took_s.append(time.perf_counter() - sent.pop(int.from_bytes(cn.recv(2048)[:8], "big")))
-        load.seconds = time.perf_counter() - began
-    return load
-
-
-def measure_server(synchronous: str) -> list[str]:
-    """The table of the registration server."""
-    lines = []
-    with tempfile.TemporaryDirectory() as folder:
-        place, port = Path(folder), free_port()
-        events = place / "events"
-        argv = server_argv(place, port, synchronous, events, KEYS, "--relay-address", "127.0.0.1")
-        with subprocess.Popen(argv, preexec_fn=_many_files) as process:
-            try:
-                wait_ready(events, process)
-                numbers, empty_kb = Numbers(), resident_kb(process)
-                first = closed_loop(port, numbers.register, NODES)
-                lines.append(first.line("first registration of each"))
-                memory = (resident_kb(process) - empty_kb) / NODES
-                again = closed_loop(port, numbers.register, COUNT)
-                lines.append(again.line("registrations"))
-                lines.append(closed_loop(port, numbers.look_up, COUNT).line("lookups"))
-                lines.append(f"{'memory of a node':44}{memory:10.2f} kB")
-                each_kb, through = relay(port, numbers, process)
-                lines.append(through.line("relayed packets, there and back"))
-                lines.append(f"{'memory of a relayed session':44}{each_kb:10.2f} kB   ({SESSIONS} of them)")
-                for share in SHARES:
-                    load = open_loop(port, numbers.register, share * again.rate, EACH_S)
-                    lines.append(load.line(f"registrations at {share:.0%} of that"))
-                before = open_loop(port, numbers.register, 0.5 * again.rate, EACH_S)
-                load = open_loop(port, numbers.register, OVERLOAD * again.rate, OVERLOAD_S)
-                lost = load.sent - load.refused - len(load.took_s)
-                lines.append(
-                    load.line(f"registrations at {load.sent / OVERLOAD_S / again.rate:.0%}, {OVERLOAD_S:.0f} s")
-                )
-                said = f"of {load.sent:,}: {len(load.took_s):,} served, {load.refused:,} refused, {lost:,} unanswered"
-                lines.append(f"{'':44}{said}")
-                after = open_loop(port, numbers.register, 0.5 * again.rate, EACH_S)
-                lines.append(after.line("and then at 50%"))
-                slower = after.percentile_ms(0.5) / before.percentile_ms(0.5)
-                lines.append(f"{'':44}p50 is {slower:.2f} times what it was before")
-            finally:
-                stop(process)
+def curve(server: Server, rate: float) -> list[str]:
+    """Load against latency, and up to where 99 of 100 stay within `BOUND_MS` and all are served."""
+    lines, limit, holds = [CURVE], 0.0, True
+    for share in SHARES:
+        due_s = schedule((share * rate, EACH_S))
+        load = open_loop(server.port, server.pid, server.registrations(len(due_s)), due_s, DIALECT)
+        lines.append(curve_row(share, load))
+        holds = holds and len(load.served) == load.sent and load.percentile_ms(0.99) <= BOUND_MS
+        limit = share if holds else limit
+    lines.append(f"p99 within {BOUND_MS:.0f} ms, and all served, up to {limit:.0%}: {limit * rate:,.0f} a second")
     return lines
 
 
-def _many_files() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))
+def curve_row(share: float, load: Load) -> str:
+    """What was asked for and what came of it; how late the load was (p99); who took how much of one processor."""
+    late = sorted(load.late_s)[int(0.99 * len(load.late_s))] * 1e3
+    shares = "".join(f"{each:{width}.0%}" for each, width in zip(load.shares, (8, 6, 8), strict=True))
+    return (
+        f"{share:7.0%}{load.sent / load.seconds:10,.0f}{load.rate:10,.0f}{load.percentile_ms(0.5):9.2f}"
+        f"{load.percentile_ms(0.99):9.2f}{load.refused:9,}{load.unanswered:11,}{late:9.2f}{shares}"
+    )
 
 
-def measure_bind(folder: Path) -> list[str]:
-    """BIND with as many names, driven as `registration_vs_bind` does."""
-    names = [f"mn{number}.{bind.ZONE}" for number in range(NODES)]
-    vars(bind).update(NAMES=names, KEYS={name: name.encode().ljust(32, b"!") for name in names}, NODES=NODES)
-    with bind.bind_server(folder) as port:
-        bind.drive(port, bind.updates(200), bind.identity, bind.no_error, WINDOW)
-        written = bind.drive(port, bind.updates(2000), bind.identity, bind.no_error, WINDOW)
-        asked = bind.drive(port, bind.queries(COUNT), bind.identity, bind.no_error, WINDOW)
-    return [f"{'BIND: updates':44}{written:10,.0f} /s", f"{'BIND: queries':44}{asked:10,.0f} /s"]
+def overload(server: Server, rate: float) -> list[str]:
+    """Too much for a while, and at once much less: how soon it is as before."""
+    before_s, part = 1.0, AFTER * rate
+    due_s = schedule((part, before_s), (OVERLOAD * rate, OVERLOAD_S), (part, AFTER_S))
+    load = open_loop(server.port, server.pid, server.registrations(len(due_s)), due_s, DIALECT)
+    over_s = before_s + OVERLOAD_S
+    during = [each for each in load.served if before_s <= each[0] < over_s]
+    sent = int(OVERLOAD * rate * OVERLOAD_S)
+    windows = [over_s + number * WINDOW_S for number in range(int(AFTER_S / WINDOW_S))]
+    p99_ms = [load.percentile_ms(0.99, start, start + WINDOW_S) for start in windows]
+    slow = [number for number, each in enumerate(p99_ms) if not each <= BOUND_MS]
+    back_s = 0.0 if not slow else (slow[-1] + 1) * WINDOW_S
+    first = ", ".join(f"{each:.1f}" for each in p99_ms[:8])
+    return [
+        f"{OVERLOAD:.0%} for {OVERLOAD_S:.0f} s: {len(during) / OVERLOAD_S:,.0f} served a second, of {sent:,} refused "
+        f"{load.refused:,}, without an answer {load.unanswered:,}; served within p50 "
+        f"{load.percentile_ms(0.5, before_s, over_s):.0f} ms, p99 {load.percentile_ms(0.99, before_s, over_s):.0f} ms",
+        f"then {AFTER:.0%} (p99 before: {load.percentile_ms(0.99, 0, before_s):.1f} ms): p99 of each tenth of a second "
+        f"{first} ...; within {BOUND_MS:.0f} ms again after {back_s:.1f} s",
+    ]
 
 
-KAMAILIO = """
-children={children}
-listen=udp:127.0.0.1:{port}
-loadmodule "sl.so"
-loadmodule "tm.so"
-loadmodule "usrloc.so"
-loadmodule "registrar.so"
-loadmodule "pv.so"
-modparam("usrloc", "db_mode", 0)
-request_route {{
-    if (method == "REGISTER") {{ save("location"); exit; }}
-    sl_send_reply("403", "no");
-}}
-"""
-SIPP = """<?xml version="1.0"?><scenario name="r"><send><![CDATA[
-REGISTER sip:[remote_ip] SIP/2.0
-Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]
-From: <sip:mn[call_number]@[remote_ip]>;tag=[call_number]
-To: <sip:mn[call_number]@[remote_ip]>
-Call-ID: [call_id]
-CSeq: 1 REGISTER
-Contact: <sip:mn[call_number]@[local_ip]:[local_port]>
-Expires: 3600
-Max-Forwards: 70
-Content-Length: 0
-
-]]></send><recv response="200"/></scenario>"""
+def memory_and_relay(server: Server, empty_kb: int) -> list[str]:
+    """Of a node and a relayed session; packets through the relay."""
+    each_kb = (server.memory_kb() - empty_kb) / NODES
+    for _ in range(2):
+        server.closed_loop(server.registrations(NODES))
+    thrice_kb = (server.memory_kb() - empty_kb) / NODES
+    relayed = Relayed(server)
+    through = relayed.through()
+    relayed.close()
+    return [
+        f"memory: {each_kb:.2f} kB a node, {thrice_kb:.2f} kB when it has registered three times within 32 s; "
+        f"{relayed.each_kb:.2f} kB a relayed session ({SESSIONS} of them)",
+        f"relay: {2 * through.rate:,.0f} packets a second, {WINDOW} under way there and back: p50 "
+        f"{through.percentile_ms(0.5):.2f} ms, p99 {through.percentile_ms(0.99):.2f} ms",
+    ]
 
 
-def measure_kamailio(folder: Path) -> list[str]:
-    """Kamailio's registrar, in memory, without authentication; driven by sipp. A line that says what is missing."""
-    missing = [name for name in ("kamailio", "sipp") if shutil.which(name) is None]
-    if missing:
-        return [f"Kamailio's registrar: not measured: {' and '.join(missing)} not installed (kamailio, sip-tester)"]
-    port = free_port()
-    (folder / "kamailio.cfg").write_text(KAMAILIO.format(port=port, children=os.cpu_count()))
-    (folder / "register.xml").write_text(SIPP)
-    argv = ["kamailio", "-DD", "-E", "-f", str(folder / "kamailio.cfg"), "-Y", str(folder), "-w", str(folder)]
-    with subprocess.Popen(argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        try:
-            time.sleep(1.5)
-            program = ["sipp", f"127.0.0.1:{port}", "-sf", str(folder / "register.xml"), "-nostdin"]
-            load = ["-m", str(COUNT), "-r", "20000", "-l", str(WINDOW), "-timeout", "30", "-recv_timeout", "5000"]
-            began = time.perf_counter()
-            ran = subprocess.run([*program, *load], capture_output=True, text=True)
-            took_s = time.perf_counter() - began
-        finally:
-            stop(process)
-    if ran.returncode != 0:
-        return [f"Kamailio's registrar: not measured: sipp ended with {ran.returncode}: {ran.stderr.strip()[-100:]}"]
-    return [f"{'Kamailio: registrations, in memory, unsigned':44}{COUNT / took_s:10,.0f} /s   (as fast as sipp is)"]
-
-
-PARTS: dict[str, Callable[[], Sequence[str]]] = {
-    "NORMAL": lambda: measure_server("NORMAL"),
-    "FULL": lambda: measure_server("FULL"),
-    "BIND": lambda: _in_folder(measure_bind),
-    "Kamailio": lambda: _in_folder(measure_kamailio),
-}
-
-
-def _in_folder(measure: Callable[[Path], list[str]]) -> list[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        return measure(Path(folder))
+def alone(folder: Path, synchronous: str, rate: float) -> str:
+    """Of the registration server by itself: memory, the relay, load against latency, overload."""
+    with running(folder, synchronous) as server:
+        empty_kb = server.memory_kb()
+        server.closed_loop(server.registrations(NODES))
+        lines = memory_and_relay(server, empty_kb)
+        return "\n".join([f"{synchronous}: 100% are {rate:,.0f} a second", *curve(server, rate),
+                          *overload(server, rate), *lines])  # fmt: skip
 
 
 def measure() -> dict[str, float]:
     """Registrations and lookups a second with so many nodes (`python -m benchmarks registration_load`)."""
-    with tempfile.TemporaryDirectory() as folder:
-        place, port = Path(folder), free_port()
-        with subprocess.Popen(server_argv(place, port, "NORMAL", place / "events", KEYS)) as process:
-            try:
-                wait_ready(place / "events", process)
-                numbers = Numbers()
-                rates = [closed_loop(port, numbers.register, NODES).rate for _ in range(3)]
-                return {
-                    "registrations_per_s": round(statistics.median(rates)),
-                    "lookups_per_s": round(closed_loop(port, numbers.look_up, COUNT).rate),
-                }
-            finally:
-                stop(process)
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "server", "NORMAL") as server:
+        registered = [server.closed_loop(server.registrations(NODES)) for _ in range(3)]
+        return {
+            "registrations_per_s": round(median_rate(registered)),
+            "lookups_per_s": round(server.closed_loop(server.lookups(COUNT)).rate),
+        }
 
 
 def main() -> int:
-    """Measure, print, and write the table: its parts in the order in which they were measured."""
-    parser = argparse.ArgumentParser(description="The registration server with 10,000 nodes")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} [all]")
-    options = parser.parse_args()
-    known: dict[str, str] = {}
-    if RESULT.is_file():
-        for block in RESULT.read_text().split("\n\n")[1:]:
-            known[block.split("\n")[0]] = block.rstrip()
-    for name in options.parts or PARTS:
-        known[name] = "\n".join([name, *PARTS[name]()])
-        sys.stdout.write(known[name] + "\n\n")
-        sys.stdout.flush()
-    python = platform.python_version()
-    head = f"{NODES:,} nodes, loopback, {WINDOW} under way, {os.cpu_count()} processors, Python {python}"
-    RESULT.write_text("\n\n".join([head, *known.values()]) + "\n")
+    """Measure, print, and write the table."""
+    argparse.ArgumentParser(
+        description="The registration server with 10,000 nodes, beside BIND and Kamailio"
+    ).parse_args()
+    processor = environment.describe()["machine"]["processor"]  # type: ignore[index]
+    machine = f"{os.cpu_count()} processors ({processor}), Python {platform.python_version()}, {versions()}"
+    blocks = [f"{NODES:,} nodes, loopback, {machine}"]
+    sys.stdout.write(blocks[0] + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        text, rates = compare(Path(folder))
+        blocks.append(text)
+        sys.stdout.write(f"\n{text}\n")
+        for name, rate in rates.items():
+            sys.stdout.flush()
+            blocks.append(alone(Path(folder) / f"{name} alone", name, rate))
+            sys.stdout.write(f"\n{blocks[-1]}\n")
+    RESULT.write_text("\n\n".join(blocks) + "\n")
     return 0
 
 

@@ -182,38 +182,40 @@ def measure_registration(folder: Path, synchronous: str, count: int, window: int
 
 
 @contextmanager
-def bind_server(folder: Path) -> Iterator[int]:
-    """Run named in the folder, with as many threads as there are processors; gives its port."""
-    keys = {name: secret_of(key) for name, key in KEYS.items()}
-    named = Named(folder, ZONE, keys, "127.0.0.1", free_port(), threads=os.cpu_count() or 1)
+def bind_server(folder: Path, keys: Mapping[str, bytes] = KEYS) -> Iterator[tuple[int, int]]:
+    """Run named in the folder, with as many threads as there are processors; gives its port and its process ID."""
+    secrets = {name: secret_of(key) for name, key in keys.items()}
+    hosts = [(name.removesuffix(f".{ZONE}"), "10.0.0.1") for name in keys]
+    named = Named(folder, ZONE, secrets, "127.0.0.1", free_port(), hosts=hosts, threads=os.cpu_count() or 1)
     named.write()
     with subprocess.Popen(named.argv, stderr=subprocess.DEVNULL) as process:
         try:
             if not named.ready():
                 raise RuntimeError("named does not answer")
-            yield named.port
+            yield named.port, process.pid
         finally:
             stop(process)
 
 
-def updates(count: int) -> list[bytes]:
+def updates(count: int, keys: Mapping[str, bytes] = KEYS) -> list[bytes]:
     """Return signed updates that replace an MN's A and SRV records."""
     made = []
-    keys = {name: dns.tsig.Key(f"{name}.", key, dns.tsig.HMAC_SHA256) for name, key in KEYS.items()}
+    signing = {name: dns.tsig.Key(f"{name}.", key, dns.tsig.HMAC_SHA256) for name, key in keys.items()}
+    names = list(keys)
     for number in range(count):
-        name = NAMES[number % NODES]
+        name = names[number % len(names)]
         update = dns.update.UpdateMessage(ZONE, id=number % 65536)
         update.replace(f"{name}.", 5, "A", f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
         update.replace(f"_dmm._udp.{name}.", 5, "SRV", f"0 0 7000 {name}.")
-        update.use_tsig(keys[name])
+        update.use_tsig(signing[name])
         made.append(update.to_wire())
     return made
 
 
-def queries(count: int) -> list[bytes]:
+def queries(count: int, names: Sequence[str] = NAMES) -> list[bytes]:
     """Return queries for MNs' addresses."""
-    wires = [dns.message.make_query(name, "A").to_wire()[2:] for name in NAMES]
-    return [(number % 65536).to_bytes(2, "big") + wires[number % NODES] for number in range(count)]
+    wires = [dns.message.make_query(name, "A").to_wire()[2:] for name in names]
+    return [(number % 65536).to_bytes(2, "big") + wires[number % len(names)] for number in range(count)]
 
 
 def identity(data: bytes) -> int:
@@ -228,7 +230,7 @@ def no_error(data: bytes) -> bool:
 
 def measure_bind(folder: Path, count: int, window: int) -> tuple[float, float]:
     """Return updates (a fifth as many, as they are slow) and queries per second."""
-    with bind_server(folder) as port:
+    with bind_server(folder) as (port, _):
         drive(port, updates(NODES * 4), identity, no_error, window)
         written = drive(port, updates(count // 5), identity, no_error, window)
         return written, drive(port, queries(count), identity, no_error, window)

@@ -296,13 +296,13 @@ def hasty_refusal(data: bytes, reason: Reason) -> bytes | None:
     its first attribute: a tenth of the work of `decode` and `encode`. None where the request names nobody, or is not
     longer than its refusal would be.
     """
-    if len(data) < SMALLEST or data[0] != VERSION or data[HEADER.size] != NODE_CODE:
+    version, _, said, sequence = HEADER.unpack_from(data) if len(data) > HEADER.size + 1 else (0, 0, 0, 0)
+    if version != VERSION or said != len(data) or data[HEADER.size] != NODE_CODE:
         return None
     node = data[HEADER.size : HEADER.size + 2 + data[HEADER.size + 1]]
     length = SMALLEST + len(node) + 3
     if length >= len(data):
         return None
-    sequence = HEADER.unpack_from(data)[3]
     head = HEADER.pack(VERSION, MessageType.REFUSED, length, sequence)
     return b"".join((head, node, bytes((REASON_CODE, 1, reason)), UNSIGNED))
 

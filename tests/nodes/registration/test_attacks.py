@@ -21,8 +21,8 @@ from relay_scene import CN, OLD, OTHER, Endpoint, Scene, play
 
 from dmmlab.nodes.registration.bindings import MOST_HOSTS, Noted, RelayWanted
 from dmmlab.nodes.registration.client import Agreement
+from dmmlab.nodes.registration.inbox import MOST_TURNED_AWAY, PATIENCE_S, REQUEST_WAIT_S
 from dmmlab.nodes.registration.replies import MOST_NOTED
-from dmmlab.nodes.registration.server import BATCH, PATIENCE_S
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.splice import ACK, DATA, FRAME, MOST_FRAME_BYTES, Resumable
 from dmmlab.nodes.registration.tcp_relay import MOST_CALLERS
@@ -315,29 +315,67 @@ def test_a_stream_of_lengths_that_lie_is_cut(tmp_path: Path) -> None:
     assert server.end() == 0
 
 
-def test_who_is_too_much_is_refused_and_who_comes_then_is_served(tmp_path: Path) -> None:
-    """A thousand registrations wait, and the server has been behind for long: beyond a batch as many are refused
-    as are served, by a hint that is shorter than they are, and the others get no answer.
+def crowd(many: Endpoint, where: tuple[str, int], count: int) -> None:
+    """So many registrations of one node arrive at once."""
+    start = time.time_ns() + 10**9
+    for number in range(count):
+        message = Message(MessageType.REGISTER, start + number, node="mn1", addresses=(OLD,), port=7)
+        message.lifetime_ms = 60_000
+        many.socket.sendto(encode(message, KEYS["mn1"]), where)
+
+
+async def kinds_of_answers(many: Endpoint) -> Counter[tuple[MessageType, Reason | None]]:
+    """How many of each have come within a while."""
+    await asyncio.sleep(0.3)
+    answers = Counter[tuple[MessageType, Reason | None]]()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            said = decode(many.socket.recv(2048))
+            answers[said.type, said.reason] += 1
+    return answers
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_who_waited_too_long_is_refused_and_who_comes_then_is_served(tmp_path: Path, behind: bool) -> None:
+    """A thousand registrations have waited for a tenth of a second, and then five more come. If the server has been
+    behind for long, twice a batch are refused, the others get no answer, and the five are served at once; if it only
+    stood still for a moment, all are served.
     """
 
     async def scene(made: Scene) -> None:
-        made.server._behind_s = time.monotonic() - 10 * PATIENCE_S
-        where = made.server._udp.getsockname()
+        inbox = made.server._udp
+        where = inbox.socket.getsockname()
         with Endpoint(OLD) as many:
             many.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            start = time.time_ns() + 10**9
-            for number in range(1000):
-                message = Message(MessageType.REGISTER, start + number, node="mn1", addresses=(OLD,), port=7)
-                message.lifetime_ms = 60_000
-                many.socket.sendto(encode(message, KEYS["mn1"]), where)
-            answers = Counter[tuple[MessageType, Reason | None]]()
-            await asyncio.sleep(0.3)
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    said = decode(many.socket.recv(2048))
-                    answers[said.type, said.reason] += 1
-        assert answers[MessageType.REFUSED, Reason.OVERLOADED] == BATCH
-        assert answers[MessageType.REGISTERED, None] == BATCH
+            crowd(many, where, 1000)
+            time.sleep(2 * REQUEST_WAIT_S)  # nothing is read meanwhile, as all of this is one loop
+            crowd(many, where, 5)
+            if behind:
+                inbox._behind_s = time.monotonic() - 10 * PATIENCE_S
+            answers = await kinds_of_answers(many)
+        expected = {(MessageType.REFUSED, Reason.OVERLOADED): MOST_TURNED_AWAY, (MessageType.REGISTERED, None): 5}
+        assert answers == (expected if behind else {(MessageType.REGISTERED, None): 1005})
         assert (await made.cn.register([CN], 2)).ok
+        assert inbox._behind_s is None
 
     play(tmp_path, scene)
+
+
+def test_what_is_turned_away_gets_less_than_it_sent_or_nothing() -> None:
+    """Requests only: a hint that is read as any refusal is, signed by nobody and shorter than the request."""
+    world = World()
+    for message in every_message("mn1"):
+        message.service = "a service"
+        data = encode(message, KEYS["mn1"])
+        world.server.turn_away(data, THIEF, world.now_ns)
+        asked = message.type in (*range(MessageType.REGISTER, MessageType.INCOMING_REQUEST, 2), *range(9, 16, 2))
+        for hint, peer in answers(world):
+            refusal = decode(hint)
+            assert asked and peer == THIEF and len(hint) < len(data)
+            assert (refusal.type, refusal.node, refusal.reason) == (MessageType.REFUSED, "mn1", Reason.OVERLOADED)
+            assert refusal.sequence == message.sequence and not any(hint[-16:])
+            asked = False
+        assert not asked
+        for cut in range(len(data)):  # whatever else it is, it is none of ours
+            world.server.turn_away(data[:cut], THIEF, world.now_ns)
+            assert all(len(hint) < cut for hint, _ in answers(world))

@@ -1,0 +1,1 @@
+"""What `registration_load` is made of: how load is made, and the servers that it is put on."""
