@@ -73,7 +73,7 @@ def compare(folder: Path) -> tuple[str, dict[str, float]]:
             kamailio = stack.enter_context(running_kamailio(folder / "kamailio"))
             kamailio.registrations(NODES)
             turns["Kamailio: REGISTER, in memory, unsigned"] = lambda: kamailio.registrations(COUNT)
-            turns["Kamailio: the same by sipp"] = lambda: kamailio.by_sipp(COUNT)
+            turns["Kamailio: the same by sipp (whole ms)"] = lambda: kamailio.by_sipp(COUNT)
         except RuntimeError as error:
             notes.append(f"Kamailio was not measured: {error}")
         measured: dict[str, Rounds] = {name: [] for name in turns}
@@ -93,7 +93,7 @@ def ratios(rates: Mapping[str, float]) -> list[str]:
         ("registrations, NORMAL", "BIND: updates, its files in memory"),
         ("lookups, NORMAL", "BIND: queries"),
         ("registrations, NORMAL", "Kamailio: REGISTER, in memory, unsigned"),
-        ("registrations, NORMAL", "Kamailio: the same by sipp"),
+        ("registrations, NORMAL", "Kamailio: the same by sipp (whole ms)"),
     ]
     return [f"{a} / {b}: {rates[a] / rates[b]:.2f}" for a, b in pairs if b in rates]
 
