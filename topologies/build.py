@@ -353,12 +353,12 @@ class Network:
         netlink.up("lo")
         for radio in node.radios:
             netlink.namespace.set(sysctls.mobile_node(self.plan.family, radio.interface, self.plan.dad))
-            netlink.up(radio.interface)
             air.veth(End(radio.middle[1]), End(radio.port), self._here if self._one_site else air)
             if self._one_site:
                 self._here.up(radio.port)
             air.splice(*radio.middle, node.wire, self._seed)
             self.detach(radio)
+            netlink.up(radio.interface)  # now: with a carrier it would solicit a router, and on attachment not again
 
     def _configure_core(self) -> None:
         core = self.netlink(CORE)
