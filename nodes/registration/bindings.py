@@ -34,16 +34,22 @@ class Binding:
 
 @dataclass(slots=True)
 class Record:
-    """A node: its replay window, its binding if it has one, the answers it may ask for again, sent when (ns), and the
-    addresses that it has been heard from since the server started, the latest last.
+    """A node: its replay window, its binding or the sequence of what withdrew it, the answers it may ask for again,
+    sent when (ns), and the addresses that it has been heard from since the server started, the latest last.
     """
 
     name: str
     window: Window
     binding: Binding | None = None
+    withdrawn: int = 0
     expired: bool = False
     answers: dict[int, tuple[Peer, bytes, int]] = field(default_factory=dict)
     hosts: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> int:
+        """The sequence of the newest registration or withdrawal; what is older comes too late to count."""
+        return self.withdrawn if self.binding is None else self.binding.sequence
 
     def hear(self, host: str) -> None:
         """It has sent, signed and anew, from this address: here it can be reached (as return routability has it)."""

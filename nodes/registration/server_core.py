@@ -130,7 +130,7 @@ class ServerCore:
 
     def _register(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
         asked_ms, old = message.lifetime_ms or 0, record.binding
-        if old is not None and old.sequence > message.sequence:
+        if record.newest > message.sequence:
             self.replies.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
             return
         if asked_ms == 0:
@@ -171,10 +171,10 @@ class ServerCore:
             heapq.heapify(self._expiries)
 
     def _deregister(self, record: Record, message: Message, source: Peer, now_ns: int) -> None:
-        if record.binding is not None and record.binding.sequence > message.sequence:
+        if record.newest > message.sequence:
             self.replies.refuse(record, message.sequence, source, now_ns, Reason.SUPERSEDED)
             return
-        record.binding, record.expired = None, False
+        record.binding, record.withdrawn, record.expired = None, message.sequence, False
         self.replies.answer(record, message.sequence, source, now_ns, Message(MessageType.DEREGISTERED, 0))
         self.note(now_ns, "deregistered", node=record.name)
 
@@ -192,11 +192,8 @@ class ServerCore:
     def _repeated(self, record: Record, message: Message, request_bytes: int, source: Peer, now_ns: int) -> None:
         """Answer a retransmission as before; refuse a replay: from elsewhere, too late, or overtaken."""
         peer, data, sent_ns = record.answers.get(message.sequence, (None, b"", 0))
-        overtaken = (
-            message.type in (MessageType.REGISTER, MessageType.DEREGISTER)
-            and record.binding is not None
-            and record.binding.sequence > message.sequence
-        )
+        of_binding = message.type in (MessageType.REGISTER, MessageType.DEREGISTER)
+        overtaken = of_binding and record.newest > message.sequence
         if peer == source and now_ns - sent_ns <= ANSWER_LIFETIME_NS and not overtaken:
             self.note(now_ns, "repeated", node=record.name, message=message.type.name, sequence=message.sequence)
             self.replies.send(data, source)

@@ -94,7 +94,7 @@ def _sync(path: str) -> None:
 def _row(record: Record) -> tuple[object, ...]:
     window, binding = record.window, record.binding
     if binding is None:
-        return (record.name, window.highest, window.bitmap, *[None] * 9)
+        return (record.name, window.highest, window.bitmap, *[None] * 7, record.withdrawn or None, None)
     return (
         record.name,
         window.highest,
@@ -115,7 +115,9 @@ def _record(row: tuple[object, ...]) -> Record:
     (name, highest, bitmap, addresses, port, service, control, control_port, registered_ns, expires_ns, sequence,
      services) = row  # fmt: skip
     record = Record(str(name), Window(int(str(highest)), int(str(bitmap))))
-    if addresses is not None:
+    if addresses is None:
+        record.withdrawn = int(str(sequence or 0))
+    else:
         transport, host = json.loads(str(control))
         record.binding = Binding(
             tuple(str(addresses).split()),

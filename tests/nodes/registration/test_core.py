@@ -303,6 +303,31 @@ def test_an_older_registration_never_replaces_a_newer_one() -> None:
     assert binding is not None and binding.addresses == ("10.2.0.2",)
 
 
+def test_an_older_registration_or_withdrawal_undoes_no_newer_one(tmp_path: Path) -> None:
+    """Nor after a restart, nor is it told that it has: what comes late is refused."""
+    world, mn, _ = registered_world()
+    mn.core.start(register("10.1.0.2"), world.now_ns)
+    mn.core.start(Message(MessageType.DEREGISTER, 0), world.now_ns)
+    mn.core.start(register("10.1.0.3"), world.now_ns)
+    register_first, withdraw_first, last = mn.core.datagrams_to_send()
+    world.server.receive(last, mn.peer, world.now_ns)
+    world.server.receive(withdraw_first, mn.peer, world.now_ns)
+    world.settle()
+    binding = world.server.records["mn1"].binding
+    assert binding is not None and binding.addresses == ("10.1.0.3",) and world.refusals() == ["superseded"]
+    assert world.ask(mn, Message(MessageType.DEREGISTER, 0)).ok
+    world.server.receive(last, mn.peer, world.now_ns)
+    world.settle()
+    assert world.refusals()[1:] == ["replayed"]
+    store = Store(tmp_path / "bindings.db")
+    store.save(world.saved.values())
+    for kept in (world, World(records=tuple(store.load()))):
+        kept.server.receive(register_first, mn.peer, world.now_ns)
+        kept.settle()
+        assert kept.server.records["mn1"].binding is None and kept.refusals()[-1] == "superseded"
+    store.close()
+
+
 def test_malformed_and_misdirected_messages_are_logged_and_unanswered() -> None:
     world, _, _ = registered_world()
     answer = encode(Message(MessageType.REGISTERED, 99, node="mn1", lifetime_ms=1), KEYS["mn1"])
