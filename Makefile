@@ -42,7 +42,7 @@ test-faults: setup-tests kernel
 
 test-fuzz: setup-dev
 	$(PYTHON) tests/fuzz $(TIME)
-	DMMLAB_MODEL=$$(($(TIME) / 2)) $(PYTHON) -m pytest -q tests/fuzz/test_model.py
+	DMMLAB_MODEL=$$(($(TIME) * 10)) $(PYTHON) -m pytest -q -s tests/fuzz/test_model.py
 
 lint: setup-dev
 	$(VENV)/bin/ruff check .

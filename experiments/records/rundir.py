@@ -16,6 +16,7 @@ import csv
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -72,8 +73,18 @@ class RunDirectory:
         return Path(self.capture / f"{host}.pcap")
 
     def create(self, manifest: Mapping[str, Any]) -> None:
-        """Makes the folder and writes ``run.json``; what an earlier run of the same name left there is removed."""
+        """Makes the folder and writes ``run.json``; what an earlier run of the same name left there is removed.
+
+        Raises RunDirectoryError where it is a link or has links in it, or files that are there under a run's names and
+        are no run's: a stranger's scenario may bear the name of any folder that one has.
+        """
+        if self.root.is_symlink():
+            raise RunDirectoryError(f"{self.root}: a link: a run would take away what it leads to; remove it")
         self.root.mkdir(parents=True, exist_ok=True)
+        self._check_own()
+        there = [*self.log.glob("*"), *self.capture.glob("*"), *(table for table in self._tables() if table.exists())]
+        if found := [each for each in there if each.is_dir() or not self.run_json.exists()]:
+            raise RunDirectoryError(f"{found[0]}: is no run's: move it, or choose another folder with --out")
         self.outcome_json.unlink(missing_ok=True)  # first: a folder with an outcome is a finished run
         for folder in (self.log, self.capture):
             folder.mkdir(exist_ok=True)
@@ -82,6 +93,13 @@ class RunDirectory:
         for old in self._tables():
             old.unlink(missing_ok=True)
         write_json(self.run_json, manifest)
+
+    def _check_own(self) -> None:
+        """Nothing in the folder leads out of it, or has no end: it may come from a stranger."""
+        for folder in (self.root, self.log, self.capture, self.figures):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if not stat.S_ISREG(mode := entry.lstat().st_mode) and not stat.S_ISDIR(mode):
+                    raise RunDirectoryError(f"{entry}: a link, or no file, which no run writes: remove it")
 
     def _tables(self) -> tuple[Path, ...]:
         often = (self.events, self.sessions, self.probes, self.handovers, self.signalling)
@@ -94,10 +112,12 @@ class RunDirectory:
     def manifest(self) -> Manifest:
         """``run.json``, an older one as if it had been written today.
 
-        Raises RunDirectoryError where there is none, or one of a format that this version does not know.
+        Raises RunDirectoryError where there is none, or one of a format that this version does not know, or the folder
+        has links in it.
         """
         if not self.run_json.is_file():
             raise RunDirectoryError(f"{self.root}: not a run directory: it has no run.json")
+        self._check_own()
         return _converted(_object(self.run_json), self.run_json)
 
     def finish(self, outcome: Outcome, reason: str | None = None, **more: object) -> None:

@@ -64,6 +64,7 @@ def write(run_directory: Path) -> Path:
         protocols={name: colour for name, (colour, _) in style.PROTOCOLS.items()},
     )
     path = run_directory / REPORT
+    path.unlink(missing_ok=True)  # what a link there leads to is somebody else's
     path.write_text(page)
     return path
 
@@ -262,6 +263,8 @@ def _images(folder: Path, of_ladders: bool) -> list[dict[str, str]]:
     pictures = [p for p in folder.glob("*.png") if p.name.startswith(_LADDER) == of_ladders]
     for path in sorted(pictures, key=_order):
         caption = path.with_suffix(".txt")
+        if path.is_symlink() or caption.is_symlink():
+            continue  # a file from elsewhere, which would go to whoever gets the report
         found.append(
             {
                 "name": path.stem,

@@ -16,6 +16,7 @@ from dmmlab.nodes.orders import FIRST_LOCAL_PORT, LABEL, MOST_SESSIONS, REGISTRA
 from dmmlab.topologies.addressing import SCHEMES
 
 _LONGEST_COST_S = 0.1
+_MOST_PROBES = 20_000_000
 _LONGEST_SERVICE = 15  # letters (RFC 6335 section 5.1)
 
 
@@ -31,6 +32,7 @@ def problems(scenario: Scenario) -> Iterator[str]:
         _discovery,
         _links,
         _mobility,
+        _itineraries,
         _movement,
         _handover,
         _costs,
@@ -84,6 +86,15 @@ def _size(scenario: Scenario) -> Iterator[str]:
     for key, count, limit, what in parts:
         if count > limit:
             yield f"{key}: a scenario holds at most {limit:,} {what}; this has {count:,}"
+    probes = sum(_probes(entry) for entry in scenario.sessions)
+    if probes > _MOST_PROBES:
+        yield f"sessions: a scenario holds at most {_MOST_PROBES:,} probes; this has {probes:,}: use a longer interval"
+
+
+def _probes(entry: Session) -> int:
+    if entry.interval is None or entry.duration is None:
+        return 0
+    return entry.repeat * len(entry.method) * len(entry.transport) * round(entry.duration / entry.interval)
 
 
 def _names(scenario: Scenario) -> Iterator[str]:
@@ -229,6 +240,13 @@ def _elsewhere(scenario: Scenario, link: Link) -> Iterator[str]:
     elif scenario.link(a, b) is None:
         node = scenario.other_end(link, RADIO)
         yield f"{where}: {node} needs a radio link for elsewhere, too, {{between: [radio, {node}], delay: …}}"
+
+
+def _itineraries(scenario: Scenario) -> Iterator[str]:
+    try:
+        _ = scenario.moves
+    except ValueError as error:
+        yield str(error)
 
 
 def _movement(scenario: Scenario) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 _NUMBER = re.compile(r"^\s*(-?\d+(?:\.\d+)?(?:e-?\d+)?)\s*([a-zA-Zµ%]*)\s*$")
 _DURATION_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+MOST_DURATION_S = 1e8  # three years: of what is longer nobody waits for the end, and its nanoseconds are no float's
 _RATE_BPS = {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _SIZE_BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 1024, "MiB": 1 << 20}
 
@@ -26,11 +27,14 @@ def _quantity(value: object, units: dict[str, float] | dict[str, int], example: 
 def parse_duration(value: object) -> float:
     """Seconds in ``value``, such as ``20ms``; a bare number is taken for seconds only where it is 0.
 
-    Raises ValueError with one sentence when the unit is missing or unknown, or the number is negative.
+    Raises ValueError with one sentence when the unit is missing or unknown, or the number is negative or too large.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
         return 0.0
-    return _quantity(value, _DURATION_S, "20ms")
+    seconds = _quantity(value, _DURATION_S, "20ms")
+    if seconds > MOST_DURATION_S:
+        raise ValueError(f"must be {MOST_DURATION_S:.0f}s at most; found {value!r}")
+    return seconds
 
 
 def parse_share(value: object) -> float:

@@ -160,6 +160,8 @@ class Registration(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), kind=st.sampled_from(OF_A_SESSION), through=st.booleans())
     def of_a_session(self, name: str, kind: MessageType, through: bool) -> None:
         sessions = self.world.server.requests.sessions
+        if not sessions:
+            self.set_up(Mode.CENTRAL, Transport.UDP)
         if sessions:
             host = self.members[name].peer[1]
             leg = {} if kind is MessageType.SESSION_CLOSE else {"addresses": (host,), "port": 7009}

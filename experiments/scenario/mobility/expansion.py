@@ -12,12 +12,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 
 from dmmlab.experiments.scenario.mobility.models import MODELS, Map, one_of
 from dmmlab.experiments.scenario.mobility.section import Mobility, Residence
 
+MOST_MOVES = 100_000
 _GRID_DIGITS = 6  # microseconds
 
 
@@ -57,7 +59,10 @@ class Ground:
 
 
 def itineraries(entries: Sequence[Mobility], written: Sequence[Leg], ground: Ground, seed: int) -> list[Leg]:
-    """What ``entries`` come to, by time, for nodes that have moved as ``written`` by then."""
+    """What ``entries`` come to, by time, for nodes that have moved as ``written`` by then.
+
+    Raises ValueError where that is too much for any run.
+    """
     found: list[Leg] = []
     by_node: dict[str, list[Leg]] = defaultdict(list)
     for leg in written:
@@ -69,9 +74,12 @@ def itineraries(entries: Sequence[Mobility], written: Sequence[Leg], ground: Gro
             at = max(before, key=lambda leg: leg.at_s).to if before else None
             digest = hashlib.sha256(f"{seed}/mobility/{node}/{turns[node]}".encode()).digest()
             turns[node] += 1
-            legs = list(_legs(entry, node, at, ground, Random(int.from_bytes(digest[:8], "big"))))
+            chance = Random(int.from_bytes(digest[:8], "big"))
+            legs = list(islice(_legs(entry, node, at, ground, chance), MOST_MOVES + 1 - len(found)))
             by_node[node] += legs
             found += legs
+            if len(found) > MOST_MOVES:
+                raise ValueError(f"mobility: comes to more than {MOST_MOVES:,} movements: let nodes stay longer")
     return sorted(found, key=lambda leg: leg.at_s)
 
 

@@ -87,6 +87,27 @@ BOMBS = {
 }
 
 
+PING_PONG = "{{nodes: [MN1], model: ping-pong, residence: {{constant: {}}}, from: 1s, gap: 0s}}"
+ENDLESS = {
+    "moves": f"movement: [{{at: 0s, node: MN1, to: MR1}}]\nmobility: [{PING_PONG.format('1us')}]\n",
+    "no time": f"movement: [{{at: 0s, node: MN1, to: MR1}}]\nmobility: [{PING_PONG.format('0.001ns')}]\n",
+    "probes": "sessions: [{name: P, at: 2s, from: CN1, to: MN1, method: fixed, interval: 1ns, duration: 20s}]\n",
+    "repeated": "sessions: [{name: P, at: 2s, from: CN1, to: MN1, method: [fixed, p2p], interval: 1ms, duration: 2s,\n"
+    "            repeat: 9000, every: 1ms}]\n",
+    "duration": "duration: 1e300s\n",
+    "announced": "handover: {announce: 1e308h}\n",
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_what_would_have_no_end_is_a_sentence_within_seconds(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "s.yaml").write_text(f"extends: two-mr\n{ENDLESS[kind]}")
+    began = time.process_time()
+    said = refused(tmp_path / "s.yaml")
+    assert time.process_time() - began < 5
+    assert re.search(r"more than 100,000 movements|at most 20,000,000 probes|must be 100000000s at most", said)
+
+
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_bomb_is_a_sentence_within_seconds(tmp_path: Path, kind: str) -> None:
     (tmp_path / "s.yaml").write_text(BOMBS[kind])
