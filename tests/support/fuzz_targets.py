@@ -25,18 +25,25 @@ from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load
 from dmmlab.machine.errors import Refusal
 from dmmlab.nodes.registration.splice import ACK, FRAME, MOST_FRAME_BYTES, Resumable
-from dmmlab.nodes.registration.wire import HEADER, Framer, WireError, decode, encode
+from dmmlab.nodes.registration.wire import HEADER, Framer, MessageType, Reason, WireError, decode, encode, hasty_refusal
 
 Target = Callable[[bytes], None]
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
 
 
 def decoder(data: bytes) -> None:
-    """The registration protocol's messages: what can be read is written as the same message again."""
+    """The registration protocol's messages: what can be read is written as the same message again; whoever is turned
+    away unread gets less than he has sent.
+    """
+    refusal = hasty_refusal(data, Reason.OVERLOADED)
+    assert refusal is None or len(refusal) < len(data)
     try:
         message = decode(data)
     except WireError:
         return
+    if refusal is not None:
+        said = decode(refusal)
+        assert (said.type, said.node, said.sequence) == (MessageType.REFUSED, message.node, message.sequence)
     again = encode(message, None)
     assert decode(again) == message
     assert len(again) <= len(data)

@@ -22,6 +22,7 @@ from unittest.mock import patch
 from registration_world import EPOCH_NS, KEYS, SERVER, World
 
 from dmmlab.machine import catalogue
+from dmmlab.nodes.registration import inbox
 from dmmlab.nodes.registration import server as shell
 from dmmlab.nodes.registration.bindings import LegOpened, Peer, Record, RelayWanted
 from dmmlab.nodes.registration.server_core import ServerCore
@@ -126,11 +127,12 @@ class Socket:
     def __init__(self, send: Callable[[Peer, bytes], None]) -> None:
         self._send, self.lives, self.inbox = send, -1, list[tuple[bytes, tuple[str, int]]]()
 
-    def recvfrom(self, _size: int) -> tuple[bytes, tuple[str, int]]:
-        """As a socket's."""
+    def recvmsg(self, _size: int, _space: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, tuple[str, int]]:
+        """As a socket's; it has come just now."""
         if not self.inbox:
             raise BlockingIOError
-        return self.inbox.pop(0)
+        data, source = self.inbox.pop(0)
+        return data, [], 0, source
 
     def sendto(self, data: bytes, address: tuple[str, int]) -> None:
         """As a socket's."""
@@ -195,8 +197,9 @@ class ShellWorld(World):
         self.clock, self.events, self.lives = Clock(EPOCH_NS), Log(), 0
         self.patches = contextlib.ExitStack()
         self.patches.callback(shutil.rmtree, self.folder)
-        for name, stand_in in (("time", self.clock), ("UdpRelay", Ports), ("TcpRelay", Ports)):
-            self.patches.enter_context(patch.object(shell, name, stand_in))
+        stand_ins = ((shell, "time", self.clock), (inbox, "time", self.clock))
+        for module, name, stand_in in (*stand_ins, (shell, "UdpRelay", Ports), (shell, "TcpRelay", Ports)):
+            self.patches.enter_context(patch.object(module, name, stand_in))
         self._start(self.folder / "0")
 
     def _start(self, database: Path) -> None:
@@ -208,7 +211,8 @@ class ShellWorld(World):
         )
         with patch.object(asyncio, "get_running_loop", lambda: self.clock):
             self.process = shell.Server(self.server, self.disk, self.events, relay_idle_s=60.0)  # type: ignore[arg-type]
-        self.process._udp = self.socket  # type: ignore[assignment]
+        self.process._udp = inbox.Inbox.__new__(inbox.Inbox)
+        self.process._udp.socket, self.process._udp._behind_s = self.socket, None  # type: ignore[assignment]
         self.process.flush()
 
     def kill(self) -> None:
