@@ -23,6 +23,7 @@ from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.redirects import Redirects
 from dmmlab.controllers.rules import Kind, Rule, is_own, tag_mac
 from dmmlab.controllers.state import Binding, Location, MobileNode, Switch
+from dmmlab.controllers.unheard import Unheard, source_address
 from dmmlab.controllers.updates import DRAINED, NS, Updates, seconds
 
 MOST_NODES = 10_000  # with their MACs; a scenario has 2,000 at most
@@ -45,7 +46,7 @@ class Core:
         self.holds = Holds(self.switches, self.updates, self._out, plan.buffered and redirect)
         self.departures = Departures(plan, *known, self.identities, self.redirects, self.holds, self.updates.record)
         self.guard = Guard(plan, *known, self.identities, self.updates.book)
-        self.limits = Limits()
+        self.limits, self.unheard = Limits(), Unheard(self.nodes, self.bindings, plan.family)
         self.ready = False
         self.noted: dict[int, list[NotedSighting]] = {}  # by switch: where nodes were, to the core before this one
         self._router_macs = {each.router_mac for each in plan.switches}
@@ -113,6 +114,8 @@ class Core:
         for seen in self.noted.pop(event.dpid, ()):
             if (port := switch.ports.get(seen.port)) is not None:
                 self._sight(seen.mac, Location(event.dpid, port, seen.radio), seen.since_ns, "mn_relearned")
+        for node in self.unheard.switch_reported(switch, now_ns):
+            self._assign_sightings(node)
         self._renew_ledger(switch, now_ns)
         self._assign_base(switch)
         self.redirects.refresh_all(now_ns, "relearned")
@@ -191,6 +194,7 @@ class Core:
         here = (switch.plan.dpid, switch.ports.pop(name))
         self.guard.port(switch, name)
         self.limits.port_gone(here)
+        self.unheard.port_gone(here)
         moved = []
         for node in self.nodes.values():
             gone = [each for each in node.sightings if (each.dpid, each.port) == here]
@@ -257,6 +261,8 @@ class Core:
     def _assign_sightings(self, node: MobileNode) -> None:
         rules: dict[int, list[Rule]] = {}
         for location in node.sightings:
+            if self.unheard.listens(location):
+                continue
             seen = flows.sighting(location.port, location.radio, node.mac, forward=not self.guard.on)
             rules.setdefault(location.dpid, []).append(seen)
         self.updates.book.assign(("sightings", node.mac), rules)
@@ -281,9 +287,14 @@ class Core:
             same = self.identities.hear(message) if message is not None and known else None
             if same is not None:
                 self._join(radio, same, now_ns)
+            here = Location(event.dpid, event.in_port, radio)
+            if self.unheard.listens(here) and not self.guard.on:
+                self._snoop(switch, radio, event.frame, now_ns)
             mac = self.identities.of(radio)
-            if self._sight(mac, Location(event.dpid, event.in_port, radio), now_ns, "mn_attached"):
+            if self._sight(mac, here, now_ns, "mn_attached"):
                 self.redirects.refresh(mac, now_ns, "mn_attached")
+            if self.unheard.heard(here, self.nodes[mac], now_ns):
+                self._assign_sightings(self.nodes[mac])
             if self._learn_claimed(switch, radio, event.frame, now_ns) and self.guard.on:
                 self._pass_on(switch, event.frame)
             cause = "mn_attached"
@@ -414,6 +425,19 @@ class Core:
             self._assign_ledger(held, now_ns)
             self.redirects.refresh(held.mac, now_ns, "binding_renewed")
         return False
+
+    def _snoop(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> None:
+        """From where it is listened to: an address tells whose radio that is, or is bound to its node."""
+        address = source_address(frame)
+        anchor = self.plan.anchor_of(address) if address else None
+        if address is None or anchor is None or address in (anchor.router_ip, anchor.router_ip6):
+            return
+        held, mac = self.bindings.get(address), self.identities.of(radio)
+        if held is not None and held.mac != mac and self.unheard.stranger(mac):
+            self._join(radio, held.mac, now_ns)
+        elif held is None and anchor.dpid == switch.plan.dpid and self.limits.claim(mac, anchor.dpid, self.bindings):
+            self.unheard.snooped(address)
+            self._bind(Binding(mac, radio, address, anchor.dpid, None), now_ns, "binding_learned")
 
     def _bind(self, binding: Binding, now_ns: int, event: str) -> None:
         self.bindings[binding.address] = binding

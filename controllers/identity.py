@@ -35,6 +35,14 @@ class Identities:
         self._known = {radio: owner for radio, owner in self._known.items() if owner != mac}
         self._by_client_id = {each: owner for each, owner in self._by_client_id.items() if owner != mac}
 
+    def clients(self) -> dict[bytes, str]:
+        """By DHCP client id, the MAC that used it first."""
+        return dict(self._by_client_id)
+
+    def recall(self, client_id: bytes, mac: str) -> None:
+        """Somebody here before heard this MAC use the client id."""
+        self._by_client_id.setdefault(client_id, mac)
+
     def _may_say(self, message: DhcpMessage) -> bool:
         """Whether it is one of the client ids that this MAC has used, or may use besides."""
         if message.client_id in self._by_client_id:

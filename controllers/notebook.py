@@ -1,7 +1,8 @@
 """What a controller writes down, so that another one in its place knows it, whatever the switches have forgotten.
 
 Switches' tables outlive a controller, and a controller switches that lose theirs. Only when both go at one time does
-nobody know the bindings and where nodes are: then they are read here.
+nobody know the bindings and where nodes are: then they are read here. Nor does a switch know by which DHCP client ID a
+node is known, by which the controller tells a second radio of the node's that it has not yet heard.
 """
 
 import json
@@ -38,11 +39,20 @@ class NotedSighting:
 
 
 @dataclass(frozen=True)
+class NotedClient:
+    """A DHCP client ID (hex), and the MAC that used it first."""
+
+    client_id: str
+    mac: str
+
+
+@dataclass(frozen=True)
 class Notes:
     """All that is noted."""
 
     bindings: tuple[NotedBinding, ...] = ()
     sightings: tuple[NotedSighting, ...] = ()
+    clients: tuple[NotedClient, ...] = ()
 
 
 class Notebook:
@@ -68,6 +78,7 @@ class Notebook:
         return Notes(
             tuple(NotedBinding(**row) for row in data["bindings"]),
             tuple(NotedSighting(**row) for row in data["sightings"]),
+            tuple(NotedClient(**row) for row in data["clients"]),
         )
 
 
@@ -83,11 +94,14 @@ def notes_of(core: "Core") -> Notes:
         for at, since_ns in node.sightings.items()
         if (name := core.switches[at.dpid].name_of(at.port)) is not None
     )
-    return Notes(tuple(bindings), tuple(sightings))
+    clients = (NotedClient(client_id.hex(), mac) for client_id, mac in core.identities.clients().items())
+    return Notes(tuple(bindings), tuple(sightings), tuple(clients))
 
 
 def recall(core: "Core", notes: Notes, now_ns: int) -> None:
     """Has ``core``, which has heard nothing yet, know it; where a node was seen counts if that port is still there."""
+    for client in notes.clients:
+        core.identities.recall(bytes.fromhex(client.client_id), client.mac)
     for each in notes.bindings:
         core.recall(Binding(each.mac, each.hardware, each.address, each.anchor, each.expires_ns), now_ns)
     for seen in notes.sightings:

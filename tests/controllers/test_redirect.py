@@ -572,9 +572,11 @@ def test_any_sequence_of_movements(seed: int) -> None:
             case "move":
                 net.move(k, here := rng.randint(1, n))
                 held.add((k, here))
-            case "release" if mn_mac(k) in net.place and (mine := sorted(h for h in held if h[0] == k)):
-                net.release(*(gone := rng.choice(mine)))
-                held.discard(gone)
+            case "release" if mn_mac(k) in net.place:  # of an address from elsewhere: one from here is in use
+                here, _ = net.place[mn_mac(k)]
+                if mine := sorted(h for h in held if h[0] == k and h[1] != here):
+                    net.release(*(gone := rng.choice(mine)))
+                    held.discard(gone)
             case "detach" if mn_mac(k) in net.place:
                 net.detach(mn_mac(k))
                 net.pump()

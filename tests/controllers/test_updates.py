@@ -40,7 +40,7 @@ class WatchedNetwork(FakeNetwork):
             (place.dpid, place.port, place.radio)
             for node in self.core.nodes.values()
             for place in node.sightings
-            if place.dpid in known
+            if place.dpid in known and not self.core.unheard.listens(place)
         }
         bindings = {(b.anchor, b.hardware, b.address) for b in self.core.bindings.values() if b.anchor in known}
         assert sightings == {

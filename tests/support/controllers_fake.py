@@ -329,7 +329,23 @@ def frame_bytes(frame: Frame) -> bytes:
     if isinstance(raw, str):
         return bytes.fromhex(raw)
     head = bytes.fromhex((str(frame["eth_dst"]) + str(frame["eth_src"])).replace(":", ""))
-    return head + int(frame["eth_type"]).to_bytes(2, "big") + bytes(46)
+    return head + int(frame["eth_type"]).to_bytes(2, "big") + _sender_bytes(frame).ljust(46, b"\0")
+
+
+def _sender_bytes(frame: Frame) -> bytes:
+    """Of what is in the frame, as far as whom it is from."""
+    if "arp_spa" in frame:
+        arp = bytes([0, 1, 8, 0, 6, 4, 0, int(frame["arp_op"])])
+        mac = bytes.fromhex(str(frame["arp_sha"]).replace(":", ""))
+        return arp + mac + socket.inet_aton(str(frame["arp_spa"])) + bytes(6) + socket.inet_aton(str(frame["arp_tpa"]))
+    if "ipv4_src" in frame:
+        return (
+            b"\x45" + bytes(8) + bytes([int(frame["ip_proto"])]) + bytes(2) + socket.inet_aton(str(frame["ipv4_src"]))
+        )
+    if "ipv6_src" in frame:
+        head = b"\x60" + bytes(5) + bytes([int(frame["ip_proto"]), 64])
+        return head + socket.inet_pton(socket.AF_INET6, str(frame["ipv6_src"]))
+    return b""
 
 
 def ip_frame(src_mac: str, dst_mac: str, src: str, dst: str, proto: int) -> Frame:
