@@ -23,7 +23,7 @@ from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.redirects import Redirects
 from dmmlab.controllers.rules import Kind, Rule, is_own, tag_mac
 from dmmlab.controllers.state import Binding, Location, MobileNode, Switch
-from dmmlab.controllers.unheard import Unheard, source_address
+from dmmlab.controllers.unheard import Unheard, is_arp, source_address
 from dmmlab.controllers.updates import DRAINED, NS, Updates, seconds
 
 MOST_NODES = 10_000  # with their MACs; a scenario has 2,000 at most
@@ -420,11 +420,16 @@ class Core:
             mac = self.identities.of(radio)
             self._bind(Binding(mac, radio, address, anchor.dpid, None), now_ns, "binding_learned")
             return True
-        if home and held.hardware != radio:
-            held.hardware = radio  # its router has heard this too
-            self._assign_ledger(held, now_ns)
-            self.redirects.refresh(held.mac, now_ns, "binding_renewed")
+        if home:
+            self._rename(held, radio, now_ns)
         return False
+
+    def _rename(self, binding: Binding, radio: str, now_ns: int) -> None:
+        """The anchor's router knows the address by this radio's MAC, for it has heard it as well."""
+        if binding.hardware != radio:
+            binding.hardware = radio
+            self._assign_ledger(binding, now_ns)
+            self.redirects.refresh(binding.mac, now_ns, "binding_renewed")
 
     def _snoop(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> None:
         """From where it is listened to: an address tells whose radio that is, or is bound to its node."""
@@ -435,7 +440,10 @@ class Core:
         held, mac = self.bindings.get(address), self.identities.of(radio)
         if held is not None and held.mac != mac and self.unheard.stranger(mac):
             self._join(radio, held.mac, now_ns)
-        elif held is None and anchor.dpid == switch.plan.dpid and self.limits.claim(mac, anchor.dpid, self.bindings):
+        home = anchor.dpid == switch.plan.dpid
+        if held is not None and home and held.mac == self.identities.of(radio) and is_arp(frame):
+            self._rename(held, radio, now_ns)
+        elif held is None and home and self.limits.claim(mac, anchor.dpid, self.bindings):
             self.unheard.snooped(address)
             self._bind(Binding(mac, radio, address, anchor.dpid, None), now_ns, "binding_learned")
 

@@ -39,7 +39,7 @@ DHCP_BYTES = 0xFFFF  # OFPCML_NO_BUFFER: the whole message
 MAX_TIMEOUT_S = 0xFFFF  # an OpenFlow timeout is 16 bits wide
 
 _DHCP, _INFRASTRUCTURE, _OVERHEARD, _KNOWN, _UNKNOWN = 300, 250, 240, 200, 0
-_ON_LINK, _PAIR, _STAYS, _ANSWERED, _REDIRECT, _FROM_PEER, _DEFAULT = 140, 130, 120, 115, 110, 10, 0
+_ON_LINK, _PAIR, _STAYS, _ANSWERED, _REDIRECT, _AT_HOME, _FROM_PEER, _DEFAULT = 140, 130, 120, 115, 110, 105, 10, 0
 
 
 @dataclass(frozen=True)
@@ -257,12 +257,13 @@ def _down(
 
 def _up(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
     """Back at its anchor by another radio a mobile node is heard with that one's MAC: its router has to learn it, and
-    no later than its lease is renewed, for then these rules go.
+    no later than its lease is renewed, for then these rules go. What it sends from an address of another anchor's goes
+    there all the same, by that one's rules.
     """
     away = len(route.path.hops) > 1
     fields: dict[str, Value] = {"in_port": hop.outward, "eth_src": route.outer(hop)}
     to_router = {**fields, "eth_dst": router.router_mac}
-    yield Rule(FORWARD, _PAIR, match(**to_router), route.inwards(hop), mark)
+    yield Rule(FORWARD, _PAIR if away else _AT_HOME, match(**to_router), route.inwards(hop), mark)
     for family in {address: family_of(address) for address in addresses}.values():
         for message, inside in family.hardware if away and route.outer(hop) != route.hardware else ():
             yield Rule(FORWARD, _ON_LINK, match(**{**message, **to_router}), route.inwards(hop, inside), mark)

@@ -77,6 +77,11 @@ class Unheard:
         return any((each.mac, each.anchor) == (node.mac, dpid) for each in self._bindings.values())
 
 
+def is_arp(frame: bytes) -> bool:
+    """Whether who hears it learns the sender's MAC."""
+    return frame[12:14] == _ARP
+
+
 def source_address(frame: bytes) -> str | None:
     """The address that an untagged Ethernet frame is from: its IP source, or of ARP the sender's; None if it has none.
 

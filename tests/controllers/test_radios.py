@@ -113,6 +113,21 @@ def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
     check(net, 1, SECOND, SECOND)
 
 
+def test_back_at_an_anchor_by_the_other_radio_older_addresses_go_by_their_own_anchors() -> None:
+    net = FakeNetwork(mesh(3))
+    for radio, i in ((FIRST, 1), (FIRST, 2)):
+        attach(net, radio, i)
+        detach(net, radio)
+    net.attach(SECOND, 2, port="radio-01")
+    net.from_mn(SECOND, dhcp_frame(SECOND, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
+    net.pump()
+    for proto in (1, 6, 17):
+        up = net.from_mn(SECOND, ip_frame(SECOND, router_mac(2), address(1), CN, proto))
+        assert [(who, f["eth_src"]) for _, who, f in up] == [("MR1", FIRST)]
+        up = net.from_mn(SECOND, ip_frame(SECOND, router_mac(2), address(2), CN, proto))
+        assert [(who, f["eth_src"]) for _, who, f in up] == [("MR2", FIRST)]
+
+
 def test_a_restart_while_the_other_radio_is_off() -> None:
     net = FakeNetwork(mesh(3))
     attach(net, FIRST, 1)
