@@ -13,6 +13,7 @@ from dmmlab.controllers.framework import Framework
 from dmmlab.controllers.messages import Command, Event, Record, ReportRules, SendFrame, UpdateRules
 from dmmlab.controllers.notebook import Notebook, notes_of
 from dmmlab.controllers.openflow import Translator
+from dmmlab.machine import timekeeping
 from dmmlab.machine.events import Entry, EventLog
 from dmmlab.machine.processing import Cost, Processor
 
@@ -224,7 +225,7 @@ class Shim:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Record(event, fields):
-                self._entries.append((event, time.time_ns(), fields))
+                self._entries.append((event, timekeeping.now_ns(), fields))
             case ReportRules(dpid):
                 self._reports.pop(dpid, None)
                 datapath: Any = self._datapaths[dpid]

@@ -57,6 +57,11 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("left", "mn router", "make-before-break: a mobile node's radio link to `router`, its old one, is gone"),
         _kind("fault_began", "fault kind on", "fault number `fault` of the scenario (from 1) breaks the parties `on`"),
         _kind("fault_ended", "fault kind on", "it is over: what was killed is started again, what was cut is whole"),
+        _kind(
+            "clock_stepped",
+            "by_s frames",
+            "all hosts' clock was put so far forward (less than 0: back), when so many frames had passed each capture",
+        ),
         _kind("scenario_ended", "", "the scenario's duration is over"),
     ),
     "mobile node": (
@@ -197,6 +202,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
     "clockwatch": (
         _kind("ready", "", "in real time: it watches the machine"),
         _kind("second", "late_p95_ms late_max_ms steal idle", "how late timers came, and whose the processors were"),
+        _kind("clock_set", "by_ms", "somebody put the machine's clock so far forward (less than 0: back)"),
         _kind(
             "path", "when path expected_ms jitter_ms rtt_ms answered", "the round trip of a path, beside the configured"
         ),

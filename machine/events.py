@@ -1,18 +1,17 @@
 """What a process saw or did, when: one JSON object a line, each on disk (or in the kernel's hands) as it is written.
 
-``time_ns`` is CLOCK_REALTIME, which all hosts of a network share, for they share a kernel; in virtual time it is the
-scenario's clock.
+``time_ns`` is CLOCK_REALTIME, which all hosts of a network share, for they share a kernel, as if nobody had set it
+(`timekeeping`); in virtual time it is the scenario's clock.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dmmlab.machine import catalogue
+from dmmlab.machine import catalogue, timekeeping
 
 CHECK = "DMMLAB_CHECK_EVENTS"  # an environment variable; with "1" what the catalogue does not have is an error
 
@@ -32,7 +31,7 @@ class EventLog:
 
     def emit(self, event: str, **fields: object) -> None:
         """Writes one event, which happens now."""
-        self.write([(event, time.time_ns(), fields)])
+        self.write([(event, timekeeping.now_ns(), fields)])
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Writes all entries at once: a reader, another thread or a signal handler never sees or makes half a line."""

@@ -13,6 +13,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from dmmlab.machine import timekeeping
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _EVENTS_AT_ONCE = 64
 _TIMER_ABSTIME = 1  # time.h
@@ -96,19 +98,19 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 def now_ns() -> int:
-    """CLOCK_REALTIME in ns, the clock of capture stamps and events."""
-    return time.time_ns()
+    """The instruments' clock, that of the timeline and of events: CLOCK_REALTIME in ns, unless somebody sets that."""
+    return timekeeping.now_ns()
 
 
 def wait_until(deadline_ns: int) -> None:
-    """Blocks this thread until CLOCK_REALTIME has reached ``deadline_ns``; returns at once if it has."""
-    deadline = _Timespec(*divmod(deadline_ns, 10**9))
+    """Blocks this thread until `now_ns` has reached ``deadline_ns``; returns at once if it has."""
+    deadline = _Timespec(*divmod(deadline_ns + timekeeping.INSTRUMENTS.off_ns(), 10**9))
     while _libc.clock_nanosleep(time.CLOCK_REALTIME, _TIMER_ABSTIME, ctypes.byref(deadline), None) == errno.EINTR:
         pass
 
 
 async def sleep_until(deadline_ns: int) -> None:
-    """Returns when CLOCK_REALTIME has reached ``deadline_ns``; at once if it has."""
+    """Returns when `now_ns` has reached ``deadline_ns``; at once if it has."""
     await Alarm().at(deadline_ns)
 
 
@@ -122,8 +124,8 @@ class Alarm:
         self._loop = asyncio.get_running_loop()
 
     async def at(self, deadline_ns: int) -> None:
-        """Returns when CLOCK_REALTIME has reached ``deadline_ns``; at once if it has."""
-        while (left_ns := deadline_ns - time.time_ns()) > 0:
+        """Returns when `now_ns` has reached ``deadline_ns``; at once if it has."""
+        while (left_ns := deadline_ns - now_ns()) > 0:
             rung = self._loop.create_future()
             timer = self._loop.call_later(left_ns / 1e9, _ring, rung)
             try:

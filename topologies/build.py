@@ -241,6 +241,13 @@ class Network:
             self.netlink(AIR).up(end)
 
     # -- faults -----------------------------------------------------------------------------------------------
+    def passed(self, name: str, interface: str) -> int:
+        """How many packets have come and gone by ``interface`` of node ``name`` (proc(5): net/dev)."""
+        with self.inside(name):
+            lines = Path("/proc/thread-self/net/dev").read_text().splitlines()
+        counted = next(line.split(":")[1].split() for line in lines if line.strip().startswith(f"{interface}:"))
+        return int(counted[1]) + int(counted[9])
+
     def disturb(self, source: str, sink: str, how: Disturbance | None) -> None:
         """What goes from ``source`` to ``sink``, the two ends of a link as a scenario names it, goes by ``how`` of the
         link's wire; None: as ever.

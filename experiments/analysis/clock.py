@@ -13,12 +13,15 @@ from dmmlab.machine.events import CLOCKWATCH
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may suffer: ticks' lateness (95th percentile; one second's worst), stolen time, paths' error."""
+    """What a run may suffer: ticks' lateness (95th percentile; one second's worst), stolen time, paths' error, a set
+    clock.
+    """
 
     late_ms: float = 3.0
     worst_ms: float = 100.0
     steal: float = 0.02
     path_ms: float = 3.0
+    set_ms: float = 1.0
 
 
 LIMITS = Limits()
@@ -29,7 +32,14 @@ def problems(recording: Recording, limits: Limits = LIMITS) -> list[str]:
     events = [event for event in recording.events if event["source"] == CLOCKWATCH]
     seconds = [event for event in events if event["event"] == "second"]
     measured = [event for event in events if event["event"] == "path"]
-    return [*_wrong_time(seconds, limits), *_wrong_paths(measured, limits)]
+    by_ms = [event["by_ms"] for event in events if event["event"] == "clock_set"]
+    return [*_wrong_time(seconds, limits), *_set(by_ms, limits), *_wrong_paths(measured, limits)]
+
+
+def _set(by_ms: list[float], limits: Limits) -> Iterator[str]:
+    """Captures are stamped by the machine's clock, and by nothing else it can be known when their packets were."""
+    if far := [each for each in by_ms if abs(each) > limits.set_ms]:
+        yield f"the machine's clock was set {len(far)} times meanwhile, at most by {max(far, key=abs):+.1f} ms"
 
 
 def _wrong_time(seconds: list[dict[str, float]], limits: Limits) -> Iterator[str]:

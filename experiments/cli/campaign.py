@@ -11,7 +11,7 @@ import click
 
 from dmmlab.experiments.cli import console
 from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES, SCHEDULER
-from dmmlab.experiments.runner.means import means, refuse_families
+from dmmlab.experiments.runner.means import means, refuse
 
 if TYPE_CHECKING:
     from dmmlab.experiments.campaigns.campaign import Result
@@ -72,7 +72,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  (each is an option)
     files = dict(_pair(one) for one in instead)
     chosen = means(runtime, clock)
     planned = campaign.plan(kinds, reproducing.loader(files, family))
-    refuse_families([job.scenario for job in planned], chosen[0])
+    refuse([job.scenario for job in planned], chosen[0])
     where = place(1 if chosen[0] == "native" else jobs or os.cpu_count() or 1, scheduler, chosen[0])
     with console.CampaignBoard() as board:
         compared = None if family else reproducing.REFERENCE

@@ -12,7 +12,7 @@ import click
 
 from dmmlab.experiments.cli.campaign import place
 from dmmlab.experiments.cli.options import CLOCKS, RUNTIMES
-from dmmlab.experiments.runner.means import means, refuse_families
+from dmmlab.experiments.runner.means import means, refuse
 
 
 @click.command()
@@ -39,7 +39,7 @@ def explore(
 
     base = load(scenario)
     chosen = means(runtime, clock)
-    refuse_families([base], chosen[0])
+    refuse([base], chosen[0])
     folder = out or Path("results/explore") / base.name
     folder.mkdir(parents=True, exist_ok=True)
     where = place(1 if chosen[0] == "native" else jobs or os.cpu_count() or 1, None, chosen[0])

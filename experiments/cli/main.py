@@ -133,7 +133,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     from dmmlab.experiments.campaigns.places import Job
     from dmmlab.experiments.cli.campaign import place
     from dmmlab.experiments.records.rundir import RunDirectory
-    from dmmlab.experiments.runner.means import means, refuse_families
+    from dmmlab.experiments.runner.means import means, refuse
 
     wanted = pictures.names(wanted)
     if pdf and not wanted:
@@ -141,7 +141,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
     overrides = {} if seed is None else {"seed": seed}
     loaded = [_loaded(name, ledger, overrides) for name in scenarios]
     chosen = means(runtime, clock)
-    refuse_families(loaded, chosen[0])
+    refuse(loaded, chosen[0])
     work = [
         Job(scenario.model_copy(update={"seed": scenario.seed + turn}), folder, *chosen, memory_mb=memory)
         for scenario in loaded
@@ -227,12 +227,12 @@ def _draw(runs: list[RunDirectory], wanted: tuple[str, ...], pdf: bool) -> bool:
 @LEDGER
 def shell(scenario: str, runtime: str, ledger: Path | None) -> None:
     """Play a scenario in real time, at a prompt: move nodes, open sessions, see who knows what."""
-    from dmmlab.experiments.runner.means import means, refuse_families
+    from dmmlab.experiments.runner.means import means, refuse
     from dmmlab.experiments.runner.run import shell as at_prompt
 
     loaded, folder = _loaded(scenario, ledger), Path("results")
     chosen = means(runtime, "real")
-    refuse_families([loaded], chosen[0])
+    refuse([loaded], chosen[0])
     folder /= f"{loaded.name}-shell"
     status = at_prompt(loaded, folder, *chosen, "dmmlab.experiments.cli.shell")
     if status == HELD:

@@ -56,12 +56,18 @@ class Touched:
     def stay(self, from_s: float, until_s: float) -> bool:
         """Whether they may touch what comes of a move at ``from_s``, until the next one."""
         faults = self._scenario.faults
-        return any(fault.at - _BEFORE_S <= until_s and from_s <= self._recovered_s(fault) for fault in faults)
+        return any(
+            fault.at - _BEFORE_S <= until_s and from_s <= self._recovered_s(fault)
+            for fault in faults
+            if fault.clock_step is None  # no step of a move is timed by the clock of the day
+        )
 
     def _asks_again(self, fault: Fault, session: SessionSpec, redirected: bool) -> bool:
         """Whether a router may have to find out a node's MAC anew for it: it gave up asking while ``fault`` lasted (RFC
         4861 section 7.3.3, and ARP as Linux does it), and no such session since then has made it ask.
         """
+        if fault.clock_step is not None:
+            return False
         parties, recovered_s = set(fault.parties), self._recovered_s(fault)
         mobile = {session.cn, session.mn}.intersection(self._scenario.mobile_nodes)
         among = CONTROLLER in parties or parties <= set(self._scenario.mobile_routers)
@@ -82,6 +88,8 @@ class Touched:
             until_s += scenario.ddns.ttl + kept_s
         if over_s < fault.at or at_s > until_s:
             return False
+        if fault.clock_step is not None:
+            return method.cached  # a resolver has records until a time of day
         return self._relies(fault, session, redirected) or self._moved(fault, session, over_s, until_s)
 
     def _relies(self, fault: Fault, session: SessionSpec, redirected: bool) -> bool:
@@ -126,6 +134,7 @@ class Touched:
             recovers_s = max(_RESOLVER_S, fault.for_) + _AGAIN_S
         if parties & {RADIO, *self._scenario.mobile_routers}:
             recovers_s += 1.2 * fault.for_ + 4.0  # a router is solicited after 4 s, and twice as long each time
+        recovers_s += fault.clock_step or 0.0  # what was cached meanwhile is believed so much longer
         if self._scenario.registration.lifetime / 2 < self._scenario.duration:
             recovers_s += self._scenario.registration.lifetime  # what was not refreshed has ended
         return fault.over_s + recovers_s

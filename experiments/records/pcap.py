@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from dmmlab.experiments.records.stepped import Stamp
+
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 TCP, UDP, ICMPV6 = 6, 17, 58
 DISCOVERY = range(133, 137)  # ICMPv6's router and neighbour solicitations and advertisements (RFC 4861)
@@ -72,8 +74,15 @@ def address_text(raw: bytes) -> str:
     return str(ipaddress.ip_address(raw))
 
 
-def read(pcap: Path) -> Iterator[Frame]:
-    """The frames of ``pcap`` in the order of the capture; none if it is empty or missing. Others are left out."""
+def _as_it_is(stamp_ns: int) -> int:
+    return stamp_ns
+
+
+def read(pcap: Path, put_right: Stamp = _as_it_is) -> Iterator[Frame]:
+    """The frames of ``pcap`` in the order of the capture; none if it is empty or missing. Others are left out.
+
+    ``put_right`` makes their times of all stamps.
+    """
     data = pcap.read_bytes() if pcap.is_file() else b""
     order, unit_ns = _FORMATS.get(data[:4], ("", 0))
     if not order:
@@ -82,7 +91,7 @@ def read(pcap: Path) -> Iterator[Frame]:
     while place + _RECORD_BYTES <= len(data):
         seconds, fraction, captured, _ = header.unpack_from(data, place)
         place += _RECORD_BYTES
-        frame = parse(data[place : place + captured], seconds * 10**9 + fraction * unit_ns)
+        frame = parse(data[place : place + captured], put_right(seconds * 10**9 + fraction * unit_ns))
         place += captured
         if frame is not None:
             yield frame

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
-from dmmlab.experiments.records import pcap, rows
+from dmmlab.experiments.records import pcap, rows, stepped
 from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.rows import (
     HandoverRow,
@@ -207,10 +207,15 @@ class Recording:
         Of a node with two radios, what both hold, by time.
         """
         if host not in self._frames:
-            frames = list(pcap.read(self.run.pcap(host)))
-            second = list(pcap.read(self.run.pcap(radio_capture(host, 1))))
+            frames, second = self._captured(host), self._captured(radio_capture(host, 1))
             self._frames[host] = sorted([*frames, *second], key=lambda frame: frame.time_ns) if second else frames
         return self._frames[host]
+
+    def _captured(self, name: str) -> list[Frame]:
+        steps = stepped.stretches(self.find("runner", "clock_stepped")) if self.scenario.faults else []
+        return list(
+            pcap.read(self.run.pcap(name), stepped.stamps(steps, name)) if steps else pcap.read(self.run.pcap(name))
+        )
 
     def frames_from_port(self, host: str, port: int) -> list[Frame]:
         """Those of `frames` whose source port is ``port``."""

@@ -118,7 +118,7 @@ def carry_out(run: RunDirectory, shell: Callable[[Live], None] | None = None, sa
         if scenario.faults:
             stack.callback(lambda: left_over.keep(run, daemons, *seen) if len(seen) == 2 else None)
         stack.callback(lab.stop)
-        faults = Faults(lab, network, switches, daemons)
+        faults = Faults(lab, network, switches, daemons, lambda: EventLog(run.events_of("runner"), "runner"))
         _start_servers(lab, daemons, say)
         watched = manifest["clock"] == "real" and shell is None
         start_ns = _start_agents(lab, daemons, network, watched, say)
@@ -200,12 +200,12 @@ def _start_agents(lab: Lab, daemons: Daemons, network: Network, watched: bool, s
     scenario = daemons.scenario
     lossy = scenario.needs(SERVER) and any(link.loss for link in scenario.links)
     lead_s = (_LOSSY_LEAD_S if lossy else _LEAD_S) + _OPENER_S * len(scenario.openers) * scenario.open_ended
-    second = -(-(time.time_ns() + round(lead_s * 1e9)) // 10**9)
+    second = -(-(clock.now_ns() + round(lead_s * 1e9)) // 10**9)
     start_ns = (second | 1) * 10**9  # an odd one: where the steps of TCP's longer timers are, then follows
     correspondents = daemons.correspondents(start_ns)
     lab.start(correspondents)
     lab.await_ready(correspondents)
-    if time.time_ns() > start_ns:
+    if clock.now_ns() > start_ns:
         raise LabError("the correspondents were not ready at the scenario's start: the machine is too busy")
     return start_ns
 

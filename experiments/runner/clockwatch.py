@@ -3,9 +3,10 @@
 `analysis.clock` judges afterwards what is left here.
 
 In virtual time there is nothing to watch. In real time a run shares the machine with whatever else it does, below the
-hypervisor as well, and three things are recorded (events of source ``clockwatch``):
+hypervisor as well, and four things are recorded (events of source ``clockwatch``):
 
 * how late a timer of 10 ms comes, second by second (``second``),
+* whether somebody has set the machine's clock, by which captures are stamped (``clock_set``),
 * what share of the processors' time the hypervisor took away meanwhile (``steal``, of /proc/stat),
 * the round trip of every path that can be known by then, beside the configured one, before and after (``path``).
 """
@@ -25,12 +26,14 @@ from statistics import median
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.oracle import moves
 from dmmlab.experiments.scenario.model import CORE, Scenario
+from dmmlab.machine import timekeeping
 from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes.daemons.agent import Agent
 from dmmlab.topologies.plan import CONTROLLER, NetworkPlan, Wire
 
 CONTROL = "CONTROLLER-switches"  # the path that OpenFlow takes
 TICK_NS = 10_000_000
+_SET_NS = 500_000  # the two clocks are read one after the other, and somebody else may have the processor in between
 _ECHOES, _TRIES, _EVERY_S, _PATIENCE_S = 5, 40, 0.03, 0.5  # where links lose, it takes more tries to get the echoes
 _ECHO_BYTES = 14 + 20 + 8 + 8  # Ethernet, IPv4 and ICMP headers, and the time it was sent
 _ECHO_REQUEST, _ECHO_REPLY, _ECHO_REQUEST6, _ECHO_REPLY6 = 8, 0, 128, 129
@@ -53,12 +56,16 @@ class ClockWatch(Agent):
 def watch(log: EventLog) -> None:
     """Ticks until it is killed, and leaves one event a second."""
     log.emit("ready")
-    deadline_ns, late_ms, before = time.time_ns() + TICK_NS, list[float](), _processors()
+    deadline_ns, late_ms, before = timekeeping.now_ns() + TICK_NS, list[float](), _processors()
+    off_ns = timekeeping.INSTRUMENTS.off_ns()
     while True:
-        while (left_ns := deadline_ns - time.time_ns()) > 0:
+        while (left_ns := deadline_ns - timekeeping.now_ns()) > 0:
             time.sleep(left_ns / 1e9)
         late_ms.append(-left_ns / 1e6)
-        deadline_ns = max(deadline_ns + TICK_NS, time.time_ns())  # a tick that is missed is not made up for
+        deadline_ns = max(deadline_ns + TICK_NS, timekeeping.now_ns())  # a tick that is missed is not made up for
+        was_ns, off_ns = off_ns, timekeeping.INSTRUMENTS.off_ns()
+        if abs(off_ns - was_ns) > _SET_NS:
+            log.emit("clock_set", by_ms=(off_ns - was_ns) / 1e6)
         if len(late_ms) * TICK_NS >= 10**9:
             now = _processors()
             late_ms.sort()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,10 @@ from dmmlab.experiments.runner.daemons import Daemons
 from dmmlab.experiments.runner.lab import Lab
 from dmmlab.experiments.scenario.faults import SWITCHES, Fault, Impair
 from dmmlab.experiments.scenario.timeline import FaultBegins, FaultEnds
+from dmmlab.machine import timekeeping
+from dmmlab.machine.events import EventLog
 from dmmlab.nodes.daemons.daemon import Daemon
+from dmmlab.nodes.daemons.tcpdump import Tcpdump
 from dmmlab.topologies.openvswitch import OpenVSwitch
 from dmmlab.topologies.plan import Wire
 from dmmlab.topologies.small_disk import SmallDisk
@@ -24,8 +28,11 @@ if TYPE_CHECKING:
 class Faults:
     """The faults of one run, whose processes are in ``lab``; ``switches`` is what the first site's run in."""
 
-    def __init__(self, lab: Lab, network: Network, switches: OpenVSwitch, daemons: Daemons) -> None:
+    def __init__(
+        self, lab: Lab, network: Network, switches: OpenVSwitch, daemons: Daemons, log: Callable[[], EventLog]
+    ) -> None:
         self._lab, self._network, self._switches, self._daemons = lab, network, switches, daemons
+        self._log = log
         self._disk = SmallDisk(daemons.server_disk) if daemons.scenario.fills_disk else None
         self._down: dict[int, list[Daemon]] = {}  # by fault: what it killed
 
@@ -42,6 +49,8 @@ class Faults:
             self._answer_otherwise(event.number, fault.dns, begins)
         elif fault.disk_full is not None and self._disk is not None:
             (self._disk.fill if begins else self._disk.free)()
+        elif fault.clock_step is not None:
+            self._step_clock(fault.clock_step if begins else -fault.clock_step)
         elif fault.crash is not None and begins:
             self._down[event.number] = self._lab.crash(fault.crash)
         elif fault.crash is not None:
@@ -59,6 +68,16 @@ class Faults:
             self._lab.start([self._daemons.dns_stand_in(answers)])
         else:
             self._lab.restart(self._down.pop(number))
+
+    def _step_clock(self, by_s: float) -> None:
+        """Before it, counts what each capture has: its stamps are by that clock, and come twice as it goes back."""
+        frames = {
+            each.capture.stem: self._network.passed(each.host, each.interface)
+            for each in self._daemons.captures()
+            if isinstance(each, Tcpdump)
+        }
+        timekeeping.step(round(by_s * 1e9))
+        self._log().emit("clock_stepped", by_s=by_s, frames=frames)
 
     def _break_switches(self, fault: Fault, begins: bool) -> None:
         for each in (self._switches, *self._network.more_switches):

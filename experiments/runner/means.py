@@ -33,9 +33,16 @@ def means(runtime: str, clock: str) -> tuple[Runtime, Clock]:
     return cast("tuple[Runtime, Clock]", picked)
 
 
-def refuse_families(scenarios: Iterable[Scenario], runtime: str) -> None:
-    """Raises Refusal, one sentence with the remedy, where a program or the kernel lacks an address family."""
+def refuse(scenarios: Iterable[Scenario], runtime: str) -> None:
+    """Raises Refusal, one sentence with the remedy, where a program or the kernel lacks an address family, or where a
+    fault would be one of the whole machine.
+    """
     for scenario in scenarios:
+        if runtime == "native" and any(fault.clock_step is not None for fault in scenario.faults):
+            raise Refusal(
+                f"{scenario.name}: faults: clock-step would set this machine's own clock, which others go by; use"
+                " --runtime guest, which has one of its own"
+            )
         if scenario.family == "ipv6":
             for check in checks.ipv6(runtime, scenario.addresses.dad == "optimistic"):
                 if not check.ok:

@@ -1,8 +1,8 @@
 """Faults (``faults``): what breaks, when, and for how long; after that it is as it was.
 
 A fault is of one kind. Processes crash (SIGKILL, and are started again) or are paused (SIGSTOP, SIGCONT); links are cut
-or impaired; the resolver answers otherwise; the disk beneath the registration server's database is full. What survives
-each, and what recovers within which time, is in docs/faults.md.
+or impaired; the resolver answers otherwise; the disk beneath the registration server's database is full; the clock that
+all hosts go by is put forward, and back. What survives each, and what recovers within which time, is in docs/faults.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from dmmlab.experiments.methods.base import RESOLVER, SERVER, SERVICES
 from dmmlab.experiments.scenario.section import Section
-from dmmlab.experiments.scenario.units import Duration, Share
+from dmmlab.experiments.scenario.units import Duration, Share, format_duration
 
 if TYPE_CHECKING:
     from dmmlab.experiments.scenario.model import Scenario
@@ -55,7 +55,7 @@ class Fault(Section):
     """At ``at`` seconds something breaks, of exactly one kind, and ``for`` that long.
 
     ``crash``, ``pause`` and ``disk-full`` name whose processes; ``partition`` a link, of which ``way`` is cut: ``out``
-    from the first to the second, ``in`` the other way.
+    from the first to the second, ``in`` the other way; ``clock-step`` says by how much CLOCK_REALTIME is put forward.
     """
 
     at: Duration
@@ -67,6 +67,7 @@ class Fault(Section):
     impair: Impair | None = None
     dns: Dns | None = None
     disk_full: str | None = Field(default=None, alias="disk-full")
+    clock_step: Annotated[Duration, Field(gt=0)] | None = Field(default=None, alias="clock-step")
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Self:
@@ -134,6 +135,8 @@ class Fault(Section):
         if self.dns is not None:
             answers = {"servfail": "SERVFAIL", "truncated": "over UDP by a truncated message", "silent": "nothing"}
             return f"{RESOLVER} answers {answers[self.dns]}"
+        if self.clock_step is not None:
+            return f"all hosts' clock is put {format_duration(self.clock_step)} forward"
         return {"crash": "{} is killed", "pause": "{} stands still", "disk-full": "the disk of {} is full"}[
             self.kind
         ].format(self.target)
@@ -147,6 +150,7 @@ KINDS = {
     "impair": "impair",
     "dns": "dns",
     "disk-full": "disk_full",
+    "clock-step": "clock_step",
 }
 
 

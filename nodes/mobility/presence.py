@@ -87,8 +87,11 @@ class ZoneUpdater:
                 self._browse = None
         self._client.source = address
         keep = deprecated if self._key.keep_old else ()
-        done = None
-        while done is None or done.status == "timeout":  # whoever does not answer now may be there again later
+        done, patient = None, True
+        # Whoever does not answer now may be there again later; and where a clock was set meanwhile, a signature is too
+        # old, or too young (BADTIME, RFC 8945 section 5.2.3): once, for two clocks that differ go on to do so.
+        while done is None or done.status == "timeout" or (patient and done.reason == "badtime"):
+            patient = done is None or done.reason != "badtime"
             done = await self._client.update(
                 [address], ECHO_PORT, self._key.ttl_s, service=DNS_SERVICE, keep=keep, more=self._key.services
             )

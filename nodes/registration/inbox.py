@@ -24,9 +24,10 @@ Take = Callable[[bytes, Peer, int], object]  # a datagram, where from, and now (
 
 
 class Inbox:
-    """A UDP socket at ``host`` and ``port`` (0: any that is free). Raises OSError."""
+    """A UDP socket at ``host`` and ``port`` (0: any that is free). Raises OSError. ``now_ns`` is the server's clock."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now_ns = now_ns
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
@@ -45,9 +46,9 @@ class Inbox:
         """Hand on what has come, the oldest first, up to `BATCH` of them; turn away what came too long ago if that has
         been so for a while.
         """
-        now_ns = time.time_ns()
+        now_ns = self._now_ns()
         patient = self._behind_s is None or time.monotonic() - self._behind_s <= PATIENCE_S
-        oldest_ns = 0 if patient else now_ns - round(REQUEST_WAIT_S * 1e9)
+        oldest_ns = 0 if patient else time.time_ns() - round(REQUEST_WAIT_S * 1e9)  # by the kernel's clock
         taken = late = 0
         while taken < BATCH and late < MOST_DROPPED:
             try:

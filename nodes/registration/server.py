@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dmmlab.machine import timekeeping
 from dmmlab.machine.events import EventLog
 from dmmlab.machine.processing import Cost, Processor
 from dmmlab.nodes import clock
@@ -59,10 +60,13 @@ class Server:
         self._noted: list[Noted] = []
         self._flushing = False
         self._loop = asyncio.get_running_loop()
+        # A registration lasts as long as was granted, whoever sets the machine's clock.
+        self._clock = timekeeping.Steady()
+        self._ahead_ns = self._clock.ahead_ns(timekeeping.INSTRUMENTS)
 
     async def start(self, host: str, port: int) -> int:
         """Listen on UDP and TCP; returns the port (useful for port 0). Raises OSError."""
-        self._udp = Inbox(host, port)
+        self._udp = Inbox(host, port, self._clock.now_ns)
         port = self._udp.port
         try:
             self._tcp = await self._loop.create_server(lambda: Stream(self), host, port)
@@ -99,7 +103,7 @@ class Server:
         self.flush()
 
     def _take_turn(self, data: bytes, peer: Peer) -> None:
-        if self.core.receive(data, peer, time.time_ns()):
+        if self.core.receive(data, peer, self._clock.now_ns()):
             self._strangers.pop(peer, None)
         self.flush()
 
@@ -108,7 +112,7 @@ class Server:
         if self._turns is not None:
             self._turns.add(data, peer)
             return
-        if self.core.receive(data, peer, time.time_ns()):
+        if self.core.receive(data, peer, self._clock.now_ns()):
             self._strangers.pop(peer, None)
         self.flush_soon()
 
@@ -140,14 +144,14 @@ class Server:
         comes next it is tried again.
         """
         self._flushing = False
-        self._noted += self._serve_events(time.time_ns())
+        self._noted += self._serve_events(self._clock.now_ns())
         self._unsaved |= {record.name: record for record in self.core.take_changes()}
         to_send = self.core.datagrams_to_send()
         if self._saved():
             for data, peer in to_send:
                 self._send(data, peer)
             noted, self._noted = self._noted, []
-            self._log.write((event.name, event.time_ns, event.fields) for event in noted)
+            self._log.write((event.name, event.time_ns - self._ahead_ns, event.fields) for event in noted)
             self._store.tend()
         self._set_timer()
 
@@ -215,7 +219,7 @@ class Server:
 
     def release(self, session: int, why: str) -> None:
         """End a session from the relay's side."""
-        self.core.requests.release(session, time.time_ns(), why)
+        self.core.requests.release(session, self._clock.now_ns(), why)
         self.flush_soon()
 
     @property
@@ -233,7 +237,7 @@ class Server:
 
     def note(self, name: str, **fields: object) -> None:
         """Write an event of the relay to the log."""
-        self.core.note(time.time_ns(), name, **fields)
+        self.core.note(self._clock.now_ns(), name, **fields)
         self.flush_soon()
 
     def _set_timer(self) -> None:
@@ -242,13 +246,13 @@ class Server:
             self._timer = None
         due_ns = self.core.due_ns()
         if due_ns is not None:
-            now_ns = time.time_ns()
+            now_ns = self._clock.now_ns()
             look_ns = min(due_ns, now_ns + nanoseconds(LONGEST_WAIT_S))
             self._timer = self._loop.call_later(seconds_until(look_ns, now_ns), self._timer_due, look_ns)
 
     def _timer_due(self, due_ns: int) -> None:
         self._timer = None
-        self.core.handle_timer(fired_ns(due_ns, time.time_ns()))
+        self.core.handle_timer(fired_ns(due_ns, self._clock.now_ns()))
         self.flush()
 
 
@@ -262,7 +266,7 @@ class Turns:
 
     def add(self, data: bytes, peer: Peer) -> None:
         """One that has just come."""
-        self._waiting.put_nowait((self._processor.done_ns(time.time_ns()), data, peer))
+        self._waiting.put_nowait((self._processor.done_ns(clock.now_ns()), data, peer))
 
     def take_from(self, data: bytes, peer: Peer, _now_ns: int) -> None:
         """As `add`, in the place of `ServerCore.receive`."""

@@ -58,6 +58,10 @@ def test_a_machine_that_kept_time_is_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("events", "words"),
     [
+        (
+            [*[second()] * 30, {"event": "clock_set", "by_ms": -2000.0}],
+            "clock was set 1 times meanwhile, at most by -2000.0",
+        ),
         ([second(late_p95_ms=4.2)] * 30, "timers came 4.2 ms late"),
         ([second()] * 29 + [second(late_max_ms=230)], "stood still for 230 ms"),
         ([second(steal=0.08)] * 30, "8.0% of the processors' time was stolen"),

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
+from dmmlab.machine import timekeeping
 from dmmlab.machine.events import EventLog
 
 EPOCH_NS = 1_700_000_000 * 10**9
@@ -49,6 +50,7 @@ class Clock:
             mock.patch.object(time, "time_ns", lambda: EPOCH_NS + self.ns),
             mock.patch.object(time, "monotonic_ns", lambda: self.ns),
             mock.patch.object(time, "monotonic", lambda: self.s),
+            mock.patch.object(timekeeping, "INSTRUMENTS", timekeeping.Steady()),  # by the three above
         ):
             yield
 

@@ -65,6 +65,7 @@ ROWS = (
     Row("corruption", {"impair": {"between": ["CN3", "CORE"], "corrupt": "20%"}}, (), 3),
     Row("duplicates", {"impair": {"between": ["CN3", "CORE"], "duplicate": "50%"}}, METHODS, 3),
     Row("reordering", {"impair": {"between": ["CN3", "CORE"], "reorder": "30%"}}, METHODS, 3),
+    Row("clock put forward, and back", {"clock-step": "2s"}, METHODS, 3, {"ddns": 7}),
     Row("a delay step", {"impair": {"between": ["CN3", "CORE"], "delay": "30ms"}}, METHODS, 3),
 )
 FEW = ("server killed", "controller killed", "control channel cut", "node's agent killed")  # of `make test`

@@ -14,6 +14,7 @@ from dmmlab.experiments.scenario.sessions import sessions_of
 SERVER = {"at": "15s", "for": "3s", "crash": "SERVER"}
 CUT = {"at": "15s", "for": "3s", "partition": ["CN3", "CORE"]}
 CONTROLLER = {"at": "9500ms", "for": "3s", "crash": "CONTROLLER"}
+STEP = {"at": "9500ms", "for": "3s", "clock-step": "2s"}  # the node moves meanwhile
 INTER_MR = {"at": "15s", "for": "3s", "partition": ["MR1", "MR2"]}
 
 METHODS = ("fixed", "ddns", "p2p", "central", "combined")
@@ -37,6 +38,9 @@ def setup_s(at: str, method: str, *faults: dict[str, Any]) -> float | None:
         (CUT, "16s", ("fixed", "ddns", "p2p", "central", "combined")),
         (CUT, "14970ms", ("fixed", "ddns", "p2p", "central", "combined")),  # under way when it begins
         (INTER_MR, "16s", ("fixed",)),  # on the old address, so by the redirect
+        (STEP, "9s", ()),
+        (STEP, "12s", ("ddns",)),  # and nothing but names has a time of day
+        (STEP, "29s", ()),
         (CONTROLLER, "9800ms", ()),  # who does not move needs none
         (CONTROLLER, "12s", ("fixed", "ddns", "p2p", "central", "combined")),
         # A router may have given up on the node's old address; and an old one may be in the resolver's cache.

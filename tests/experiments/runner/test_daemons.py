@@ -10,7 +10,7 @@ import pytest
 
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.daemons import Daemons
-from dmmlab.experiments.runner.means import refuse_families
+from dmmlab.experiments.runner.means import refuse
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.machine import checks
@@ -119,8 +119,17 @@ def test_an_address_family_that_this_machine_lacks_is_refused(tmp_path: Path, mo
     assert [check.name for check in found if not check.ok] == ["net.ipv6.conf.*.optimistic_dad"]
     monkeypatch.setattr(checks, "ipv6", lambda *_: found)
     with pytest.raises(Refusal, match=r"^two-mr-ipv6: family: ipv6 needs net\.ipv6.*: --runtime guest$"):
-        refuse_families([load("two-mr"), scenario], "native")
-    refuse_families([load("two-mr")], "native")
+        refuse([load("two-mr"), scenario], "native")
+    refuse([load("two-mr")], "native")
+
+
+def test_a_step_of_the_whole_machines_clock_is_refused_natively() -> None:
+    scenario = load("two-mr", {"faults": [{"at": "5s", "for": "4s", "clock-step": "2s"}]})
+    with pytest.raises(
+        Refusal, match=r"two-mr: faults: clock-step would set this machine's own clock.*--runtime guest"
+    ):
+        refuse([scenario], "native")
+    refuse([scenario], "guest")
 
 
 def test_a_service_that_breaks_ends_its_mobile_node_and_says_why(

@@ -34,6 +34,8 @@ def with_faults(*faults: dict[str, Any]) -> Scenario:
         ({"impair": {"between": ["CN1", "CORE"], "loss": "90%", "burst": 2}}, "no gap would be a packet long"),
         ({"dns": "late"}, "dns: must be 'servfail', 'truncated' or 'silent'"),
         ({"disk-full": "DDNS"}, "use disk-full: SERVER"),
+        ({"clock-step": "0s"}, "clock-step: must be greater than 0"),
+        ({"clock-step": "-2s"}, "clock-step: must not be negative"),
     ],
 )
 def test_what_cannot_be_is_refused_with_one_sentence(fault: dict[str, Any], sentence: str) -> None:
@@ -47,6 +49,8 @@ def test_one_thing_has_one_fault_at_a_time() -> None:
     with pytest.raises(ScenarioError, match="entries 1 and 2 concern the same at one time"):
         with_faults({"at": "1s", "for": "3s", "crash": "MN1"}, {"at": "4s", "for": "1s", "pause": "MN1"})
     with_faults({"at": "1s", "for": "3s", "crash": "MN1"}, {"at": "4001ms", "for": "1s", "pause": "MN1"})
+    with pytest.raises(ScenarioError, match="entries 1 and 2 concern the same at one time"):
+        with_faults({"at": "1s", "for": "3s", "clock-step": "2s"}, {"at": "2s", "for": "1s", "clock-step": "1h"})
 
 
 def test_the_timeline_has_both_ends_of_each_and_movement_goes_first() -> None:

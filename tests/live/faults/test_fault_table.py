@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fault_rows import AT_S, FAMILIES, FEW, FOR_S, METHODS, ROWS, Row, scenario
+from fault_rows import AT_S, FAMILIES, FEW, FOR_S, METHODS, MOVES_S, ROWS, Row, scenario
 
 from dmmlab.experiments.analysis.distance import Distances
 from dmmlab.experiments.figures.base import EXACT_MS
@@ -21,6 +21,7 @@ from dmmlab.guest.cache import GuestKernel
 
 pytestmark = pytest.mark.live
 
+HOUR = {"at": f"{MOVES_S + 0.07}s", "for": "4s", "clock-step": "1h"}  # the update of the node's name is under way
 CHOSEN = [row for row in ROWS if os.environ.get("DMMLAB_FAULTS") == "all" or row.name in FEW]
 
 
@@ -53,3 +54,20 @@ def test_row(live_kernel: GuestKernel, row: Row, family: str, tmp_path: Path) ->
         if session.row.outcome not in ("ok", "retried")
     ]
     assert not lost, f"not set up meanwhile: {lost}"
+
+
+def test_an_hour_forward_ends_nothing_that_lasts_less(live_kernel: GuestKernel, tmp_path: Path) -> None:
+    """A registration's 300 s, a signature's: neither is over before its time, nor is a session late."""
+    file = tmp_path / "scenario.yaml"
+    row = Row("an hour forward", {}, METHODS, 3)
+    file.write_text(yaml.safe_dump({**scenario(row, "ipv4"), "faults": [HOUR]}))
+    done = run_scenario(load(file), tmp_path / "run", "guest", "virtual", Progress())
+    recording = Recording(done)
+    assert recording.find("runner", "clock_stepped")
+    assert not recording.find("server", "expired")
+    updates = [event["outcome"] for event in recording.find("MN1", "zone_updated")]
+    assert updates == ["ok", "refused", "ok"]
+    wrong = Distances.of([recording]).beyond(EXACT_MS)
+    assert not wrong, "\n".join(map(str, wrong[:10]))
+    lost = [(s.spec.name, s.row.outcome) for s in recording.sessions if s.row.outcome not in ("ok", "retried")]
+    assert not lost, f"not set up: {lost}"
