@@ -19,13 +19,28 @@ from dmmlab.experiments.runner.means import means, refuse
 @click.argument("scenario")
 @click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="So many runs, a seed each.")
 @click.option("--from", "first", type=click.IntRange(0), default=1, show_default=True, help="The first seed.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How often a run plays the scenario, each time with other faults, and half of the times slower.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of what breaks [results/explore/SCENARIO].")
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
 @click.option("--clock", type=CLOCKS, default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(1), help="Runs at the same time [the number of cores; natively 1].")
 @click.option("--keep", is_flag=True, help="Keep the runs that hold, too.")
-def explore(
-    scenario: str, seeds: int, first: int, out: Path | None, runtime: str, clock: str, jobs: int | None, keep: bool
+def explore(  # noqa: PLR0913, PLR0917  (each is an option)
+    scenario: str,
+    seeds: int,
+    first: int,
+    rounds: int,
+    out: Path | None,
+    runtime: str,
+    clock: str,
+    jobs: int | None,
+    keep: bool,
 ) -> None:
     """Break things at random, and check what must hold.
 
@@ -44,7 +59,8 @@ def explore(
     folder.mkdir(parents=True, exist_ok=True)
     where = place(1 if chosen[0] == "native" else jobs or os.cpu_count() or 1, None, chosen[0])
     began, shown, explored = time.monotonic(), list[Finding](), Explored()
-    with contextlib.closing(exploring(base, range(first, first + seeds), folder, *chosen, where, keep)) as steps:
+    chosen_seeds = range(first, first + seeds)
+    with contextlib.closing(exploring(base, chosen_seeds, folder, *chosen, where, keep, rounds)) as steps:
         for explored in steps:
             for finding in explored.findings[len(shown) :]:
                 shown.append(finding)
@@ -52,8 +68,10 @@ def explore(
             if sys.stderr.isatty():
                 click.echo(f"\r{explored.runs} of {seeds} runs, {len(shown)} break something", err=True, nl=False)
     faults = ", ".join(f"{number} {kind}" for kind, number in sorted(explored.faults.items()))
+    of_rounds = f" of {rounds} rounds" if rounds > 1 else ""
     click.echo(
-        f"{explored.runs} runs of {explored.virtual_s / 3600:.2f} virtual hours in {time.monotonic() - began:.0f} s, "
+        f"{explored.runs} runs{of_rounds}, {explored.virtual_s / 3600:.2f} virtual hours in "
+        f"{time.monotonic() - began:.0f} s, "
         f"with {explored.faults.total()} faults ({faults}): {len(shown)} break something"
     )
     sys.exit(1 if shown else 0)

@@ -1,4 +1,4 @@
-"""Draws faults for a scenario from a seed: swarm testing, each run with some kinds only (Groce et al., ISSTA 2012)."""
+"""Draws faults for a scenario from a seed: swarm testing, with some kinds only (Groce et al., ISSTA 2012)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.scenario.faults import targets
-from dmmlab.experiments.scenario.load import ScenarioError, parse
+from dmmlab.experiments.explorer.rounds import QUICK_S, Rounds, probes, slower
+from dmmlab.experiments.scenario.faults import Fault, problems, targets
+from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import RADIO, SWITCHES, Scenario
 
-PROBE = "Z"  # names of the sessions at the end begin so
-RECOVERS_S = 40.0  # after the last fault everything is as it was (docs/faults.md)
-_MOST_FAULTS, _SHORTEST_S, _LONGEST_S = 6, 0.02, 8.0
+_MOST_FAULTS, _SHORTEST_S = 6, 0.02
 _TRIES = 50  # to find a fault that does not overlap another of the same thing
-_PROBES_S = 6.0
+_SLOWEST = 240  # two-mr in two hours
+_NEAR_S = 5.0  # of what happens anyway
 
 Item = dict[str, Any]
 
@@ -27,44 +26,45 @@ def written(scenario: Scenario) -> Item:
     return scenario.resolved().model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def drawn(base: Scenario, seed: int) -> Scenario:
-    """``base`` with faults before its end, drawn from ``seed``, and after it a session by every method."""
-    chance = Random(hashlib.sha256(f"explore/{seed}".encode()).digest())
-    data = with_probes(base)
-    data["name"], data["seed"] = f"{base.name[:24]}-{seed}", seed
+def drawn(base: Scenario, seed: int, rounds: int = 1) -> Scenario:
+    """``base`` with faults before its end, drawn from ``seed``, and after it a session by every method.
+
+    With more ``rounds`` than one it is played so often, each time with other faults, with some of its sessions, and
+    perhaps slower.
+    """
+    chance, base = Random(hashlib.sha256(f"explore/{seed}".encode()).digest()), base.resolved()
+    whole = Rounds(base)
+    for _ in range(rounds):
+        one, pace = base, 1
+        if rounds > 1:
+            some = tuple(session for session in base.sessions if chance.random() < 0.6)
+            pace = 1 if chance.random() < 0.5 else round(math.exp(chance.uniform(math.log(2), math.log(_SLOWEST))))
+            one = slower(base.model_copy(update={"sessions": some}), pace)
+        whole.add(one.model_copy(update={"faults": _faults(chance, one, pace)}))
+    scenario = whole.scenario(f"{base.name[:24]}-{seed}", seed)
+    return parse(written(scenario), f"seed {seed}")
+
+
+def _faults(chance: Random, one: Scenario, pace: int) -> tuple[Fault, ...]:
+    """For a round ``one`` at ``pace``: half of them begin or end near something that happens anyway."""
     kinds = [kind for kind in _KINDS.values() if chance.random() < 0.5] or [chance.choice([*_KINDS.values()])]
-    faults: list[Item] = []
+    happens = [*(move.at for move in one.movement), *(session.at for session in one.sessions)]
+    one = one.model_copy(update={"sessions": (*one.sessions, *probes(one))})
+    faults: list[Fault] = []
     wanted = chance.randint(1, _MOST_FAULTS)
     for _ in range(_TRIES):
         if len(faults) == wanted:
             break
-        long_s = round(math.exp(chance.uniform(math.log(_SHORTEST_S), math.log(_LONGEST_S))), 3)
-        at_s = round(chance.uniform(0.1, max(0.2, base.duration - long_s)), 3)
-        fault = {"at": _ms(at_s), "for": _ms(long_s), **chance.choice(kinds)(chance, base)}
-        try:
-            parse({**data, "faults": [*faults, fault]}, "drawn")
-        except ScenarioError:
-            continue
-        faults.append(fault)
-    faults.sort(key=lambda fault: float(fault["at"][:-2]))
-    return parse({**data, "faults": faults}, f"seed {seed}")
-
-
-def with_probes(base: Scenario) -> Item:
-    """``base`` as a file has it, longer by the time to recover, with a session by each method at the end."""
-    data = written(base)
-    at_s = base.duration + RECOVERS_S
-    opener = base.correspondents[0] if base.correspondents else ""
-    methods = [name for name, method in METHODS.items() if set(method.needs) <= set(base.hosts)]
-    probes = [
-        {"name": f"{PROBE}{number}", "at": _ms(at_s + 0.1 * number), "from": opener, "to": node}
-        | {"method": methods, "transport": ["udp", "tcp"]}
-        for number, node in enumerate(base.mobile_nodes)
-        if opener
-    ]
-    data["sessions"] = [*data.get("sessions", []), *probes]
-    data["duration"] = _ms(at_s + _PROBES_S + 0.1 * len(probes))
-    return data
+        long_s = round(math.exp(chance.uniform(math.log(_SHORTEST_S), math.log(QUICK_S * pace))), 3)
+        at_s = chance.uniform(0.1, max(0.2, one.duration - long_s))
+        if chance.random() < 0.5:
+            at_s = chance.choice(happens) + chance.uniform(-_NEAR_S, _NEAR_S) - chance.choice((0.0, long_s))
+        fault = Fault.model_validate(
+            {"at": _ms(max(0.1, at_s)), "for": _ms(long_s), **chance.choice(kinds)(chance, one)}
+        )
+        if not any(problems(one.model_copy(update={"faults": (*faults, fault)}))):
+            faults.append(fault)
+    return tuple(sorted(faults, key=lambda fault: fault.at))
 
 
 def _ms(seconds: float) -> str:

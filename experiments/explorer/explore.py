@@ -42,11 +42,20 @@ class Explored:
 
 
 def explore(
-    base: Scenario, seeds: range, out: Path, runtime: Runtime, clock: Clock, place: Place, keep: bool = False
+    base: Scenario,
+    seeds: range,
+    out: Path,
+    runtime: Runtime,
+    clock: Clock,
+    place: Place,
+    keep: bool = False,
+    rounds: int = 1,
 ) -> Generator[Explored, None, None]:
-    """One run a seed; after each, what there is so far. Runs that hold are removed unless they are to be kept."""
+    """One run a seed, of so many rounds; after each, what there is so far. Runs that hold are removed unless they are
+    to be kept.
+    """
     explored = Explored()
-    jobs = [Job(drawn(base, seed), out / f"{seed}", runtime, clock) for seed in seeds]
+    jobs = [Job(drawn(base, seed, rounds), out / f"{seed}", runtime, clock) for seed in seeds]
 
     def play(scenario: Scenario, folder: Path) -> list[str]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -76,13 +85,13 @@ def judge(run: RunDirectory) -> list[str]:
 
 
 def _smallest(scenario: Scenario, breaks: list[str], out: Path, play: Play) -> Finding:
-    """Without each fault that is not needed for the same invariant to break, one after the other."""
-    wanted, folder = _which(breaks[0]), out / f"{scenario.name}-less"
-    for fault in scenario.faults:
-        less = scenario.model_copy(update={"faults": tuple(one for one in scenario.faults if one is not fault)})
-        found = [one for one in play(less, folder) if _which(one) == wanted]
-        if found:
-            scenario, breaks = less, found
+    """With no fault and no session that is not needed for the same invariant to break."""
+    folder = out / f"{scenario.name}-less"
+    for key in ("faults", "sessions"):
+        many = len(getattr(scenario, key))
+        while many:
+            many //= 2
+            scenario, breaks = _without(scenario, breaks, key, max(1, many), lambda less: play(less, folder))
     first = out / f"{scenario.name}-first"
     play(scenario, first)
     play(scenario, folder)
@@ -90,6 +99,20 @@ def _smallest(scenario: Scenario, breaks: list[str], out: Path, play: Play) -> F
     file = out / f"{scenario.name}.yaml"
     file.write_text(yaml.safe_dump(written(scenario), sort_keys=False, default_flow_style=None, width=120))
     return Finding(scenario, breaks, file, same)
+
+
+def _without(
+    scenario: Scenario, breaks: list[str], key: str, many: int, play: Callable[[Scenario], list[str]]
+) -> tuple[Scenario, list[str]]:
+    """``scenario`` without each ``many`` neighbours of what it has at ``key`` of which none is needed."""
+    wanted, at = _which(breaks[0]), 0
+    while at < len(entries := getattr(scenario, key)):
+        less = scenario.model_copy(update={key: (*entries[:at], *entries[at + many :])})
+        if found := [one for one in play(less) if _which(one) == wanted]:
+            scenario, breaks = less, found
+        else:
+            at += many
+    return scenario, breaks
 
 
 def _which(sentence: str) -> str:

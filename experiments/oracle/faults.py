@@ -18,6 +18,7 @@ from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 _BEFORE_S = 2.0  # a move that long before may still have something under way
 # Whoever asks a server repeats every 2 s at most, and a switch looks for its controller every second.
 _AGAIN_S = 3.0
+_REFRESH_S = 20.0  # whoever begins to refresh half a lifetime before its end does it in time, but for longer faults
 _RESOLVER_S = 12.0  # as long unbound may leave a server alone that did not answer (docs/ddns.md)
 
 
@@ -134,7 +135,9 @@ class Touched:
             recovers_s = max(_RESOLVER_S, fault.for_) + _AGAIN_S
         if parties & {RADIO, *self._scenario.mobile_routers}:
             recovers_s += 1.2 * fault.for_ + 4.0  # a router is solicited after 4 s, and twice as long each time
-        recovers_s += fault.clock_step or 0.0  # what was cached meanwhile is believed so much longer
-        if self._scenario.registration.lifetime / 2 < self._scenario.duration:
-            recovers_s += self._scenario.registration.lifetime  # what was not refreshed has ended
+        step_s = fault.clock_step or 0.0
+        recovers_s += step_s  # what was cached meanwhile is believed so much longer
+        lifetime_s = self._scenario.registration.lifetime
+        if lifetime_s / 2 < min(self._scenario.duration, fault.for_ + step_s + _REFRESH_S):
+            recovers_s += lifetime_s  # what was not refreshed has ended
         return fault.over_s + recovers_s

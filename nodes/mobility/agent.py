@@ -40,6 +40,7 @@ _IFF_UP, _IFF_LOWER_UP = 1, 1 << 16
 _NTF_USE = 1
 _NUD_NONE = 0
 _FOREVER = 0xFFFFFFFF
+_AGAIN_S = 60.0  # before a lease that was not renewed is asked for again (RFC 2131 section 4.4.5)
 _ARP, _ARP_REQUEST = b"\x08\x06", bytes([0, 1, 8, 0, 6, 4, 0, 1])  # RFC 826: of Ethernet and IPv4, a question
 
 
@@ -87,6 +88,7 @@ class MobileNode:
         self._current_by = self._radios[0]
         self._deprecated: dict[Address, tuple[dhcp.Lease, Radio]] = {}
         self._keeping: dict[Address, asyncio.TimerHandle] = {}
+        self._renewing: dict[Address, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._notebook: Notebook | None = None
         self._news = False  # the address in use is to be announced, even if it is the same
@@ -260,10 +262,24 @@ class MobileNode:
     def _hold(self, address: Address, lease: dhcp.Lease, radio: Radio) -> None:
         """It is a deprecated one from now on, for as long as such a one is kept."""
         self._deprecated[address] = lease, radio
+        self._renewing[address] = asyncio.create_task(self._renew(address))
         if self._keep_s is not None:
             self._keeping[address] = asyncio.get_running_loop().call_later(self._keep_s, self._start_release, address)
         if self._last_sessions is not None:
             self._last_sessions.begin(address)
+
+    async def _renew(self, address: Address) -> None:
+        """Renews the lease of a deprecated address for as long as that is kept, first when a quarter of it is over:
+        half of it may have been over when it was deprecated.
+        """
+        lease, radio = self._deprecated[address]
+        wait_s = lease.seconds / 4
+        while True:
+            await asyncio.sleep(wait_s)
+            seconds = await dhcp.renew(lease, radio.mac, self._known_as)
+            wait_s = min(_AGAIN_S, lease.seconds / 8) if seconds is None else seconds / 2
+            if seconds is not None:
+                self._log.emit("address_renewed", address=str(address), router=str(lease.router), lease_s=seconds)
 
     async def _drop(self, lease: dhcp.Lease, radio: Radio) -> None:
         """A non-persistent address goes with the link."""
@@ -288,6 +304,8 @@ class MobileNode:
         """Strikes ``address`` from the list of deprecated ones; the radio that has it, if it was one."""
         if (timer := self._keeping.pop(address, None)) is not None:
             timer.cancel()
+        if (renewing := self._renewing.pop(address, None)) is not None:
+            renewing.cancel()
         _, radio = self._deprecated.pop(address, (None, None))
         self._write_down()
         if self._last_sessions is not None:
@@ -304,16 +322,8 @@ class MobileNode:
         if address not in self._deprecated:
             return
         lease, radio = self._deprecated[address]
-        from scapy.layers.dhcp import BOOTP, DHCP  # a quarter of a second in the guest, and few runs release an address
-
-        hardware = bytes.fromhex(radio.mac.replace(":", ""))
-        options: list[Any] = [("message-type", "release"), ("server_id", str(lease.server))]
-        options += [("client_id", bytes.fromhex(self._known_as))] if self._known_as else []
-        release = BOOTP(op=1, chaddr=hardware, ciaddr=str(address), xid=int(address)) / DHCP(options=[*options, "end"])
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to_server:
-            to_server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            to_server.bind((str(address), dhcp.CLIENT_PORT))
-            to_server.sendto(bytes(release), (str(lease.server), dhcp.SERVER_PORT))
+        with dhcp.asking(lease) as to_server:
+            to_server.send(dhcp.message("release", lease, radio.mac, self._known_as))
         self._log.emit("address_released", address=str(address))
         await self._forget(address)
 

@@ -1,22 +1,28 @@
-"""DHCP at a mobile node: udhcpc, its hook, and the lease that it leaves.
+"""DHCP at a mobile node: udhcpc, its hook, and the lease that it leaves; of an address that is no longer in use, what
+goes to the server that it is from, wherever the node is.
 
 udhcpc asks once a second at most and then gives up, so that the mobile node's agent decides.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import ipaddress
 import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dmmlab.topologies.addressing import Address, Interface
 
 SERVER_PORT, CLIENT_PORT = 67, 68
+_ACK, _ANSWER_S = 5, 4.0
 PRELOADED = "DMMLAB_DHCP_PRELOAD"  # an environment variable: the library that udhcpc is started with
 # udhcpc tells its script what it was given in the environment. `deconfig` is ignored: an address stays with the node.
 # The lease is read when udhcpc has ended, and so has the script.
@@ -83,3 +89,43 @@ def read_lease(lease_file: Path) -> Lease:
         server=ipaddress.ip_address(values["serverid"]),
         seconds=int(values["lease"]),
     )
+
+
+def message(kind: str, lease: Lease, mac: str, client_id: str = "") -> bytes:
+    """What the node whose radio has ``mac`` says of its ``lease``, from the address itself: ``release`` (RFC 2131
+    section 4.4.6), or ``request``, which renews it (section 4.4.5).
+    """
+    from scapy.layers.dhcp import BOOTP, DHCP  # a quarter of a second in the guest, and few runs need it
+
+    address = lease.address.ip
+    options: list[Any] = [("message-type", kind)]
+    options += [("server_id", str(lease.server))] if kind == "release" else []
+    options += [("client_id", bytes.fromhex(client_id))] if client_id else []
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    said = BOOTP(op=1, chaddr=hardware, ciaddr=str(address), xid=int(address)) / DHCP(options=[*options, "end"])
+    return bytes(said)
+
+
+@contextlib.contextmanager
+def asking(lease: Lease) -> Iterator[socket.socket]:
+    """A socket between the leased address and the server that it is from; OSError where there is no way there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to_server:
+        to_server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        to_server.bind((str(lease.address.ip), CLIENT_PORT))
+        to_server.connect((str(lease.server), SERVER_PORT))
+        yield to_server
+
+
+async def renew(lease: Lease, mac: str, client_id: str = "") -> int | None:
+    """For how many seconds ``lease`` is renewed; None if nobody answers, or the server will not."""
+    from scapy.layers.dhcp import BOOTP, DHCP
+
+    with contextlib.suppress(OSError, TimeoutError), asking(lease) as to_server:
+        to_server.setblocking(False)
+        to_server.send(message("request", lease, mac, client_id))
+        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(to_server, 2048), _ANSWER_S)
+        said = BOOTP(answer)
+        options = dict(option for option in said[DHCP].options if isinstance(option, tuple)) if DHCP in said else {}
+        if options.get("message-type") == _ACK and said.yiaddr == str(lease.address.ip):
+            return int(options["lease_time"])
+    return None

@@ -34,6 +34,7 @@ _ALL_NODES, _ALL_ROUTERS, _HOPS = "ff02::1", "ff02::2", 255  # RFC 4861 sections
 _SOLICITATION = bytes([133, *bytes(7)])  # without the link-layer address, which an optimistic node must not tell
 _REGISTRATION = bytes([157, *bytes(7)])  # a duplicate address request; its lifetime, the last two octets, is 0
 _ADVERTISEMENT, _TARGET_MAC = bytes([136, *bytes(3)]), bytes([2, 1])
+_ADVERTISED_S = 600.0  # as often at least a router advertises itself to all (RFC 4861 section 6.2.1)
 _KEEP, _OVERRIDE = bytes(4), bytes([0x20, *bytes(3)])  # Override (RFC 4861 section 4.4): whether entries are changed
 _QUESTION, _TARGET, _OPTION, _SOURCE_MAC = 135, slice(8, 24), slice(24, 26), bytes([1, 1])  # RFC 4861 section 4.3
 _ICMP6_FILTER = 1  # linux/icmpv6.h: types whose bits are set are left out
@@ -103,9 +104,22 @@ class SlaacNode(MobileNode):
         for address in others:
             self._advertise(str(address), radio, solicit=False)
 
+    async def _renew(self, address: Address) -> None:
+        """Nothing: what is kept is the node's own for good."""
+
+    async def _solicit(self, radio: Radio) -> None:
+        """Asks the router again, and again, so that neither it nor the prefix ends: it advertises them to all as well,
+        at random, which access switches spare their nodes (`dmmlab.controllers.flows`).
+        """
+        while True:
+            await asyncio.sleep(_ADVERTISED_S)
+            with contextlib.suppress(OSError), _raw() as raw:
+                raw.sendto(_SOLICITATION, (_ALL_ROUTERS, 0, 0, radio.index))
+
     async def _carrier(self, radio: Radio, up: bool) -> None:
         if up:
             return
+        await radio.stop()
         if self._current is not None and self._current_by is radio:
             if self._keeps:
                 await self._deprecate(self._current, radio)
@@ -130,6 +144,8 @@ class SlaacNode(MobileNode):
             return
         await self._take_over(address, radio)
         self._current, self._current_by = Lease(address, router, router, seconds), radio
+        await radio.stop()
+        radio.attachment = asyncio.create_task(self._solicit(radio))
         self._write_down()
         self._log.emit("address_configured", address=str(address.ip), router=str(router), lease_s=seconds)
         if self._presence is not None:
@@ -185,12 +201,18 @@ class SlaacNode(MobileNode):
     def _advertise(self, source: str, radio: Radio, solicit: bool, override: bool = False) -> None:
         target = (_OVERRIDE if override else _KEEP) + socket.inet_pton(socket.AF_INET6, source)
         advertisement = _ADVERTISEMENT + target + _TARGET_MAC + bytes.fromhex(radio.mac.replace(":", ""))
-        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
-            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
+        with _raw() as raw:
             raw.bind((source, 0, 0, radio.index))
             raw.sendto(advertisement, (_ALL_NODES, 0, 0, radio.index))
             if solicit:
                 raw.sendto(_SOLICITATION, (_ALL_ROUTERS, 0, 0, radio.index))
+
+
+def _raw() -> socket.socket:
+    """Sends to neighbours."""
+    raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
+    return raw
 
 
 def _default_router(interface: str) -> Address | None:

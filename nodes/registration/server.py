@@ -75,6 +75,8 @@ class Server:
             raise
         self._loop.add_reader(self._udp.socket, self._readable)
         self._log.emit("ready", host=host, port=port)
+        if held := self.core.held():
+            self._log.emit("resumed", bindings=held)
         self.flush()
         return port
 

@@ -93,6 +93,10 @@ class ServerCore:
         if len(data) > 1 and data[1] in self._handlers:
             self.replies.refuse_unread(data, source, now_ns, Reason.OVERLOADED)
 
+    def held(self) -> dict[str, list[str]]:
+        """By node, the addresses of its binding, newest first, of those that have one."""
+        return {name: list(each.binding.addresses) for name, each in self.records.items() if each.binding is not None}
+
     def next_event(self) -> Event | None:
         """Return the next thing that happened, or None."""
         return self.events.popleft() if self.events else None

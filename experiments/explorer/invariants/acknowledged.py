@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 
@@ -14,23 +15,26 @@ _RECORD = re.compile(r"^(\S+)\.\s+\d+\s+IN\s+(A|AAAA)\s+(\S+)$")
 
 
 def registrations(recording: Recording) -> Iterator[str]:
-    """The newest address that a node was told is registered, or one that it registered later, is in the database."""
+    """The newest address that a node was told is registered, or one that it registered later, is in the database: at
+    the end, and whenever the server was started again.
+    """
     if not recording.run.bindings.is_file():
         return
-    kept = json.loads(recording.run.bindings.read_text())
+    kept = [(event["time_ns"], event["bindings"]) for event in recording.find(SERVER.lower(), "resumed")]
+    kept.append((math.inf, json.loads(recording.run.bindings.read_text())))
     for node in recording.scenario.mobile_nodes:
+        name = node_id(recording.scenario, node)
         told = recording.find(node, "registered", outcome="ok")
-        if not told:
-            continue
-        addresses = kept.get(node_id(recording.scenario, node), [])
-        last = told[-1]
-        later = [
-            event["addresses"][0]
-            for event in recording.find(SERVER.lower(), "registered", node=node_id(recording.scenario, node))
-            if event["time_ns"] >= last["time_ns"]
-        ]
-        if addresses[:1] not in [[address] for address in (last["address"], *later)]:
-            yield f"{node} was told that {last['address']} is registered; the database has {addresses}"
+        heard = recording.find(SERVER.lower(), "registered", node=name)
+        for at_ns, bindings in kept:
+            before = [event for event in told if event["time_ns"] < at_ns]
+            if not before:
+                continue
+            last, addresses = before[-1], bindings.get(name, [])
+            later = [each["addresses"][0] for each in heard if last["time_ns"] <= each["time_ns"] < at_ns]
+            if addresses[:1] not in [[address] for address in (last["address"], *later)]:
+                when = f", at {recording.since_start(at_ns)} s" if isinstance(at_ns, int) else ""
+                yield f"{node} was told that {last['address']} is registered; the database has {addresses}{when}"
 
 
 def dns_updates(recording: Recording) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dmmlab.experiments.explorer.draw import PROBE
+from dmmlab.experiments.explorer.rounds import PROBE
 from dmmlab.experiments.records.recording import Recording
 
 

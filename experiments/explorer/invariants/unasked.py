@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator
 
 from dmmlab.experiments.explorer.invariants.acknowledged import zone_of
+from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.scenario.identities import node_id
 
 
 def nothing_unregistered(recording: Recording) -> Iterator[str]:
-    """Each address in the database and in the zone is one that its node has had."""
+    """Each address in the database and in the zone, and each that was ever in the database, is one that its node has
+    had.
+    """
     bindings = json.loads(recording.run.bindings.read_text()) if recording.run.bindings.is_file() else {}
     zone = zone_of(recording)
     for node in recording.scenario.ends:
@@ -20,9 +23,14 @@ def nothing_unregistered(recording: Recording) -> Iterator[str]:
         else:
             had = {str(recording.plan.host(node).address.ip)}
         name = node_id(recording.scenario, node)
-        for where, addresses in (("database", bindings.get(name, [])), ("zone", zone.get(name, []))):
+        ever = {
+            address
+            for event in recording.find(SERVER.lower(), "registered", node=name)
+            for address in event["addresses"]
+        }
+        for where, addresses in (("database", {*ever, *bindings.get(name, [])}), ("zone", zone.get(name, []))):
             if unknown := set(addresses) - had:
-                yield f"the {where} has {', '.join(sorted(unknown))} for {node}, which never had that"
+                yield f"the {where} has, or had, {', '.join(sorted(unknown))} for {node}, which never had that"
 
 
 def one_binding_a_node(recording: Recording) -> Iterator[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dmmlab.experiments.explorer.draw import PROBE, RECOVERS_S, drawn, written
+from dmmlab.experiments.explorer.draw import drawn, written
 from dmmlab.experiments.explorer.explore import _smallest
+from dmmlab.experiments.explorer.rounds import PROBE, RECOVERS_S
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load, parse
 from dmmlab.experiments.scenario.model import Scenario
