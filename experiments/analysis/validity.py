@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle import delays, moves
-from dmmlab.experiments.oracle.faults import Touched
+from dmmlab.experiments.oracle.faults import touches
 from dmmlab.experiments.records.recording import RecordedSession, Recording
 from dmmlab.experiments.scenario.model import CORE, RADIO, Link, Scenario
 
@@ -44,7 +44,7 @@ def problems(recording: Recording) -> list[str]:
 
 def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
     off: dict[str, list[float]] = {part: [] for part in _PARTS}
-    core_is_plain, faults = _core_is_plain(run.scenario), Touched(run.scenario)
+    core_is_plain, faults = _core_is_plain(run.scenario), touches(run.scenario)
     for session in run.sessions:
         if not _plain(run, session, core_is_plain):
             continue
@@ -63,7 +63,7 @@ def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
 
 def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
     late: dict[str, list[float]] = {part: [] for part in _PARTS}
-    faults = Touched(run.scenario)
+    faults = touches(run.scenario)
     for session in run.sessions:
         interval_s = session.spec.interval_s
         even = session.spec.entry.spacing == "even"

@@ -16,7 +16,7 @@ from dmmlab.experiments.methods.base import CN, MN, SERVER, Lookup, Method
 from dmmlab.experiments.oracle import lifetimes
 from dmmlab.experiments.oracle.blind import Blind, follows
 from dmmlab.experiments.oracle.delays import Place, path_s
-from dmmlab.experiments.oracle.faults import Touched
+from dmmlab.experiments.oracle.faults import touches
 from dmmlab.experiments.oracle.lookups import Lookups
 from dmmlab.experiments.oracle.moves import (
     FORGOTTEN_S,
@@ -57,7 +57,7 @@ class Oracle:
     """The closed form of each session of a scenario. Sessions may share caches, so their order matters."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._scenario, self._lookups, self._faults = scenario, Lookups(scenario), Touched(scenario)
+        self._scenario, self._lookups, self._faults = scenario, Lookups(scenario), touches(scenario)
         self._waiting = waiting(scenario, self._lookups)
         sessions = sorted(sessions_of(scenario), key=lambda spec: (spec.at_s, spec.number))
         unsure, before = set[int](), -1

@@ -11,6 +11,7 @@ from collections import defaultdict
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER
+from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.scenario.faults import SWITCHES, Fault
 from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
@@ -20,6 +21,12 @@ _BEFORE_S = 2.0  # a move that long before may still have something under way
 _AGAIN_S = 3.0
 _REFRESH_S = 20.0  # whoever begins to refresh half a lifetime before its end does it in time, but for longer faults
 _RESOLVER_S = 12.0  # as long unbound may leave a server alone that did not answer (docs/ddns.md)
+
+
+@once
+def touches(scenario: Scenario) -> Touched:
+    """What the faults of ``scenario`` touch."""
+    return Touched(scenario)
 
 
 class Touched:

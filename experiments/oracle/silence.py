@@ -16,7 +16,7 @@ from itertools import pairwise
 from math import isnan, nan
 
 from dmmlab.experiments.methods import METHODS
-from dmmlab.experiments.oracle.faults import Touched
+from dmmlab.experiments.oracle.faults import touches
 from dmmlab.experiments.oracle.moves import place
 from dmmlab.experiments.oracle.tcp.segments import Beyond, Fate
 from dmmlab.experiments.oracle.tcp.stream import Fates, Stream
@@ -136,7 +136,7 @@ def _longest_s(scenario: Scenario, session: SessionSpec, turn: int, answers: lis
     if answers is None or session.interval_s is None:
         return None
     begins_s, ends_s = (_begins_s(scenario, move) for move in (moves[turn], *moves[turn + 1 : turn + 2], None)[:2])
-    if Touched(scenario).stay(begins_s, ends_s):
+    if touches(scenario).stay(begins_s, ends_s):
         return None
     for number, answer in enumerate(answers):
         sent_s = session.at_s + number * session.interval_s

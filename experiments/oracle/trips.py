@@ -13,7 +13,7 @@ from functools import cache
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN, SERVER
 from dmmlab.experiments.oracle.delays import Place, path_s
-from dmmlab.experiments.oracle.faults import Touched
+from dmmlab.experiments.oracle.faults import touches
 from dmmlab.experiments.oracle.moves import (
     FORGOTTEN_S,
     configured_s,
@@ -53,7 +53,7 @@ class Trips:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._spells = cache(self._found)
-        self._faults = Touched(scenario)
+        self._faults = touches(scenario)
 
     def expected_s(self, session: SessionSpec, near: str, far: str, sent_s: float) -> float | None:
         """What a probe of ``session`` that leaves at ``sent_s`` takes; None where there is no closed form.

@@ -125,7 +125,8 @@ async def renew(lease: Lease, mac: str, client_id: str = "") -> int | None:
         to_server.send(message("request", lease, mac, client_id))
         answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(to_server, 2048), _ANSWER_S)
         said = BOOTP(answer)
-        options = dict(option for option in said[DHCP].options if isinstance(option, tuple)) if DHCP in said else {}
+        parts = said[DHCP].options if DHCP in said else ()
+        options: dict[str, Any] = dict(part for part in parts if isinstance(part, tuple))
         if options.get("message-type") == _ACK and said.yiaddr == str(lease.address.ip):
             return int(options["lease_time"])
     return None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 from dmmlab.experiments.explorer.draw import drawn, written
 from dmmlab.experiments.explorer.explore import _smallest
-from dmmlab.experiments.explorer.rounds import PROBE, RECOVERS_S
+from dmmlab.experiments.explorer.rounds import PROBE, RECOVERS_S, slower
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load, parse
 from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sessions import sessions_of
 
 BASE = load("two-mr")
 SEEDS = range(60)
@@ -47,3 +51,45 @@ def test_what_fails_is_made_smaller_for_as_long_as_it_does(tmp_path: Path) -> No
     assert found.scenario.faults == (needed,)
     assert found.breaks == ["one binding a node: two"]
     assert load(found.file).faults == (needed,)
+
+
+def test_in_a_slower_round_the_same_happens_over_more_time() -> None:
+    slow = slower(BASE, 60)
+    assert [move.at for move in slow.movement] == [0.0, 600.0] and slow.movement[1].gap == BASE.movement[1].gap
+    assert [(spec.at_s, spec.count) for spec in sessions_of(slow)] == [
+        (pytest.approx(60 * spec.at_s), spec.count) for spec in sessions_of(BASE)
+    ]
+    assert slow.duration == 1800
+
+
+@pytest.mark.parametrize("name", ["two-mr", "make-before-break", "ring-of-eight"])
+def test_each_round_begins_where_the_first_did_and_ends_with_sessions_by_every_method(name: str) -> None:
+    base = load(name)
+    for seed in range(8):
+        scenario = drawn(base, seed, 4)
+        assert parse(written(scenario), "again") == scenario
+        probes = [session for session in scenario.sessions if session.name.startswith(f"{PROBE}0")]
+        assert [probe.name for probe in probes] == ["Z0", "Z0-1", "Z0-2", "Z0-3"]
+        begins_s = [0.0, *(probe.at for probe in probes)]
+        for begin_s, end_s in pairwise(begins_s):
+            moves = [move for move in scenario.moves_of("MN1") if begin_s <= move.at < end_s]
+            assert [move.to for move in moves][-1] == base.moves_of("MN1")[-1].to
+            faults = [fault for fault in scenario.faults if begin_s <= fault.at < end_s]
+            assert faults and max(fault.over_s for fault in faults) + RECOVERS_S <= end_s
+
+
+def test_slow_rounds_have_faults_that_outlast_lifetimes() -> None:
+    longest_s = max(fault.for_ for seed in range(30) for fault in drawn(BASE, seed, 4).faults)
+    assert longest_s > 2 * BASE.registration.lifetime
+
+
+def test_sessions_that_are_not_needed_go_as_well(tmp_path: Path) -> None:
+    whole = drawn(BASE, 3, 3)
+    needed = {whole.faults[-1], whole.sessions[5]}
+
+    def play(scenario: Scenario, folder: Path) -> list[str]:
+        RunDirectory(folder).create({}) if not folder.exists() else None
+        return ["one binding a node: two"] if needed <= {*scenario.faults, *scenario.sessions} else []
+
+    found = _smallest(whole, ["one binding a node: two"], tmp_path, play)
+    assert {*found.scenario.faults, *found.scenario.sessions} == needed

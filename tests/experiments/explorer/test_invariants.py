@@ -67,6 +67,14 @@ def _invent_binding(run: Run) -> None:
     run.bindings[NAME] = ["10.9.9.9", *run.bindings[NAME]]
 
 
+def _forget_in_between(run: Run) -> None:
+    run.event("server", 5.0, "resumed", bindings={"cn1.mn.dmm.test": [run.address["CN1"]]})
+
+
+def _invent_in_between(run: Run) -> None:
+    run.event("server", 5.0, "registered", node=NAME, addresses=["10.9.9.9"])
+
+
 def _share_address(run: Run) -> None:
     run.bindings["cn1.mn.dmm.test"] = [run.address["MN1@MR1"]]
 
@@ -93,6 +101,12 @@ def _stay_known(run: Run) -> None:
     ("name", "breaking", "sentence"),
     [
         ("acknowledged registrations are kept", _forget_binding, "MN1 was told that 10.1.2.100 is registered"),
+        (
+            "acknowledged registrations are kept",
+            _forget_in_between,
+            "MN1 was told that 10.1.1.100 is registered; the database has [], at 5.0 s",
+        ),
+        ("nothing is registered that nobody registered", _invent_in_between, "10.9.9.9 for MN1, which never had that"),
         ("acknowledged DNS updates are kept", _forget_update, "MN1 was told that 10.1.2.100 is in the zone"),
         ("nothing is registered that nobody registered", _invent_binding, "10.9.9.9 for MN1, which never had that"),
         ("one binding a node", _share_address, "10.1.1.100 is registered for"),

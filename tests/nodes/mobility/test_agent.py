@@ -116,6 +116,23 @@ def test_a_lease_is_renewed_at_half_its_time_and_nobody_hears_of_it(of: World, n
     assert node.kernel.addresses == {("10.1.1.100", 24): False}
 
 
+def test_the_lease_of_an_old_address_is_renewed_for_as_long_as_it_is_kept(of: World, tmp_path: Path) -> None:
+    asked: list[tuple[float, str]] = []
+    granted = iter([400, None, 400, 400])
+
+    async def renew(lease: dhcp.Lease, _mac: str, _client_id: str) -> int | None:
+        asked.append((round(asyncio.get_running_loop().time(), 2), str(lease.address.ip)))
+        return next(granted)
+
+    with node_in(of, tmp_path, keep_s=700.0) as node, mock.patch.object(dhcp, "renew", renew):
+        node.dhcp.leases = [("10.1.1.100/24", "10.1.1.1", 400), *[("10.1.2.100/24", "10.1.2.1", 4000)] * 2]
+        of.run(node.play((1.0, True), (2.0, False), (2.05, True), until_s=1000.0))
+    # A quarter of the lease after it was deprecated, at half of what was granted then, and a while after no answer.
+    assert asked == [(102.07, "10.1.1.100"), (302.07, "10.1.1.100"), (352.07, "10.1.1.100"), (552.07, "10.1.1.100")]
+    assert node.log.times("address_renewed") == [102.07, 352.07, 552.07]
+    assert node.log.times("address_released") == [702.07]
+
+
 def test_no_answer_is_said_and_asked_again(of: World, node: Node) -> None:
     node.dhcp.leases = [None, None, FIRST]
     of.run(node.play((1.0, True), until_s=2.0))
