@@ -77,7 +77,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind(
             "address_renewed",
             "address router lease_s",
-            "the lease of the address in use was renewed, or its prefix advertised",
+            "the lease of an address, in use or deprecated, was renewed, or its prefix advertised",
         ),
         _kind("address_deprecated", "address", "an old address is kept for the sessions that use it"),
         _kind("address_released", "address", "an old address was given back to the router that it is from"),
@@ -164,6 +164,11 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
     ),
     "server": (
         _kind("ready", "host port", "it listens"),
+        _kind(
+            "resumed",
+            "bindings",
+            "it goes on with the bindings of a server that was here before: by node, its addresses, the newest first",
+        ),
         _kind("registered", "node addresses port service lifetime_s refresh", "a node's addresses are registered"),
         _kind("deregistered", "node", "a node has withdrawn its registration"),
         _kind("expired", "node addresses", "a registration was not refreshed in time"),

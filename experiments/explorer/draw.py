@@ -16,7 +16,7 @@ from dmmlab.experiments.scenario.model import RADIO, SWITCHES, Scenario
 _MOST_FAULTS, _SHORTEST_S = 6, 0.02
 _TRIES = 50  # to find a fault that does not overlap another of the same thing
 _SLOWEST = 240  # two-mr in two hours
-_NEAR_S = 5.0  # of what happens anyway
+_NEAR_S = 0.001, 2.0  # after something that happens anyway
 
 Item = dict[str, Any]
 
@@ -38,7 +38,7 @@ def drawn(base: Scenario, seed: int, rounds: int = 1) -> Scenario:
         one, pace = base, 1
         if rounds > 1:
             some = tuple(session for session in base.sessions if chance.random() < 0.6)
-            pace = 1 if chance.random() < 0.5 else round(math.exp(chance.uniform(math.log(2), math.log(_SLOWEST))))
+            pace = 1 if chance.random() < 0.5 else round(_evenly(chance, 2, _SLOWEST))
             one = slower(base.model_copy(update={"sessions": some}), pace)
         whole.add(one.model_copy(update={"faults": _faults(chance, one, pace)}))
     scenario = whole.scenario(f"{base.name[:24]}-{seed}", seed)
@@ -46,25 +46,39 @@ def drawn(base: Scenario, seed: int, rounds: int = 1) -> Scenario:
 
 
 def _faults(chance: Random, one: Scenario, pace: int) -> tuple[Fault, ...]:
-    """For a round ``one`` at ``pace``: half of them begin or end near something that happens anyway."""
+    """For a round ``one`` at ``pace``."""
     kinds = [kind for kind in _KINDS.values() if chance.random() < 0.5] or [chance.choice([*_KINDS.values()])]
-    happens = [*(move.at for move in one.movement), *(session.at for session in one.sessions)]
     one = one.model_copy(update={"sessions": (*one.sessions, *probes(one))})
     faults: list[Fault] = []
     wanted = chance.randint(1, _MOST_FAULTS)
     for _ in range(_TRIES):
         if len(faults) == wanted:
             break
-        long_s = round(math.exp(chance.uniform(math.log(_SHORTEST_S), math.log(QUICK_S * pace))), 3)
-        at_s = chance.uniform(0.1, max(0.2, one.duration - long_s))
-        if chance.random() < 0.5:
-            at_s = chance.choice(happens) + chance.uniform(-_NEAR_S, _NEAR_S) - chance.choice((0.0, long_s))
+        long_s = round(_evenly(chance, _SHORTEST_S, QUICK_S * pace), 3)
+        at_s = _begins_s(chance, one, long_s)
         fault = Fault.model_validate(
             {"at": _ms(max(0.1, at_s)), "for": _ms(long_s), **chance.choice(kinds)(chance, one)}
         )
         if not any(problems(one.model_copy(update={"faults": (*faults, fault)}))):
             faults.append(fault)
     return tuple(sorted(faults, key=lambda fault: fault.at))
+
+
+def _begins_s(chance: Random, one: Scenario, long_s: float) -> float:
+    """When a fault of ``long_s`` begins: at any time, or so that it begins, ends or lasts just after something that
+    happens anyway, a move as often as a session.
+    """
+    moves, sessions = [move.at for move in one.moves if move.at], [session.at for session in one.sessions]
+    happens = chance.choice([each for each in (moves, sessions) if each] or [[0.0]])
+    if chance.random() < 0.3:
+        return chance.uniform(0.1, max(0.2, one.duration - long_s))
+    after_s = chance.choice(happens) + _evenly(chance, *_NEAR_S)
+    return after_s - chance.choice((0.0, long_s, chance.uniform(0, long_s)))
+
+
+def _evenly(chance: Random, least: float, most: float) -> float:
+    """Each order of magnitude is as likely."""
+    return math.exp(chance.uniform(math.log(least), math.log(most)))
 
 
 def _ms(seconds: float) -> str:
