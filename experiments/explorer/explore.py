@@ -13,6 +13,7 @@ import yaml
 from dmmlab.experiments.campaigns.places import Job, Place
 from dmmlab.experiments.explorer.draw import drawn, written
 from dmmlab.experiments.explorer.invariants import broken
+from dmmlab.experiments.explorer.rounds import from_the_first_fault
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.run import Clock, Progress, Runtime, run_scenario
@@ -85,9 +86,12 @@ def judge(run: RunDirectory) -> list[str]:
 
 
 def _smallest(scenario: Scenario, breaks: list[str], out: Path, play: Play) -> Finding:
-    """With no fault and no session that is not needed for the same invariant to break."""
+    """With no fault and no session that is not needed for the same invariant to break, nor the time before them."""
     folder = out / f"{scenario.name}-less"
     for key in ("faults", "sessions"):
+        less = from_the_first_fault(scenario)
+        if less != scenario and (found := [one for one in play(less, folder) if _which(one) == _which(breaks[0])]):
+            scenario, breaks = less, found
         many = len(getattr(scenario, key))
         while many:
             many //= 2

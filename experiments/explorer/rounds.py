@@ -9,6 +9,7 @@ a quick round never waits for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.scenario.faults import Fault
@@ -18,6 +19,7 @@ PROBE = "Z"  # names of the sessions at the end of a round begin so
 RECOVERS_S = 40.0  # after the last fault everything is as it was (docs/faults.md)
 QUICK_S = 8.0  # a fault of that length or less; after a longer one whoever waits twice as long each time has to be met
 _PROBES_S = 6.0
+_AHEAD_S = 20.0  # for nodes to settle in
 
 
 def slower(base: Scenario, pace: int) -> Scenario:
@@ -90,6 +92,33 @@ class Rounds:
 
     def _later(self, at_s: float) -> float:
         return round(self._over_s + at_s, 9)
+
+
+def from_the_first_fault(scenario: Scenario) -> Scenario:
+    """``scenario`` from shortly before its first fault on: without the sessions before; all nodes first come to
+    where they are by then.
+    """
+    from_s = max(0.0, min((fault.at for fault in scenario.faults), default=0.0) - _AHEAD_S)
+    movement = []
+    for node in scenario.mobile_nodes:
+        moves = scenario.moves_of(node)
+        gone = sum(move.over_s <= from_s for move in moves)
+        first = moves[max(0, gone - 1)]
+        settled = {"gap": Movement.model_fields["gap"].default, "overlap": None, "at": from_s}
+        movement += [first.model_copy(update=settled) if gone else first, *moves[max(1, gone) :]]
+
+    def earlier(one: Any) -> Any:
+        return one.model_copy(update={"at": round(one.at - from_s, 9)})
+
+    return scenario.model_copy(
+        update={
+            "movement": tuple(map(earlier, sorted(movement, key=lambda move: move.at))),
+            "mobility": (),
+            "sessions": tuple(map(earlier, (one for one in scenario.sessions if one.at >= from_s))),
+            "faults": tuple(map(earlier, scenario.faults)),
+            "duration": round(scenario.duration - from_s, 9),
+        }
+    )
 
 
 def recovers_s(faults: Iterable[Fault]) -> float:

@@ -9,10 +9,10 @@ import pytest
 
 from dmmlab.experiments.explorer.draw import drawn, written
 from dmmlab.experiments.explorer.explore import _smallest
-from dmmlab.experiments.explorer.rounds import PROBE, RECOVERS_S, slower
+from dmmlab.experiments.explorer.rounds import PROBE, RECOVERS_S, from_the_first_fault, slower
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load, parse
-from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.model import Movement, Scenario
 from dmmlab.experiments.scenario.sessions import sessions_of
 
 BASE = load("two-mr")
@@ -56,9 +56,9 @@ def test_what_fails_is_made_smaller_for_as_long_as_it_does(tmp_path: Path) -> No
 def test_in_a_slower_round_the_same_happens_over_more_time() -> None:
     slow = slower(BASE, 60)
     assert [move.at for move in slow.movement] == [0.0, 600.0] and slow.movement[1].gap == BASE.movement[1].gap
-    assert [(spec.at_s, spec.count) for spec in sessions_of(slow)] == [
-        (pytest.approx(60 * spec.at_s), spec.count) for spec in sessions_of(BASE)
-    ]
+    quick = sessions_of(BASE)
+    assert [spec.at_s for spec in sessions_of(slow)] == pytest.approx([60 * spec.at_s for spec in quick])
+    assert [spec.count for spec in sessions_of(slow)] == [spec.count for spec in quick]
     assert slow.duration == 1800
 
 
@@ -93,3 +93,22 @@ def test_sessions_that_are_not_needed_go_as_well(tmp_path: Path) -> None:
 
     found = _smallest(whole, ["one binding a node: two"], tmp_path, play)
     assert {*found.scenario.faults, *found.scenario.sessions} == needed
+
+
+@pytest.mark.parametrize("name", ["two-mr", "make-before-break", "ring-of-eight"])
+def test_from_the_first_fault_on_all_is_as_it_was(name: str) -> None:
+    for seed in range(8):
+        whole = drawn(load(name), seed, 3)
+        late = whole.model_copy(update={"faults": whole.faults[-1:]})
+        less = parse(written(from_the_first_fault(late)), "less")
+        gone_s = late.duration - less.duration
+        assert gone_s > RECOVERS_S
+        assert [fault.at for fault in less.faults] == [pytest.approx(late.faults[0].at - gone_s)]
+        for node in whole.mobile_nodes:
+            for at_s in (less.faults[0].at, less.duration):
+                there = [moves[-1].to for moves in (_until(less, node, at_s), _until(late, node, at_s + gone_s))]
+                assert there[0] == there[1]
+
+
+def _until(scenario: Scenario, node: str, at_s: float) -> list[Movement]:
+    return [move for move in scenario.moves_of(node) if move.at <= at_s + 1e-6]

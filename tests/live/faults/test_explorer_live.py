@@ -1,4 +1,4 @@
-"""The fault explorer: a few seeds of a scenario with two nodes, in both families; and what was found so before."""
+"""The fault explorer: a few seeds of two rounds of a scenario, in both families; and what was found so before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEEDS = range(1, 3)
 
 @pytest.mark.parametrize("name", ["two-mr", "two-mr-ipv6"])
 def test_nothing_breaks_whatever_does(live_kernel: GuestKernel, name: str, tmp_path: Path) -> None:
-    explored = list(explore(load(name), SEEDS, tmp_path, "guest", "virtual", Here(1)))
+    explored = list(explore(load(name), SEEDS, tmp_path, "guest", "virtual", Here(1), rounds=2))
     assert [finding.breaks for finding in explored[-1].findings] == []
     assert explored[-1].runs == len(SEEDS) and explored[-1].faults.total() > 0
 
