@@ -7,6 +7,7 @@ A fault touches whatever depends on what it breaks, from its beginning until the
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import defaultdict
 
 from dmmlab.experiments.methods import METHODS
@@ -20,6 +21,7 @@ _BEFORE_S = 2.0  # a move that long before may still have something under way
 # Whoever asks a server repeats every 2 s at most, and a switch looks for its controller every second.
 _AGAIN_S = 3.0
 _REFRESH_S = 20.0  # whoever begins to refresh half a lifetime before its end does it in time, but for longer faults
+_SECOND_S = 1.0  # a resolver counts in whole ones
 _RESOLVER_S = 12.0  # as long unbound may leave a server alone that did not answer (docs/ddns.md)
 
 
@@ -35,7 +37,10 @@ class Touched:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._alike: dict[tuple[str, str, str, str | None], list[SessionSpec]] = defaultdict(list)
+        self._asked_s: list[float] = []  # when somebody asks for what the resolver may have cached
         for session in sessions_of(scenario) if scenario.faults else ():
+            if METHODS[session.method].cached:
+                insort(self._asked_s, session.at_s)
             self._alike[session.cn, session.mn, session.method, session.anchor].append(session)
 
     def setup(self, session: SessionSpec, over_s: float, redirected: bool) -> bool:
@@ -93,12 +98,24 @@ class Touched:
         until_s += session.interval_s or 0.0
         if method.cached:  # what was learned meanwhile is believed for a while
             kept_s = {"off": 0.0, "ttl": scenario.ddns.ttl, "forever": math.inf}[scenario.ddns.cn_cache]
-            until_s += scenario.ddns.ttl + kept_s
+            until_s = self._cached_until_s(until_s) + kept_s
         if over_s < fault.at or at_s > until_s:
             return False
         if fault.clock_step is not None:
             return method.cached  # a resolver has records until a time of day
         return self._relies(fault, session, redirected) or self._moved(fault, session, over_s, until_s)
+
+    def _cached_until_s(self, until_s: float) -> float:
+        """Until when what the resolver has cached, and when it asks, may follow from what happened by ``until_s``:
+        as long as it is asked again before it has forgotten.
+        """
+        forgets_s = self._scenario.ddns.ttl + _SECOND_S
+        until_s += forgets_s
+        for asked_s in self._asked_s[bisect_left(self._asked_s, until_s - forgets_s) :]:
+            if asked_s > until_s:
+                break
+            until_s = asked_s + forgets_s
+        return until_s
 
     def _relies(self, fault: Fault, session: SessionSpec, redirected: bool) -> bool:
         """Whether ``session`` depends on what ``fault`` breaks, wherever its ends are."""

@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 
 _CACHED_S = 0.01  # after a gap that is not shorter no switch acts by what it has cached
 _RENUMBERED_S = 0.02  # nor of a port that a radio had before, while the other one was used
-_LONG_S, _SELDOM_S = 3600.0, 30
 
 
 @dataclass(frozen=True)
 class _Look(Event):
-    """Once a second, or in a long scenario now and then: is everybody still there, and how far is the scenario."""
+    """Once a second: is everybody still there, and how far is the scenario."""
 
 
 _Mine = Announce | Attach | Detach | FaultBegins | FaultEnds | _Look
@@ -58,8 +57,7 @@ class Executor:
     ) -> None:
         self._warn, self._inject = warn, inject
         self._end_s = next(event.at_s for event in timeline if isinstance(event, ScenarioEnd))
-        every_s = 1 if self._end_s <= _LONG_S else _SELDOM_S  # of what happens in hours, a third of the time are looks
-        looks = [_Look(float(second)) for second in range(1, -int(-self._end_s // 1), every_s)]
+        looks = [_Look(float(second)) for second in range(1, -int(-self._end_s // 1))]
         mine = [event for event in timeline if not isinstance(event, SessionStart | SessionEnd | ScenarioEnd)]
         self._events: list[_Mine] = sorted([*mine, *looks], key=lambda event: event.at_s)
         self._network, self._log, self._check = network, log, check
