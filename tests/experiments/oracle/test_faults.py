@@ -73,3 +73,21 @@ def test_a_stream_ends_with_its_opener() -> None:
     scenario = load("two-mr", {"sessions": [{**session, "duration": "15s"}], "faults": [crash]})
     (spec,) = sessions_of(scenario)
     assert Trips(scenario).expected_s(spec, "", "MR1", 26.0) is None
+
+
+def test_what_is_asked_for_all_the_time_stays_touched_and_what_is_not_does_not() -> None:
+    silent = {"at": "3s", "for": "3s", "dns": "silent"}
+    assert setup_s("29s", "ddns", silent) == setup_s("29s", "ddns")
+    session = {"name": "D", "at": "2s", "from": "CN3", "to": "MN1", "method": "ddns", "repeat": 8, "every": "3500ms"}
+    scenario = load("two-mr", {"sessions": [session], "faults": [silent]})
+    oracle, specs = Oracle(scenario), sessions_of(scenario)
+    assert oracle.of(specs[0]) is not None
+    assert [oracle.of(spec) for spec in specs[1:]] == [None] * 7
+
+
+@pytest.mark.parametrize(("long_s", "known"), [(3, True), (200, False)])
+def test_a_registration_ends_for_faults_alone_that_outlast_half_of_it(long_s: int, known: bool) -> None:
+    session = {"name": "X", "at": f"{560 + long_s}s", "from": "CN3", "to": "MN1", "method": "p2p"}
+    fault = {"at": "500s", "for": f"{long_s}s", "crash": "SERVER"}
+    scenario = load("two-mr", {"sessions": [session], "faults": [fault], "duration": "1100s"})
+    assert (Oracle(scenario).of(sessions_of(scenario)[0]) is not None) == known
