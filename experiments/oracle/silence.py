@@ -136,7 +136,8 @@ def _longest_s(scenario: Scenario, session: SessionSpec, turn: int, answers: lis
     if answers is None or session.interval_s is None:
         return None
     begins_s, ends_s = (_begins_s(scenario, move) for move in (moves[turn], *moves[turn + 1 : turn + 2], None)[:2])
-    if touches(scenario).stay(begins_s, ends_s):
+    touched = touches(scenario)
+    if touched.stay(begins_s, ends_s) or touched.probe(session, begins_s, ends_s):
         return None
     for number, answer in enumerate(answers):
         sent_s = session.at_s + number * session.interval_s
