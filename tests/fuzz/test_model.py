@@ -213,6 +213,15 @@ class Registration(RuleBasedStateMachine):
             other[place // 8] ^= 1 << place % 8
         self._attack(bytes(other), STRANGER if stranger else source, super(Held, self.world).arrive)
 
+    @rule(kind=st.sampled_from((MessageType.INCOMING_ANSWER, MessageType.DECLINED)))
+    def answer_for_another(self, kind: MessageType) -> None:
+        """A node with a name and a key of its own says what becomes of a request to another."""
+        fields = {"addresses": (STRANGER[1],), "port": 666, "reason": Reason.DECLINED}
+        for number in self.world.server.requests._pending:
+            answer = Message(kind, number, node="mn2", **fields)  # type: ignore[arg-type]
+            super(Held, self.world).arrive(encode(answer, KEYS["mn2"]), STRANGER)
+        self._settle()
+
     def _attack(self, data: bytes, source: Peer, arrive: Callable[[bytes, Peer], None]) -> None:
         self.world.stranger_bytes += len(data) if source == STRANGER else 0
         arrive(data, source)
@@ -287,7 +296,11 @@ class Registration(RuleBasedStateMachine):
             assert outcome.lifetime_s * 1e3 == (message.lifetime_ms or 0)
         elif message.type is MessageType.SERVICE_REQUEST and outcome.status is Status.OK:
             counted[f"{Mode(message.mode or 0).name} ok"] += 1
-            if message.mode is Mode.P2P:
+            if message.mode is Mode.CENTRAL:
+                assert outcome.addresses == ("10.0.0.5",)
+            elif message.mode is Mode.COMBINED:
+                assert {*outcome.addresses} <= self.hosts["mn1"], "an address is given that is not the node's"
+            elif message.mode is Mode.P2P:
                 assert any(
                     asked.doubtful
                     or (asked.message.addresses == outcome.addresses and asked.ends_ns(asked.came_ns[-1]) > began_ns)

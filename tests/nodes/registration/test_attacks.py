@@ -19,10 +19,11 @@ from registration_process import Process
 from registration_world import EPOCH_NS, KEYS, SERVER, World, register, registered_world, request
 from relay_scene import CN, OLD, OTHER, Endpoint, Scene, play
 
+from dmmlab.nodes.registration import requests
 from dmmlab.nodes.registration.bindings import MOST_HOSTS, Noted, RelayWanted
 from dmmlab.nodes.registration.client import Agreement
 from dmmlab.nodes.registration.inbox import MOST_TURNED_AWAY, PATIENCE_S, REQUEST_WAIT_S
-from dmmlab.nodes.registration.replies import MOST_NOTED
+from dmmlab.nodes.registration.replies import ANSWERS_KEPT, MOST_NOTED
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.splice import ACK, DATA, FRAME, MOST_FRAME_BYTES, Resumable
 from dmmlab.nodes.registration.tcp_relay import MOST_CALLERS
@@ -87,6 +88,26 @@ def test_a_registration_under_ones_own_name_says_nothing_of_another_node() -> No
     binding = world.server.records["mn1"].binding
     assert binding is not None and binding.control[1] == "10.1.0.2"
     assert world.server.records["mn2"].binding.control == other.peer  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", [Mode.COMBINED, Mode.CENTRAL])
+def test_nobody_answers_what_another_node_was_asked(mode: Mode) -> None:
+    """With a key and a name of his own he would have the correspondent sent to himself, or sent away."""
+    world, mn, cn = registered_world()
+    assert world.ask(world.node("mn2", THIEF[1]), register(THIEF[1])).ok
+    mn.mute = True
+    ticket = cn.core.start(request(mode), world.now_ns)
+    world.run(0.1)
+    (asked,) = mn.incoming
+    for kind in (MessageType.INCOMING_ANSWER, MessageType.DECLINED):
+        answer = Message(kind, asked.number, node="mn2", addresses=(THIEF[1],), port=7, reason=Reason.DECLINED)
+        world.server.receive(encode(answer, KEYS["mn2"]), THIEF, world.now_ns)
+    world.run(0.1)
+    assert not cn.outcomes.get(ticket)
+    own = Message(MessageType.INCOMING_ANSWER, 0, addresses=mn.offer[:1], port=mn.offer[1], session=asked.session)
+    mn.core.answer(asked.number, own)
+    world.run(0.1)
+    assert cn.outcomes[ticket].addresses == (("10.0.0.5",) if mode is Mode.CENTRAL else mn.offer[:1])
 
 
 @pytest.mark.parametrize("flip", range(0, 8 * 60, 7))
@@ -165,6 +186,7 @@ def test_what_is_remembered_of_a_node_and_of_strangers_is_bounded() -> None:
         data = encode(replace(register(), node="mn1", sequence=sequence), KEYS["mn1"])
         world.server.receive(data, ("udp", f"10.1.{sequence >> 8}.{sequence & 255}", 5), world.now_ns)
     assert len(world.server.records["mn1"].hosts) == MOST_HOSTS
+    assert len(world.server.records["mn1"].answers) == ANSWERS_KEPT
     answers(world)
     for number in range(10_000):
         world.server.receive(random.Random(number).randbytes(60), THIEF, world.now_ns)
@@ -172,6 +194,21 @@ def test_what_is_remembered_of_a_node_and_of_strangers_is_bounded() -> None:
     world.server.receive(b"", THIEF, world.now_ns + 10**9)
     noted = [event.fields for event in world.server.events if isinstance(event, Noted) and event.name == "flooded"]
     assert noted == [{"refusals": 10_000 - MOST_NOTED}]
+
+
+def test_what_a_node_may_have_under_way_is_bounded_and_keeps_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MOST_ASKED", 5)
+    world, mn, cn = registered_world()
+    mn.mute = True
+    for mode in (Mode.COMBINED, Mode.CENTRAL) * 4:
+        cn.core.start(request(mode), world.now_ns)
+    world.run(0.1)
+    assert [outcome.reason for outcome in cn.outcomes.values() if not outcome.ok] == [Reason.OVERLOADED] * 3
+    assert len(world.server.requests._pending) == len(mn.incoming) == 5
+    mn.mute, other = False, world.node("mn2", "10.9.0.2")
+    assert world.ask(other, register("10.9.0.2"), 0.1).ok and world.ask(other, request(Mode.COMBINED), 0.1).ok
+    world.run(10.0)
+    assert world.ask(cn, request(Mode.CENTRAL)).ok
 
 
 @pytest.mark.parametrize("closer", ["mn", "cn"])
