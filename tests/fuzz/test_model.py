@@ -217,7 +217,7 @@ class Registration(RuleBasedStateMachine):
     def answer_for_another(self, kind: MessageType) -> None:
         """A node with a name and a key of its own says what becomes of a request to another."""
         fields = {"addresses": (STRANGER[1],), "port": 666, "reason": Reason.DECLINED}
-        for number in self.world.server.requests._pending:
+        for number in list(self.world.server.requests._pending):
             answer = Message(kind, number, node="mn2", **fields)  # type: ignore[arg-type]
             super(Held, self.world).arrive(encode(answer, KEYS["mn2"]), STRANGER)
         self._settle()
