@@ -26,6 +26,7 @@ from dmmlab.machine.errors import Refusal
 Outcome = Literal["ok", "failed", "invalid"]
 
 FORMAT = 1  # of run.json and the tables
+_HEAD = {"name": str, "seed": int, "runtime": str, "clock": str, "environment": dict, "scenario": dict}
 _FORMULA = frozenset("=+-@\t")
 _NUMBER = re.compile(r"[-+]?[0-9.]*(e[-+]?[0-9]+)?")
 Manifest = dict[str, Any]
@@ -118,7 +119,11 @@ class RunDirectory:
         if not self.run_json.is_file():
             raise RunDirectoryError(f"{self.root}: not a run directory: it has no run.json")
         self._check_own()
-        return _converted(_object(self.run_json), self.run_json)
+        found = _converted(_object(self.run_json), self.run_json)
+        for key, kind in _HEAD.items():
+            if key in found and not isinstance(found[key], kind):
+                raise RunDirectoryError(f"{self.run_json}: not what a run writes: {key}: {str(found[key])[:80]!r}")
+        return found
 
     def finish(self, outcome: Outcome, reason: str | None = None, **more: object) -> None:
         """Writes ``outcome.json``, the last file of a run; ``more`` are further keys of it."""

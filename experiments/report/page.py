@@ -7,6 +7,8 @@ beside them; the ladders are drawn if they are not there yet.
 from __future__ import annotations
 
 import base64
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -44,6 +46,9 @@ _MILESTONES = {
 }
 
 
+_COMMIT = re.compile(r"[0-9a-f]{7,64}\+?")  # with a plus: and changes to it
+
+
 def write(run_directory: Path) -> Path:
     """Writes the report of a run, or of a folder of runs, into that folder; returns its path.
 
@@ -74,6 +79,7 @@ def _template() -> jinja2.Template:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["code"] = _code
+    environment.filters["word"] = lambda value: shlex.quote(str(value))  # of a command that the reader may copy
     return environment.from_string(_asset(REPORT))
 
 
@@ -100,6 +106,7 @@ def _described(recording: Recording) -> dict[str, Any]:
         "folder": run.root.resolve().name,
         "manifest": manifest,
         "environment": list(_flat(manifest.get("environment", {}))),
+        "commit": commit if _COMMIT.fullmatch(commit := str(manifest.get("environment", {}).get("commit"))) else "",
         "outcome": outcome,
         "scenario": scenario,
         "story": _story(scenario),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shlex
 from pathlib import Path
 
 from recorded_story import Story
@@ -47,3 +49,16 @@ def test_a_report_of_a_strangers_run_is_text(tmp_path: Path) -> None:
     assert len(re.findall(r"<script", text)) <= 2  # its own: the data, as JSON, and the code
     policy = re.search(r'Content-Security-Policy" content="([^"]*)', text)
     assert policy is not None and "default-src 'none'" in policy[1]
+
+
+def test_a_command_in_a_report_that_one_may_copy_is_that_command(tmp_path: Path) -> None:
+    run = Story(tmp_path / "run").write()
+    manifest, evil = json.loads(run.run_json.read_text()), "x; touch /tmp/y #"
+    manifest |= {"name": evil, "runtime": evil, "clock": evil, "environment": {"commit": evil}}
+    run.run_json.write_text(json.dumps(manifest))
+    run.finish("failed", "nothing ran")
+    text = html.unescape(page.write(run.root).read_text())
+    (command,) = re.findall(r"<code>(dmmlab run [^<]*)</code>", text)
+    words = ["dmmlab", "run", f"{evil}.yaml", "--runtime", evil, "--clock", evil, "--seed", "1", "--out", "again"]
+    assert shlex.split(command) == words
+    assert "git checkout" not in text

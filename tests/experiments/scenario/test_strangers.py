@@ -158,3 +158,15 @@ def test_a_run_directory_that_is_none_is_a_sentence(tmp_path: Path, text: str) -
     if text[:6] != '{"form':
         with pytest.raises(RunDirectoryError):
             run.timeline()
+
+
+@pytest.mark.parametrize("key", ["name", "seed", "runtime", "clock", "environment", "scenario"])
+def test_a_run_whose_manifest_has_another_kind_of_value_is_a_sentence(tmp_path: Path, key: str) -> None:
+    run = RunDirectory(tmp_path)
+    whole = {"name": "x", "seed": 1, "runtime": "guest", "clock": "virtual", "environment": {}, "scenario": {}}
+    run.create({"format": 1, **whole})
+    assert run.manifest()["seed"] == 1
+    for value in ([key], None):
+        run.create({"format": 1, **whole, key: value})
+        with pytest.raises(RunDirectoryError, match=f"{key}: "):
+            run.manifest()
