@@ -44,6 +44,7 @@ class Updates:
         self._sent: dict[int, Update] = {}
         self._linger_s = 0.0
         self._drain_ns: int | None = None
+        self._travels_ns = 0  # until then there may be packets on an old path, whatever has been decided since
 
     def record(self, event: str, **fields: object) -> None:
         """Write to the timeline."""
@@ -73,6 +74,7 @@ class Updates:
         self.confirm(now_ns)
         if cause == DRAINED:
             self._drain_ns = None  # only now: confirming would start another wait for the rules that must stay
+            self._travels_ns = 0
 
     def _send(self, dpid: int, install: tuple[Rule, ...], remove: tuple[Rule, ...], cause: str) -> None:
         self._out.append(UpdateRules(dpid, install, remove, self.token))
@@ -113,6 +115,7 @@ class Updates:
         before = self.open.get(change.address)
         if before is not None:
             self.record("redirect_superseded", **self.about(before), elapsed_s=seconds(now_ns - before.decided_ns))
+        self._travels_ns = max(self._travels_ns, self._drain_ns or 0)
         self._linger_s, self._drain_ns = max(self._linger_s, old_delay_s), None
         self.open[change.address] = change
         self.record("redirect_decided", **self.about(change))
@@ -157,7 +160,7 @@ class Updates:
             rules = self.book.owned(("redirect", change.address))
             self.record(event, **self.about(change), rules=rules, elapsed_s=elapsed)
         if not self.open and self._drain_ns is None and self.book.waiting():
-            self._drain_ns = now_ns + int(self._linger_s * NS)
+            self._drain_ns = max(self._travels_ns, now_ns + int(self._linger_s * NS))
             self._linger_s = 0.0
 
     def deadline_ns(self) -> int | None:

@@ -58,6 +58,7 @@ def stays(scenario: Scenario, node: str) -> list[Stay]:
     """All links of ``node``, in order."""
     found: list[Stay] = []
     moves, control_s = scenario.moves_of(node), link_s(scenario, CONTROLLER, SWITCHES)
+    going_by_s = -_NEVER  # from then on switches go by what they have confirmed
     for turn, move in enumerate(moves):
         after = moves[turn + 1] if turn + 1 < len(moves) else None
         until_s = _NEVER if after is None else after.at if after.overlap is None else after.over_s
@@ -69,13 +70,14 @@ def stays(scenario: Scenario, node: str) -> list[Stay]:
         lead_s = _lead_s(scenario, node, found[-1], move.at) if found and move.overlap is None else None
         if lead_s is not None:
             redirected_s = move.at + 2 * control_s
-        confirmed_s = redirected_s + control_s
+        if _changes(scenario, node, found, move.to, heard_s):
+            going_by_s = redirected_s + control_s + _SETTLED_S
         if found and move.overlap is None and scenario.handover.buffer:
             told_s = move.at
             if lead_s is not None:
                 told_s += found[-1].radio_s + scenario.costs.packet_in_s - lead_s
             kept_s = told_s + 2 * control_s
-            delivered_s = max(heard_s, confirmed_s + _SETTLED_S) + control_s
+            delivered_s = max(heard_s, going_by_s) + control_s
         if until_s <= spoke_s + crossing_s:  # it has left before it was heard
             redirected_s = redirected_s if lead_s is not None else _NEVER
             delivered_s = _NEVER
@@ -89,6 +91,14 @@ def stays(scenario: Scenario, node: str) -> list[Stay]:
             )
         )
     return found
+
+
+def _changes(scenario: Scenario, node: str, before: list[Stay], to: str, at_s: float) -> bool:
+    """Whether redirects begin, end or go elsewhere when the node is heard at ``to``: without a way, none does."""
+    places = [to, *(stay.router for stay in reversed(before) if stay.redirected_s < _NEVER)][:2]
+    had = {stay.router for stay in before if released_s(scenario, node, stay.router, at_s) > at_s}
+    pairs = [(anchor, place) for anchor in had for place in places if anchor != place]
+    return scenario.redirect and any(redirect_s(scenario, *pair) is not None for pair in pairs)
 
 
 def _lead_s(scenario: Scenario, node: str, before: Stay, leaves_s: float) -> float | None:
@@ -257,13 +267,17 @@ class Ways:
 
     def _onwards(self, stay: Stay, link: int, gateway: str, there_s: float) -> float | None:
         """From the access switch of ``stay`` on."""
-        redirected = stay.redirected_s <= there_s + _GRAIN_S and not self._drained(link, there_s)
+        drained_s, late_s = self._drained_s(link)
+        redirected = stay.redirected_s <= there_s + _GRAIN_S and there_s <= drained_s + _GRAIN_S
         across_s = self._across_s(stay.router, self._anchor if gateway == stay.router else gateway) or 0.0
-        if redirected and self._drained(link, there_s + across_s - _CACHED_S):
+        if redirected and there_s + across_s > late_s + _CACHED_S + _GRAIN_S:
             return None  # the switch at the other end does not know it by then, nor has it cached
+        if redirected and there_s + across_s > drained_s + _GRAIN_S:
+            raise Undecided
         arrives_s = self._handed_on(stay, gateway, there_s, redirected)
-        changed_s = stay.redirected_s if redirected else self._drained_s(link)
-        cached = changed_s <= there_s + _GRAIN_S and there_s <= changed_s + _CACHED_S + _GRAIN_S
+        changed_s = stay.redirected_s if redirected else drained_s
+        lasts_s = _CACHED_S if redirected else late_s - drained_s + _CACHED_S
+        cached = changed_s <= there_s + _GRAIN_S and there_s <= changed_s + lasts_s + _GRAIN_S
         if cached and self._handed_on(stay, gateway, there_s, not redirected) != arrives_s:
             raise Undecided
         return arrives_s
@@ -278,15 +292,19 @@ class Ways:
             return there_s + self._core_s(gateway) if gateway == stay.router else None
         return there_s + across_s + self._core_s(towards)
 
-    def _drained(self, link: int, there_s: float) -> bool:
-        """Whether the rules of a link that the node still has beside its new one have been removed by then."""
-        return there_s > self._drained_s(link) + _GRAIN_S
-
-    def _drained_s(self, link: int) -> float:
+    def _drained_s(self, link: int) -> tuple[float, float]:
+        """Between which times the rules of a link that the node still has beside its new one are removed: when the old
+        way is empty, but not while a change is under way, as where the node is back and renews the lease of its radio.
+        """
         if link + 1 == len(self._stays):
-            return _NEVER
-        across_s = self._across_s(self._anchor, self._stays[link].router) or 0.0
-        return self._stays[link + 1].redirected_s + 2 * self._control_s + across_s
+            return _NEVER, _NEVER
+        across_s, after = self._across_s(self._anchor, self._stays[link].router) or 0.0, self._stays[link + 1]
+        drained_s = after.redirected_s + 2 * self._control_s + across_s
+        renewed_s = after.address_s - after.radio_s + self._control_s  # at the controller
+        back = any(stay.router == after.router for stay in self._stays[: link + 1])
+        if not back or renewed_s > drained_s - self._control_s + _GRAIN_S:
+            return drained_s, drained_s
+        return drained_s, max(drained_s, renewed_s + 3 * self._control_s)
 
 
 def _dropped_s(scenario: Scenario, node: str, anchor: str) -> tuple[float, float]:

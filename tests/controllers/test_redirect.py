@@ -543,6 +543,24 @@ def test_back_at_the_anchor_traffic_turns_at_once_and_the_old_path_empties_first
     assert net.arrive(1, 2, in_flight) == []
 
 
+def test_what_is_decided_while_an_old_path_empties_does_not_cut_that_short() -> None:
+    net = FakeNetwork(mesh(2))
+    for k, i in ((2, 1), (1, 1), (1, 2)):
+        net.move(k, i)
+    net.attach(mn_mac(1), 1)
+    up(net, 1, 1)
+    while net.core.deadline_ns() is None:
+        net.pump(1)
+    empty_ns = net.core.deadline_ns() or 0
+    assert empty_ns > net.now_ns
+    net.detach(mn_mac(2))
+    net.attach(mn_mac(2), 2)
+    up(net, 2, 1)  # its redirect has no old path
+    while len(net.events("redirect_confirmed")) < 3:
+        net.pump(1)
+    assert net.now_ns < empty_ns <= (net.core.deadline_ns() or 0)
+
+
 def test_a_release_counts_where_it_is_delivered() -> None:
     """On sight of it at the serving switch the redirect must stay: the message is still under way on it."""
     net = FakeNetwork(chain(3))
