@@ -213,6 +213,8 @@ class ShellWorld(World):
             self.process = shell.Server(self.server, self.disk, self.events, relay_idle_s=60.0)  # type: ignore[arg-type]
         self.process._udp = inbox.Inbox.__new__(inbox.Inbox)
         self.process._udp.socket, self.process._udp._behind_s = self.socket, None  # type: ignore[assignment]
+        self.process._udp._now_ns = self.clock.time_ns
+        self.process._clock = SimpleNamespace(now_ns=self.clock.time_ns)  # type: ignore[assignment]
         self.process.flush()
 
     def kill(self) -> None:
