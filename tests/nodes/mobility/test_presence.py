@@ -7,12 +7,14 @@ import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 from agents_fake import EPOCH_NS, Log, World, world
 from servers_fake import FakeDdns, FakeRegistrationServer
 
+from dmmlab.nodes.ddns.update import UpdateClient, Updated
 from dmmlab.nodes.mobility import presence
 from dmmlab.nodes.orders import Account, MobileNodeFile, ZoneKey
 from dmmlab.nodes.registration.client_core import ClientCore
@@ -138,6 +140,21 @@ def test_an_older_update_that_is_under_way_never_comes_last(scene: Scene) -> Non
     assert scene.ddns.zone == [[NEW]]
     assert [fields["address"] for fields in scene.log.of("zone_updated")] == [NEW]
     assert scene.log.of("zone_updated")[0]["attempts"] == 2
+
+
+@pytest.mark.parametrize(("refusals", "outcomes"), [(1, ["refused", "ok"]), (5, ["refused", "refused"])])
+def test_an_update_that_a_set_clock_made_too_old_is_sent_once_more(
+    scene: Scene, refusals: int, outcomes: list[str]
+) -> None:
+    """Once: two clocks that differ go on to do so (RFC 8945 section 5.2.3)."""
+    left, real = iter(range(refusals)), UpdateClient.update
+
+    async def update(client: UpdateClient, *what: Any, **how: Any) -> Updated:
+        return await real(client, *what, **how) if next(left, None) is None else Updated("refused", "badtime")
+
+    with mock.patch.object(UpdateClient, "update", update):
+        scene.play(only_zone(), (1.0, scene.announce(OLD)))
+    assert [fields["outcome"] for fields in scene.log.of("zone_updated")] == outcomes
 
 
 def test_two_addresses_in_quick_succession_leave_the_second(scene: Scene) -> None:
