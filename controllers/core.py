@@ -65,6 +65,8 @@ class Core:
     def receive(self, event: Event, now_ns: int) -> list[Command]:
         """Take one event at a time (ns, any epoch, never backwards) and return what is to be done, in order."""
         cause = self._handlers[type(event)](event, now_ns)
+        for node in self.unheard.settled(now_ns):
+            self._assign_sightings(node)
         if cause is not None or self.updates.book.changed:
             self.updates.flush(now_ns, cause or OTHER)
         self.holds.settle(now_ns)
@@ -74,7 +76,8 @@ class Core:
 
     def deadline_ns(self) -> int | None:
         """When to come back with DeadlinePassed; None if there is nothing to wait for."""
-        return self.updates.deadline_ns()
+        deadlines = (self.updates.deadline_ns(), self.unheard.deadline_ns())
+        return min((each for each in deadlines if each is not None), default=None)
 
     # Switches
 
@@ -293,8 +296,6 @@ class Core:
             mac = self.identities.of(radio)
             if self._sight(mac, here, now_ns, "mn_attached"):
                 self.redirects.refresh(mac, now_ns, "mn_attached")
-            if self.unheard.heard(here, self.nodes[mac], now_ns):
-                self._assign_sightings(self.nodes[mac])
             if self._learn_claimed(switch, radio, event.frame, now_ns) and self.guard.on:
                 self._pass_on(switch, event.frame)
             cause = "mn_attached"

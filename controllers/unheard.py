@@ -57,13 +57,24 @@ class Unheard:
         """There is no such port any more."""
         self._since.pop(port, None)
 
-    def heard(self, at: Location, node: MobileNode, now_ns: int) -> bool:
-        """Whether enough has been heard there of the node, by now; then nobody listens any more."""
-        since_ns = self._since.get((at.dpid, at.port))
-        if since_ns is None or now_ns - since_ns < LISTENS_NS or not self._at_home(node, at.dpid):
-            return False
-        del self._since[at.dpid, at.port]
-        return True
+    def deadline_ns(self) -> int | None:
+        """When enough may have been heard somewhere; None if no time tells."""
+        return min((self._since[at.dpid, at.port] + LISTENS_NS for at, _ in self._at_home_there()), default=None)
+
+    def settled(self, now_ns: int) -> list[MobileNode]:
+        """The nodes of which enough has been heard where they are: nobody listens there any more."""
+        done = [
+            (at, node) for at, node in self._at_home_there() if self._since[at.dpid, at.port] + LISTENS_NS <= now_ns
+        ]
+        for at, _ in done:
+            self._since.pop((at.dpid, at.port), None)
+        return [node for _, node in done]
+
+    def _at_home_there(self) -> list[tuple[Location, MobileNode]]:
+        if not self._since:
+            return []
+        seen = ((at, node) for node in self._nodes.values() for at in node.sightings if self.listens(at))
+        return [(at, node) for at, node in seen if self._at_home(node, at.dpid)]
 
     def snooped(self, address: str) -> None:
         """That the address is bound is known by what was sent from it alone."""
