@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from dmmlab.experiments.records import damage
 from dmmlab.experiments.records.stepped import Stamp
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
@@ -78,10 +79,10 @@ def _as_it_is(stamp_ns: int) -> int:
     return stamp_ns
 
 
-def read(pcap: Path, put_right: Stamp = _as_it_is) -> Iterator[Frame]:
+def read(pcap: Path, put_right: Stamp = _as_it_is, damaged: bool = False) -> Iterator[Frame]:
     """The frames of ``pcap`` in the order of the capture; none if it is empty or missing. Others are left out.
 
-    ``put_right`` makes their times of all stamps.
+    ``put_right`` makes their times of all stamps. If some may be ``damaged``, those are left out, too.
     """
     data = pcap.read_bytes() if pcap.is_file() else b""
     order, unit_ns = _FORMATS.get(data[:4], ("", 0))
@@ -91,9 +92,10 @@ def read(pcap: Path, put_right: Stamp = _as_it_is) -> Iterator[Frame]:
     while place + _RECORD_BYTES <= len(data):
         seconds, fraction, captured, _ = header.unpack_from(data, place)
         place += _RECORD_BYTES
-        frame = parse(data[place : place + captured], put_right(seconds * 10**9 + fraction * unit_ns))
+        raw = data[place : place + captured]
+        frame = parse(raw, put_right(seconds * 10**9 + fraction * unit_ns))
         place += captured
-        if frame is not None:
+        if frame is not None and not (damaged and not damage.sound(raw)):
             yield frame
 
 

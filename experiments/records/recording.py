@@ -212,10 +212,11 @@ class Recording:
         return self._frames[host]
 
     def _captured(self, name: str) -> list[Frame]:
-        steps = stepped.stretches(self.find("runner", "clock_stepped")) if self.scenario.faults else []
-        return list(
-            pcap.read(self.run.pcap(name), stepped.stamps(steps, name)) if steps else pcap.read(self.run.pcap(name))
-        )
+        faults, file = self.scenario.faults, self.run.pcap(name)
+        steps = stepped.stretches(self.find("runner", "clock_stepped")) if faults else []
+        damaged = any(fault.impair is not None and fault.impair.corrupt for fault in faults)
+        put_right = {"put_right": stepped.stamps(steps, name)} if steps else {}
+        return list(pcap.read(file, damaged=damaged, **put_right))
 
     def frames_from_port(self, host: str, port: int) -> list[Frame]:
         """Those of `frames` whose source port is ``port``."""

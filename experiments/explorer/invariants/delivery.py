@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from dmmlab.experiments.explorer.invariants.damage import damaged
 from dmmlab.experiments.records.recording import Recording
 
 
@@ -19,8 +18,6 @@ def delivered_to_holders(recording: Recording) -> Iterator[str]:
             if holder == node.name or frame.from_mac in macs or frame.to_mac not in macs or not frame.protocol:
                 continue
             if ipaddress.ip_address(frame.destination).is_multicast:
-                continue
-            if damaged(recording, frame.time_ns, frame.destination, recording.plan.addresses(node.name)):
                 continue
             at_s = recording.since_start(frame.time_ns)
             yield f"{node.name} has a packet for {frame.destination} of {holder}, at {at_s} s"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dmmlab.experiments.explorer.invariants.damage import damaged
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.records.recording import Recording
@@ -23,7 +22,5 @@ def sessions_asked_for(recording: Recording) -> Iterator[str]:
         for frame in recording.frames(node):
             comes = frame.destination in own and frame.destination_port in (ECHO_PORT, BULK_PORT)
             if comes and frame.source not in may and (node, frame.source) not in seen:
-                if damaged(recording, frame.time_ns, frame.source, may):
-                    continue
                 seen.add((node, frame.source))
                 yield f"{frame.source} sends to the services of {node}, at {recording.since_start(frame.time_ns)} s"
