@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from dmmlab.experiments.explorer.rounds import QUICK_S, Rounds, probes, slower
+from dmmlab.experiments.methods.base import SERVICES
 from dmmlab.experiments.scenario.faults import Fault, problems, targets
 from dmmlab.experiments.scenario.load import parse
-from dmmlab.experiments.scenario.model import RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
 
 _MOST_FAULTS, _SHORTEST_S = 6, 0.02
 _TRIES = 50  # to find a fault that does not overlap another of the same thing
@@ -85,12 +86,19 @@ def _ms(seconds: float) -> str:
     return f"{round(seconds * 1e3)}ms"
 
 
+def _party(chance: Random, base: Scenario) -> str:
+    """Whose processes: a mobile node's as often as a server's, however many there are of each."""
+    roles = (SERVICES, (CONTROLLER, SWITCHES), base.mobile_routers, base.mobile_nodes, base.correspondents)
+    there = [[name for name in targets(base) if name in role] for role in roles]
+    return chance.choice(chance.choice([names for names in there if names]))
+
+
 def _crash(chance: Random, base: Scenario) -> Item:
-    return {"crash": chance.choice(targets(base))}
+    return {"crash": _party(chance, base)}
 
 
 def _pause(chance: Random, base: Scenario) -> Item:
-    return {"pause": chance.choice(targets(base))}
+    return {"pause": _party(chance, base)}
 
 
 def _link(chance: Random, base: Scenario) -> list[str]:
