@@ -214,9 +214,10 @@ class Recording:
     def _captured(self, name: str) -> list[Frame]:
         faults, file = self.scenario.faults, self.run.pcap(name)
         steps = stepped.stretches(self.find("runner", "clock_stepped")) if faults else []
-        damaged = any(fault.impair is not None and fault.impair.corrupt for fault in faults)
-        put_right = {"put_right": stepped.stamps(steps, name)} if steps else {}
-        return list(pcap.read(file, damaged=damaged, **put_right))
+        how: dict[str, Any] = {"put_right": stepped.stamps(steps, name)} if steps else {}
+        if any(fault.impair is not None and fault.impair.corrupt for fault in faults):
+            how["damaged"] = True
+        return list(pcap.read(file, **how))
 
     def frames_from_port(self, host: str, port: int) -> list[Frame]:
         """Those of `frames` whose source port is ``port``."""
