@@ -23,7 +23,12 @@ class Steady:
 
     def off_ns(self) -> int:
         """By how much CLOCK_REALTIME has been put forward since."""
-        return time.time_ns() - self.now_ns()
+        return self.surely_off_ns()[0]
+
+    def surely_off_ns(self) -> tuple[int, int]:
+        """`off_ns`, and how far it may be wrong: somebody else may have had the processor between two readings."""
+        before_ns, real_ns, after_ns = self.now_ns(), time.time_ns(), self.now_ns()
+        return real_ns - after_ns, after_ns - before_ns
 
 
 INSTRUMENTS = Steady()  # of all processes that a run forks: its timeline, and all that is noted

@@ -76,8 +76,9 @@ class Faults:
             for each in self._daemons.captures()
             if isinstance(each, Tcpdump)
         }
+        at_ns = timekeeping.now_ns()  # before it, for in real time packets come before the next line is reached
         timekeeping.step(round(by_s * 1e9))
-        self._log().emit("clock_stepped", by_s=by_s, frames=frames)
+        self._log().write([("clock_stepped", at_ns, {"by_s": by_s, "frames": frames})])
 
     def _break_switches(self, fault: Fault, begins: bool) -> None:
         for each in (self._switches, *self._network.more_switches):
