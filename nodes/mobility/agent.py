@@ -54,6 +54,7 @@ class Radio:
         self.index = 0
         self.mac = ""
         self.up = False  # it has a carrier
+        self.attached = 0  # which attachment of the node's this is, if it is
         self.attachment: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
@@ -180,6 +181,7 @@ class MobileNode:
     async def _carrier(self, radio: Radio, up: bool) -> None:
         await radio.stop()
         if up:
+            radio.attached = 1 + max(each.attached for each in self._radios)
             radio.attachment = asyncio.create_task(self._attach(radio))
         elif not self._keeps and self._current is not None and self._current_by is radio:
             await self._drop(self._current, radio)
@@ -226,7 +228,7 @@ class MobileNode:
     async def _take(self, lease: dhcp.Lease, radio: Radio) -> None:
         """The lease's address becomes the one for new sessions; the one before is deprecated."""
         for other in self._radios:
-            if other is not radio:
+            if other.attached < radio.attached:
                 await other.stop()  # what it renewed is for old sessions only
         renewed = self._current is not None and (self._current.address, self._current_by) == (lease.address, radio)
         if not renewed:

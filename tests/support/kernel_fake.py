@@ -88,17 +88,17 @@ class FakeUdhcpc:
         self.argv.append(argv)
         self.lease_file = self.lease_file.with_name(f"{argv[argv.index('-i') + 1]}.lease")
         self._ended = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(self.takes_s, self._end, self._ended)
+        asyncio.get_running_loop().call_later(self.takes_s, self._end, self._ended, self.lease_file)
         return self
 
-    def _end(self, ended: asyncio.Future[int]) -> None:
+    def _end(self, ended: asyncio.Future[int], lease_file: Path) -> None:
         if ended.done():
             return
         lease = self.leases.pop(0) if self.leases else None
         if lease is not None:
             (ip, _, mask), router, seconds = lease[0].partition("/"), lease[1], lease[2]
             lines = [f"ip={ip}", f"mask={mask}", f"router={router}", f"serverid={router}", f"lease={seconds}"]
-            self.lease_file.write_text("\n".join(lines) + "\n")
+            lease_file.write_text("\n".join(lines) + "\n")
         ended.set_result(0)
 
     async def wait(self) -> int:

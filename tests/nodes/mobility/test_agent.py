@@ -222,6 +222,14 @@ def test_an_address_that_is_in_use_by_one_radio_moves_to_the_other_that_got_it_l
         assert node.kernel.leaves_by == ETH1
 
 
+def test_a_link_that_came_last_goes_on_asking_when_the_other_one_s_lease_is_late(of: World, tmp_path: Path) -> None:
+    with node_in(of, tmp_path, second=("eth1", "ff02")) as node:
+        node.dhcp.leases = [FIRST, SECOND]
+        of.run(node.play((1.0, True), (1.01, True, ETH1), (1.015, True), (1.025, False), until_s=2.0))
+        assert node.kernel.on == {("10.1.2.100", 24): ETH1, ("10.1.1.100", 32): ETH0}
+        assert node.kernel.leaves_by == ETH1
+
+
 def test_a_link_that_is_only_for_old_sessions_renews_no_lease(of: World, tmp_path: Path) -> None:
     with node_in(of, tmp_path, second=("eth1", "ff02")) as node:
         node.dhcp.leases = [("10.1.1.100/24", "10.1.1.1", 4), SECOND, FIRST]
