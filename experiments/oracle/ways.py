@@ -286,7 +286,7 @@ class Ways:
         across_s = self._across_s(stay.router, self._anchor if gateway == stay.router else gateway) or 0.0
         if redirected and there_s + across_s > late_s + _CACHED_S + _GRAIN_S:
             return None  # the switch at the other end does not know it by then, nor has it cached
-        if redirected and there_s + across_s > drained_s + _GRAIN_S:
+        if redirected and there_s + across_s > max(drained_s, self._touched_s(link, drained_s) + _CACHED_S) + _GRAIN_S:
             raise Undecided
         arrives_s = self._handed_on(stay, gateway, there_s, redirected)
         changed_s = stay.redirected_s if redirected else drained_s
@@ -319,6 +319,17 @@ class Ways:
         if not back or renewed_s > drained_s - self._control_s + _GRAIN_S:
             return drained_s, drained_s
         return drained_s, max(drained_s, renewed_s + 3 * self._control_s)
+
+    def _touched_s(self, link: int, until_s: float) -> float:
+        """When the anchor's switch got the last rule before ``until_s``: by the redirect, or of a lease that the node,
+        back there, renews. It looks its cached flows over then, and not again for a while (docs/handovers.md).
+        """
+        if link + 1 == len(self._stays):
+            return _NEVER
+        after = self._stays[link + 1]
+        renewed_s = after.address_s - after.radio_s + 2 * self._control_s
+        back = after.router == self._anchor and renewed_s <= until_s
+        return max(after.redirected_s, renewed_s) if back else after.redirected_s
 
 
 def _dropped_s(scenario: Scenario, node: str, anchor: str) -> tuple[float, float]:
