@@ -3,6 +3,8 @@
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,18 +14,29 @@ OWN = os.getpid()
 REFUSED = b"!"
 
 
-def answerer(socket_: socket.socket, count: int) -> threading.Thread:
-    """Answers so many: every third with a refusal, and the last not at all."""
+@contextmanager
+def answering(count: int) -> Iterator[int]:
+    """Whose port answers so many: every third with a refusal, and the last not at all."""
 
     def serve() -> None:
-        for turn in range(count):
-            data, peer = socket_.recvfrom(100)
-            if turn < count - 1:
-                socket_.sendto(data[:8] + (REFUSED if turn % 3 == 2 else b""), peer)
+        turn = 0
+        while True:
+            data, peer = server.recvfrom(100)
+            if not data:
+                return
+            turn += 1
+            if turn < count:
+                server.sendto(data[:8] + (REFUSED if turn % 3 == 0 else b""), peer)
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    return thread
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.sendto(b"", server.getsockname())  # the end: it no longer waits when its socket is closed
+            thread.join()
 
 
 DIALECT = Dialect(
@@ -37,25 +50,20 @@ def test_a_schedule_has_one_rate_after_the_other() -> None:
 
 
 def test_what_became_of_each_message() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        thread = answerer(server, 30)
+    with answering(30) as port:
         messages = [(number, number.to_bytes(8, "big")) for number in range(30)]
         due_s = schedule((300.0, 0.1))
-        load = open_loop(server.getsockname()[1], OWN, messages, due_s, DIALECT)
-        thread.join(5)
+        load = open_loop(port, OWN, messages, due_s, DIALECT)
     assert (load.sent, load.refused, len(load.served), load.unanswered) == (30, 9, 20, 1)
     assert all(sent >= due for (sent, _), due in zip(load.served, due_s, strict=False))
     assert len(load.late_s) == 30 and min(load.late_s) >= 0.0
 
 
 def test_a_refusal_ends_a_closed_loop() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        answerer(server, 5)
+    with answering(5) as port:
         messages = [(number, number.to_bytes(8, "big")) for number in range(4)]
         with pytest.raises(RuntimeError, match="refused"):
-            closed_loop(server.getsockname()[1], OWN, messages, DIALECT, 2)
+            closed_loop(port, OWN, messages, DIALECT, 2)
 
 
 def test_percentiles_of_what_was_sent_in_a_time() -> None:
