@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dmmlab.experiments.oracle.delays import hosts_s, link_s, radio_s, redirect_s
-from dmmlab.experiments.oracle.moves import address_s, configured_s, released_s, strange_s
+from dmmlab.experiments.oracle.moves import SETTLED_S, address_s, configured_s, released_s, strange_s
 from dmmlab.experiments.oracle.tcp.segments import Fate
 from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Scenario
 
 _NEVER = float("inf")
 _CACHED_S = 0.005  # how long at most a switch goes on doing what it did before a rule was changed (docs/handovers.md)
-_SETTLED_S = 0.006  # and how long the controller waits for that
 _ASKING_S = 3.0  # three questions by ARP or neighbour discovery, a second each (RFC 4861 section 10, as Linux has it)
 _GRAIN_S = 1e-9  # what two sums of delays may differ by and be the same
 
@@ -71,7 +70,7 @@ def stays(scenario: Scenario, node: str) -> list[Stay]:
         if lead_s is not None:
             redirected_s = move.at + 2 * control_s
         if _changes(scenario, node, found, move.to, heard_s):
-            going_by_s = redirected_s + control_s + _SETTLED_S
+            going_by_s = redirected_s + control_s + SETTLED_S
         if found and move.overlap is None and scenario.handover.buffer:
             told_s = move.at
             if lead_s is not None:
@@ -290,8 +289,8 @@ class Ways:
             raise Undecided
         arrives_s = self._handed_on(stay, gateway, there_s, redirected)
         changed_s = stay.redirected_s if redirected else drained_s
-        lasts_s = _CACHED_S if redirected else late_s - drained_s + _CACHED_S
-        cached = changed_s <= there_s + _GRAIN_S and there_s <= changed_s + lasts_s + _GRAIN_S
+        until_s = (stay.redirected_s if redirected else late_s) + _CACHED_S
+        cached = changed_s <= there_s + _GRAIN_S and there_s <= until_s + _GRAIN_S
         if cached and self._handed_on(stay, gateway, there_s, not redirected) != arrives_s:
             raise Undecided
         return arrives_s

@@ -3,13 +3,18 @@
 import pytest
 from controllers_fake import (
     BROADCAST,
+    CLIENT_ID,
     CN,
+    FIRST,
+    SECOND,
     FakeNetwork,
     arp_frame,
     chain,
     dhcp_frame,
     ip6_frame,
     ip_frame,
+    lease,
+    leased,
     make_plan,
     mesh,
     nd_frame,
@@ -21,26 +26,11 @@ from controllers_fake import (
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import SetField
 
-FIRST, SECOND = "02:aa:00:00:00:01", "02:aa:00:00:01:01"
-CLIENT_ID = b"\xffMN1"
-
-
-def address(i: int) -> str:
-    return f"10.{i}.0.50"
-
 
 def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
     """The radio joins switch i and gets a lease there."""
     net.attach(radio, i, port=f"radio-{radio[-5:-3]}")
-    lease(net, radio, i, client_id)
-
-
-def lease(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
-    net.from_mn(radio, dhcp_frame(radio, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=client_id))
-    net.pump()
-    ack = dhcp_frame(router_mac(i), radio, router_ip(i), address(i), 5, chaddr=radio, yiaddr=address(i), lease_s=600)
-    assert radio in [who for _, who, _ in net.from_router(i, ack)]
-    net.pump()
+    assert radio in lease(net, radio, i, client_id)
 
 
 def detach(net: FakeNetwork, radio: str) -> None:
@@ -52,17 +42,17 @@ def check(net: FakeNetwork, i: int, hardware: str, radio: str) -> None:
     """MRi's address works by this radio, and MRi's router knows it by the hardware address that it had before."""
     here = net.place[radio][0]
     for proto in (1, 6, 17):
-        down = net.from_router(i, ip_frame(router_mac(i), hardware, CN, address(i), proto))
+        down = net.from_router(i, ip_frame(router_mac(i), hardware, CN, leased(i), proto))
         assert [(who, f["eth_dst"]) for _, who, f in down] == [(radio, radio)]
-        up = net.from_mn(radio, ip_frame(radio, router_mac(here), address(i), CN, proto))
+        up = net.from_mn(radio, ip_frame(radio, router_mac(here), leased(i), CN, proto))
         assert [(who, f["eth_dst"]) for _, who, f in up] == [(f"MR{i}", router_mac(i))]
-    asked = net.from_router(i, arp_frame(router_mac(i), BROADCAST, router_ip(i), address(i)))
+    asked = net.from_router(i, arp_frame(router_mac(i), BROADCAST, router_ip(i), leased(i)))
     assert [who for _, who, _ in asked].count(radio) == 1
     if here == i and hardware == radio:
         return
-    probed = net.from_router(i, arp_frame(router_mac(i), hardware, router_ip(i), address(i)))
+    probed = net.from_router(i, arp_frame(router_mac(i), hardware, router_ip(i), leased(i)))
     assert [(who, f["eth_dst"]) for _, who, f in probed if who == radio] == [(radio, radio)]
-    reply = {**arp_frame(radio, router_mac(i), address(i), router_ip(i)), "arp_sha": radio}
+    reply = {**arp_frame(radio, router_mac(i), leased(i), router_ip(i)), "arp_sha": radio}
     question = {**reply, "eth_dst": BROADCAST}
     for frame in (reply, question):
         heard = [f for _, who, f in net.from_mn(radio, frame) if who == f"MR{i}"]
@@ -105,11 +95,11 @@ def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
     detach(net, FIRST)
     detach(net, SECOND)
     net.attach(SECOND, 1, port="radio-01")
-    net.from_mn(SECOND, ip_frame(SECOND, router_mac(1), address(1), CN, 17))
+    net.from_mn(SECOND, ip_frame(SECOND, router_mac(1), leased(1), CN, 17))
     net.pump()
     check(net, 1, FIRST, SECOND)
     check_restart(net)
-    lease(net, SECOND, 1)
+    assert SECOND in lease(net, SECOND, 1)
     check(net, 1, SECOND, SECOND)
 
 
@@ -122,9 +112,9 @@ def test_back_at_an_anchor_by_the_other_radio_older_addresses_go_by_their_own_an
     net.from_mn(SECOND, dhcp_frame(SECOND, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
     net.pump()
     for proto in (1, 6, 17):
-        up = net.from_mn(SECOND, ip_frame(SECOND, router_mac(2), address(1), CN, proto))
+        up = net.from_mn(SECOND, ip_frame(SECOND, router_mac(2), leased(1), CN, proto))
         assert [(who, f["eth_src"]) for _, who, f in up] == [("MR1", FIRST)]
-        up = net.from_mn(SECOND, ip_frame(SECOND, router_mac(2), address(2), CN, proto))
+        up = net.from_mn(SECOND, ip_frame(SECOND, router_mac(2), leased(2), CN, proto))
         assert [(who, f["eth_src"]) for _, who, f in up] == [("MR2", FIRST)]
 
 
@@ -148,7 +138,7 @@ def test_a_radio_that_was_taken_for_a_mobile_node_of_its_own_brings_its_redirect
     attach(net, SECOND, 2, b"")
     attach(net, FIRST, 3)
     check(net, 1, SECOND, SECOND)
-    lease(net, SECOND, 2)
+    assert SECOND in lease(net, SECOND, 2)
     for i, hardware in ((1, SECOND), (2, SECOND), (3, FIRST)):
         check(net, i, hardware, SECOND)
     if restart:
@@ -195,6 +185,6 @@ def test_at_its_anchor_one_mac_is_put_for_the_other_both_ways_or_neither() -> No
     net.from_mn(SECOND, dhcp_frame(SECOND, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
     net.pump()
     net.updates.clear()
-    lease(net, SECOND, 1)
+    assert SECOND in lease(net, SECOND, 1)
     taken = [sum(isinstance(a, SetField) for rule in each.remove for a in rule.actions) for each in net.updates]
     assert len([number for number in taken if number]) == 1, "all in one update"

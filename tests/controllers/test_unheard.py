@@ -4,18 +4,20 @@ import pytest
 from controllers_fake import (
     BROADCAST,
     CN,
+    FIRST,
+    SECOND,
     FakeNetwork,
     arp_frame,
-    dhcp_frame,
     frame_bytes,
     ip6_frame,
     ip_frame,
+    lease,
+    leased,
     make_plan,
     mesh,
     mn_ip,
     mn_mac,
     nd_frame,
-    router_ip,
     router_ip6,
     router_mac,
 )
@@ -24,25 +26,9 @@ from dmmlab.controllers.notebook import notes_of
 from dmmlab.controllers.rules import Kind
 from dmmlab.controllers.unheard import source_address
 
-FIRST, SECOND = "02:aa:00:00:00:01", "02:aa:00:00:01:01"
-CLIENT_ID = b"\xffMN1"
-
-
-def address(i: int) -> str:
-    return f"10.{i}.0.50"
-
 
 def address6(i: int) -> str:
     return f"fd00:{i}::50"
-
-
-def lease(net: FakeNetwork, radio: str, i: int) -> None:
-    """A DHCP exchange; who is not connected copies nothing of it."""
-    net.from_mn(radio, dhcp_frame(radio, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
-    net.pump()
-    ack = dhcp_frame(router_mac(i), radio, router_ip(i), address(i), 5, chaddr=radio, yiaddr=address(i), lease_s=600)
-    net.from_router(i, ack)
-    net.pump()
 
 
 def while_nobody_listens(net: FakeNetwork, radio: str, i: int, port: str) -> None:
@@ -75,14 +61,14 @@ def test_a_second_radio_that_came_unheard_is_the_nodes_by_the_address_that_it_us
             net.pump()
     while_nobody_listens(net, SECOND, 2, "radio2")
     assert not net.events("mn_identified")
-    net.from_mn(SECOND, arp_frame(SECOND, BROADCAST, address(2), address(2)))
+    net.from_mn(SECOND, arp_frame(SECOND, BROADCAST, leased(2), leased(2)))
     net.pump()
     assert net.events("mn_identified") == [{"mn": FIRST, "radio": SECOND}]
     net.detach(FIRST)
     net.pump()
-    assert delivered(net, 1, FIRST, address(1)) == [SECOND]
-    assert delivered(net, 2, SECOND, address(2)) == [SECOND]
-    assert net.core.bindings[address(2)].hardware == SECOND, "the router has heard that as well"
+    assert delivered(net, 1, FIRST, leased(1)) == [SECOND]
+    assert delivered(net, 2, SECOND, leased(2)) == [SECOND]
+    assert net.core.bindings[leased(2)].hardware == SECOND, "the router has heard that as well"
 
 
 def test_it_is_listened_to_until_an_address_of_its_anchor_is_known_and_ten_seconds_more() -> None:

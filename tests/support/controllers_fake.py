@@ -419,3 +419,22 @@ def nd_frame(src_mac: str, dst_mac: str, src: str, kind: int, target: str) -> Fr
     fields = ip6_frame(src_mac, dst_mac, src, dst, 58)
     fields |= {"icmpv6_type": kind, "icmpv6_code": 0, "ipv6_nd_target": target}
     return {**fields, "raw": (head + ip + body).hex()}
+
+
+FIRST, SECOND = "02:aa:00:00:00:01", "02:aa:00:00:01:01"  # the radios of a mobile node that has two
+CLIENT_ID = b"\xffMN1"
+
+
+def leased(i: int) -> str:
+    """The address that MRi leases to whoever asks by `lease`."""
+    return f"10.{i}.0.50"
+
+
+def lease(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> list[str]:
+    """A DHCP exchange of the radio's at switch i; who gets the answer."""
+    net.from_mn(radio, dhcp_frame(radio, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=client_id))
+    net.pump()
+    ack = dhcp_frame(router_mac(i), radio, router_ip(i), leased(i), 5, chaddr=radio, yiaddr=leased(i), lease_s=600)
+    got = [who for _, who, _ in net.from_router(i, ack)]
+    net.pump()
+    return got
