@@ -109,8 +109,7 @@ class UpdateClient:
                 return None
             if not message.is_response(answer):
                 return None
-            # an unsigned refusal is believed (the server cannot sign without our key), an unsigned consent is not
-            return answer if answer.had_tsig or answer.rcode() != dns.rcode.NOERROR else None
+            return answer if answer.had_tsig else None  # which newer ones of dnspython ask for themselves
 
         try:
             done = await exchange(wire, self.server, parse, self.source, self._waits)

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dns.flags
 import dns.message
 import dns.query
+import dns.rcode
 import dns.rdatatype
 import dns.rrset
+import dns.update
 import pytest
 from ports import free_port
 
@@ -347,6 +350,31 @@ def test_an_answer_from_off_the_path_is_no_answer() -> None:
         assert (found.status, found.addresses, found.port) == ("ok", ("10.1.0.2",), 7)
         transport.close()
         server.elsewhere.close()
+
+    asyncio.run(scene())
+
+
+def test_what_nobody_signed_says_nothing_of_an_update() -> None:
+    """From the server's address and with the update's ID: else somebody could keep a node's name at an old address."""
+
+    class Forger(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+            for code in (dns.rcode.NOERROR, dns.rcode.REFUSED):
+                said = dns.update.UpdateMessage(ZONE, id=int.from_bytes(data[:2], "big"))
+                said.flags |= dns.flags.QR
+                said.set_rcode(code)
+                self.transport.sendto(said.to_wire(), address)
+
+    async def scene() -> None:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Forger, ("127.0.0.1", 0))
+        server = transport.get_extra_info("sockname")
+        waits = Waits(first_s=0.05, deadline_s=0.3)
+        told = await UpdateClient(server, ZONE, NAMES[0], KEYS[NAMES[0]], waits=waits).update(["10.1.0.2"], 1, 5)
+        transport.close()
+        assert told.status == "timeout"
 
     asyncio.run(scene())
 

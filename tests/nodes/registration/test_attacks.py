@@ -324,9 +324,12 @@ def test_connections_of_strangers_are_few_and_do_not_keep_a_node_out(tmp_path: P
         node = server.client("mn1", control="tcp")
         await node.bind("127.0.0.1")
         assert (await node.register(["127.0.0.1"], 7)).ok
+        mine = node._links[0]._transport  # type: ignore[attr-defined]
         more = [socket.create_connection(server.address) for _ in range(200)]
         assert (await node.keepalive()).ok
         assert (await node.request("mn1", Mode.P2P)).ok
+        # What was cut would be made anew.
+        assert node._links[0]._transport is mine  # type: ignore[attr-defined]
         for one in more:
             one.close()
         await node.close()
@@ -398,21 +401,27 @@ def test_who_waited_too_long_is_refused_and_who_comes_then_is_served(tmp_path: P
     play(tmp_path, scene)
 
 
-def test_what_is_turned_away_gets_less_than_it_sent_or_nothing() -> None:
-    """Requests only: a hint that is read as any refusal is, signed by nobody and shorter than the request."""
-    world = World()
+@pytest.mark.parametrize("service", ["", "a service"])
+def test_what_is_turned_away_gets_less_than_it_sent_or_nothing(service: str) -> None:
+    """Requests only: a hint that is read as any refusal is, signed by nobody and shorter than the request. What is no
+    longer than its refusal would be, as a keepalive is, gets none.
+    """
+    world, room = World(), len(encode(Message(MessageType.REFUSED, 1, node="mn1", reason=Reason.OVERLOADED), None))
+    short = 0
     for message in every_message("mn1"):
-        message.service = "a service"
+        message.service = service
         data = encode(message, KEYS["mn1"])
         world.server.turn_away(data, THIEF, world.now_ns)
         asked = message.type in (*range(MessageType.REGISTER, MessageType.INCOMING_REQUEST, 2), *range(9, 16, 2))
+        short += asked and len(data) <= room
         for hint, peer in answers(world):
             refusal = decode(hint)
             assert asked and peer == THIEF and len(hint) < len(data)
             assert (refusal.type, refusal.node, refusal.reason) == (MessageType.REFUSED, "mn1", Reason.OVERLOADED)
             assert refusal.sequence == message.sequence and not any(hint[-16:])
             asked = False
-        assert not asked
+        assert not asked or len(data) <= room
         for cut in range(len(data)):  # whatever else it is, it is none of ours
             world.server.turn_away(data[:cut], THIEF, world.now_ns)
             assert all(len(hint) < cut for hint, _ in answers(world))
+    assert bool(short) is not bool(service)
