@@ -286,6 +286,8 @@ class Core:
         if at_node:
             self.departures.frame_copied(switch, event)
         if at_node and self._is_node(switch, name, radio, event):
+            if message is not None and self.guard.on:
+                self.guard.hear(radio, message)
             known = message is not None and message.mac == radio and not self.guard.on
             same = self.identities.hear(message) if message is not None and known else None
             if same is not None:
@@ -365,6 +367,9 @@ class Core:
         assert lease_s is not None
         expires_ns = None if lease_s == dhcp.INFINITE_S else now_ns + lease_s * NS
         held, mac = self.bindings.get(address), self.identities.of(message.mac)
+        if not self.guard.leases(message, held, now_ns):
+            self.updates.record("claim_refused", mn=mac, address=address, held=held.mac if held is not None else None)
+            return
         if held is not None and (held.mac, held.anchor) != (mac, anchor):
             self._unbind(held, now_ns, "binding_released")
             held = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dmmlab.controllers.dhcp import DhcpMessage, mac_text
 from dmmlab.controllers.flows import DHCP_BYTES, FAMILIES, SIGHTING_BYTES
 from dmmlab.controllers.identity import Identities
 from dmmlab.controllers.nd import link_local
@@ -52,6 +53,7 @@ class Guard:
         self._plan, self._switches, self._nodes, self._bindings = plan, switches, nodes, bindings
         self._identities, self._book = identities, book
         self._radios = {radio.port: radio.mac for node in plan.stations for radio in node}
+        self._impostors: set[str] = set()
         for node in plan.stations:
             for radio in node[1:]:
                 identities.join(radio.mac, node[0].mac)
@@ -65,11 +67,31 @@ class Guard:
         """Whether a frame from this MAC may come from a port of this name."""
         return not self.on or self._radios.get(port) == radio
 
+    def hear(self, radio: str, message: DhcpMessage) -> None:
+        """What a client has sent from a port of this radio's, to a server that goes by what it says: by its hardware
+        address, or by its client id, which is made of one (RFC 2132 section 9.14, RFC 4361 section 6.1).
+        """
+        named = {message.mac, mac_text((message.client_id or b"")[-6:])} & set(self._radios.values())
+        if any(self._identities.of(each) != self._identities.of(radio) for each in named):
+            self._impostors.add(radio)
+
+    def leases(self, message: DhcpMessage, held: Binding | None, now_ns: int) -> bool:
+        """Whether the address that a server has granted is the client's: not one that another node has, nor any, for as
+        long as its port is there, if it has asked in another's name.
+        """
+        if not self.on:
+            return True
+        others = held is not None and held.mac != self._identities.of(message.mac)
+        lasts = held is not None and (held.expires_ns is None or held.expires_ns > now_ns)
+        return message.mac not in self._impostors and not (others and lasts)
+
     def port(self, switch: Switch, name: str) -> None:
         """Bring the rules of a mobile node's port in line with what is known of it."""
         if not self.on:
             return
         number, radio = switch.ports.get(name), self._radios.get(name)
+        if number is None and radio is not None:
+            self._impostors.discard(radio)
         rules: list[Rule] = []
         if number is not None:
             refused = match(in_port=number)

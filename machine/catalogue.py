@@ -136,7 +136,7 @@ CATALOGUE: dict[str, tuple[Kind, ...]] = {
         _kind("mn_relearned", "mn switch port serving", "the same, from a rule that a switch held"),
         _kind("mn_identified", "mn radio", "a MAC address is a second radio of a known mobile node"),
         _kind("port_flooded", "switch port", "more MACs than one port may have: those that come now are not heard of"),
-        _kind("claim_refused", "mn address held", "a mobile node claims an IPv6 address that another one holds"),
+        _kind("claim_refused", "mn address held", "a mobile node gets no address that another holds, or by its name"),
         _kind("mn_detached", "mn switch port", "a mobile node is nowhere"),
         _kind("handover_expected", "mn serving to lead_s", "a mobile node has announced that it leaves, and where to"),
         _kind("mn_expected", "mn switch port serving", "a port is there that a mobile node has announced"),

@@ -129,8 +129,10 @@ def test_a_stolen_ipv6_address_gets_no_further_and_its_claim_is_refused(thief_at
 
 @pytest.mark.parametrize("claimed", [mn_mac(VICTIM), router_mac(1), "02:aa:00:00:00:99"])
 def test_a_mac_that_is_not_the_ports_is_not_heard_and_not_learned(claimed: str) -> None:
+    """Nor believed by the controller, if a port is so new that its switch has no rules for it and sends a copy."""
     net = away()
     before = dict(net.switches[1].macs)
+    port = net.switches[1].ports[net.place[mn_mac(THIEF)][1]]
     for frame in (
         ip_frame(claimed, router_mac(1), mn_ip(VICTIM, 1), CN, 17),
         dhcp_frame(claimed, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=b"x"),
@@ -138,7 +140,10 @@ def test_a_mac_that_is_not_the_ports_is_not_heard_and_not_learned(claimed: str) 
     ):
         assert net.from_mn(mn_mac(THIEF), frame) == []
         net.pump()
+        net.queue.append(messages.FrameCopied(1, port, frame_bytes(frame)))
+        net.pump()
     assert net.switches[1].macs == before
+    assert {node.mac for node in net.core.nodes.values()} == {mn_mac(VICTIM), mn_mac(THIEF)}
     check_untouched(net)
 
 
@@ -152,6 +157,34 @@ def test_a_client_id_makes_nobody_another_node_and_nobody_gives_anothers_lease_b
     net.pump()
     assert not net.events("mn_identified")
     check_untouched(net)
+
+
+@pytest.mark.parametrize("client_id", [b"", b"\x01" + bytes.fromhex(mn_mac(VICTIM).replace(":", ""))])
+@pytest.mark.parametrize("before", [True, False])
+def test_nobody_is_leased_what_is_anothers_under_its_client_id(client_id: bytes, before: bool) -> None:
+    """A server goes by the client id, which is made of a MAC and no secret: what it then leases is not his who asked.
+    ``before`` its node has it he has to ask in its name; and then has nothing leased as long as his port is there.
+    """
+    net, mac, stolen = FakeNetwork(guarded()), mn_mac(THIEF), mn_ip(VICTIM, 1)
+    net.move(THIEF, 1)
+    if not before:
+        net.move(VICTIM, 1)
+        net.move(VICTIM, 2)
+    asked = dhcp_frame(mac, BROADCAST, "0.0.0.0", "255.255.255.255", 3, client_id=client_id)
+    net.from_mn(mac, asked)
+    net.pump()
+    net.from_router(1, dhcp_frame(router_mac(1), mac, router_ip(1), stolen, 5, chaddr=mac, yiaddr=stolen, lease_s=600))
+    net.pump()
+    refused = not before or bool(client_id)
+    assert bool(net.events("claim_refused")) is refused
+    assert (net.from_mn(mac, ip_frame(mac, router_mac(1), stolen, CN, 17)) == []) is refused
+    if before and refused:
+        net.move(VICTIM, 1)
+        net.move(VICTIM, 2)
+    if refused:
+        check_untouched(net)
+        net.move(THIEF, 2)
+        assert net.from_mn(mac, ip_frame(mac, router_mac(2), mn_ip(THIEF, 2), CN, 17))
 
 
 def test_without_the_guard_too_nobody_gives_anothers_lease_back() -> None:
@@ -182,6 +215,19 @@ def test_the_guard_follows_the_node_and_a_restart_changes_nothing() -> None:
     for i, switch in net.switches.items():
         guards = [rule for rule in switch.rules.values() if rule.kind is Kind.GUARD]
         assert {(i, rule.get("in_port")) for rule in guards} <= ports
+
+
+def test_a_restart_opens_no_port_at_which_nobody_has_been_heard() -> None:
+    net, stolen = FakeNetwork(guarded()), mn_ip(VICTIM, 1)
+    net.move(VICTIM, 1)
+    net.move(VICTIM, 2)
+    net.attach(mn_mac(THIEF), 1)
+    net.pump()
+    for _ in range(2):
+        for mac in (mn_mac(THIEF), mn_mac(VICTIM)):
+            assert net.from_mn(mn_mac(THIEF), ip_frame(mac, router_mac(1), stolen, CN, 17)) == []
+        net.restart()
+    check_untouched(net)
 
 
 def made_up(rng: random.Random) -> str:

@@ -1,6 +1,6 @@
-"""Run in a guest: ``attacks_inside.py FOLDER FAMILY`` plays a scenario into the run directory FOLDER in which MN2, on
-the anchor's link of MN1's first address, and MN3, on the link where MN1 is, try what they can against it, and CN3
-against the servers. Writes as JSON what a look at the processes and switches told.
+"""Run in a guest: ``attacks_inside.py FOLDER FAMILY KIND`` plays a scenario into the run directory FOLDER in which MN2,
+on the anchor's link of MN1's first address, and MN3, on the link where MN1 is, try what they can against it, and CN3
+against the servers: what KIND of `STEPS` has. Writes as JSON what a look at the processes and switches told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,18 +40,31 @@ from dmmlab.topologies.plan import INTER_MR_VLAN, NetworkPlan
 
 VICTIM_PORT = 9
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
+FEW = 30  # frames at one instant: of more a switch drops copies
+
+
+STEPS = {
+    "guarded": (8, 9, 10, 11, 12, 13, 15, 17),
+    "open": (11, 12, 13, 17),  # what is to be without effect even if whoever is on a link is believed
+    "radios": (4, 14, 16),  # and if it is known by a client id, for it has two radios
+}
+
+
+def octets(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
 
 
 class Attacked(Executor):
     """At each full second, what is tried then."""
 
     of: ClassVar[Scenario]
+    steps: ClassVar[tuple[int, ...]]
     found: ClassVar[dict[str, Any]] = {}
 
     def _carry_out(self, event: Any) -> None:
         super()._carry_out(event)
-        if type(event).__name__ == "_Look" and (tried := getattr(self, f"at_{event.at_s:.0f}", None)):
-            tried()
+        if type(event).__name__ == "_Look" and event.at_s in self.steps:
+            getattr(self, f"at_{event.at_s:.0f}")()
 
     @property
     def plan(self) -> NetworkPlan:
@@ -75,6 +89,28 @@ class Attacked(Executor):
             raw.bind((f"{node}-eth0", 0))
             for frame in frames:
                 raw.send(bytes(frame))
+
+    def lease(self, node: str, address: str) -> None:
+        """It asks for an address, as MN1 would."""
+        known_as = self.plan.mobile_node("MN1").client_id
+        options = [("message-type", "request"), ("requested_addr", address), ("client_id", known_as), "end"]
+        boot = BOOTP(chaddr=octets(self.mac(node)), xid=7, flags=0x8000) / DHCP(options=options)
+        udp = IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
+        self.send(node, Ether(src=self.mac(node), dst=EVERYBODY) / udp / boot)
+
+    def at_4(self) -> None:
+        """What MN1 will have at MR2, before it is there."""
+        self.lease("MN3", self.address("MN1", "MR2"))
+
+    def at_14(self) -> None:
+        """What MN1 has from MR1, where it is no more."""
+        self.lease("MN2", self.address("MN1", "MR1"))
+
+    def at_16(self) -> None:
+        cn1 = str(self.plan.host("CN1").address.ip)
+        for node, router in (("MN2", "MR1"), ("MN3", "MR2")):
+            packet = self.ip(self.address("MN1", router), cn1) / UDP(sport=VICTIM_PORT, dport=VICTIM_PORT) / Raw(STOLEN)
+            self.send(node, Ether(src=self.mac(node), dst=self.plan.mobile_router(router).access_mac) / packet)
 
     def at_8(self) -> None:
         """A stolen address, and one of nobody's, in packets."""
@@ -113,19 +149,21 @@ class Attacked(Executor):
                 self.send(node, Ether(src=mac, dst=gateway if mac != gateway else EVERYBODY) / packet)
 
     def at_11(self) -> None:
-        """Another's identity and lease (IPv4)."""
-        mac = self.mac("MN1")
-        chaddr = bytes.fromhex(mac.replace(":", ""))
+        """Another's identity and lease (IPv4): by its MAC in the message, and by its client id alone. Where all are
+        believed, its lease from one's own MAC.
+        """
+        victim = self.mac("MN1")
         for node, router, stolen in self.thieves() if self.of.family == "ipv4" else ():
-            gateway = self.plan.mobile_router(router)
-            for source in (self.mac(node), mac):
-                for kind, own in (("discover", "0.0.0.0"), ("release", stolen)):
-                    options = [("message-type", kind), ("client_id", b"\x01" + chaddr), "end"]
-                    boot = BOOTP(chaddr=chaddr, ciaddr=own, xid=7) / DHCP(options=options)
-                    udp = IP(src=own, dst="255.255.255.255") / UDP(sport=68, dport=67)
-                    self.send(node, Ether(src=source, dst=EVERYBODY) / udp / boot)
-                    udp = IP(src=own, dst=str(gateway.gateway.ip)) / UDP(sport=68, dport=67)
-                    self.send(node, Ether(src=source, dst=gateway.access_mac) / udp / boot)
+            gateway, mine = self.plan.mobile_router(router), self.mac(node)
+            tries = [(mine, victim, "release", stolen)]
+            if self.of.addresses.guard:
+                tries += [(victim, victim, "release", stolen), (mine, mine, "discover", "0.0.0.0")]
+                tries += [(source, victim, "discover", "0.0.0.0") for source in (mine, victim)]
+            for source, chaddr, kind, own in tries:
+                options = [("message-type", kind), ("client_id", b"\x01" + octets(victim)), "end"]
+                boot = BOOTP(chaddr=octets(chaddr), ciaddr=own, xid=7) / DHCP(options=options)
+                for to, mac in (("255.255.255.255", EVERYBODY), (str(gateway.gateway.ip), gateway.access_mac)):
+                    self.send(node, Ether(src=source, dst=mac) / IP(src=own, dst=to) / UDP(sport=68, dport=67) / boot)
 
     def at_12(self) -> None:
         """Into the VLAN of the inter-MR ports, as if from the other switch."""
@@ -151,7 +189,9 @@ class Attacked(Executor):
                 claim = ICMPv6ND_NA(O=1, tgt=made_up) / ICMPv6NDOptDstLLAddr(lladdr=self.mac("MN2"))
                 six = IPv6(src=made_up, dst="ff02::1", hlim=255) / claim
                 frames.append(bytes(Ether(src=self.mac("MN2"), dst="33:33:00:00:00:01") / six))
-        self.send("MN2", *frames)
+        for first in range(0, len(frames), FEW):
+            self.send("MN2", *frames[first : first + FEW])
+            time.sleep(0.005)
         self.found["controller_kb_before"] = before
 
     def at_15(self) -> None:
@@ -165,8 +205,10 @@ class Attacked(Executor):
             for source in (stranger, here):
                 forged = Message(MessageType.REGISTER, 2**62 + sequence, node=mn1, addresses=(here,), port=7)
                 forged.lifetime_ms = 60_000
-                packet = self.ip(source, server) / UDP(sport=4444, dport=PORT) / Raw(encode(forged, key))
-                self.send("CN3", ether / packet)
+                short = Message(MessageType.KEEPALIVE, 2**62 + sequence, node=mn1)
+                for sport, message in ((4444, forged), (4446, short)):
+                    packet = self.ip(source, server) / UDP(sport=sport, dport=PORT) / Raw(encode(message, key))
+                    self.send("CN3", ether / packet)
         for to in (ddns, resolver):
             for kind in ("ANY", "A", "TXT"):
                 asked = Raw(dns.message.make_query(f"{mn1}.", kind).to_wire())
@@ -213,7 +255,8 @@ class Attacked(Executor):
 
 
 def main() -> None:
-    Attacked.of = of = scenario(sys.argv[2])
+    Attacked.of = of = scenario(sys.argv[2], sys.argv[3])
+    Attacked.steps = STEPS[sys.argv[3]]
     run = RunDirectory(Path(sys.argv[1]))
     run.create(
         {

@@ -1,4 +1,4 @@
-"""The scenario of `attacks_inside`, and what is in the packets that must not arrive."""
+"""The scenarios of `attacks_inside`, and what is in the packets that must not arrive."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dmmlab.experiments.scenario.model import Scenario
 STOLEN, STRANGER = b"stolen", {"ipv4": "192.0.2.9", "ipv6": "2001:db8:bad::9"}
 
 
-def scenario(family: str) -> Scenario:
+def scenario(family: str, kind: str = "guarded") -> Scenario:
+    """The switches check sources, but in the ``open`` one; in that of two ``radios`` MN1 has another from 6 s on."""
     base = load("two-mr").model_dump(mode="json", by_alias=True)
     radios = [{"between": ["radio", node], "delay": "2ms"} for node in ("MN2", "MN3")]
     movement = [
         {"at": "0s", "node": "MN1", "to": "MR1"},
-        {"at": "6s", "node": "MN1", "to": "MR2"},
+        {"at": "6s", "node": "MN1", "to": "MR2", **({"overlap": "200ms"} if kind == "radios" else {})},
         {"at": "20s", "node": "MN1", "to": "MR1"},
         {"at": "0s", "node": "MN2", "to": "MR1"},
         {"at": "0s", "node": "MN3", "to": "MR2"},
@@ -26,4 +27,4 @@ def scenario(family: str) -> Scenario:
         {"name": "C", "at": "23.5s", "from": "CN3", "to": "MN2", "method": ["p2p", "ddns"]},
     ]
     keys = {"family": family, "links": [*base["links"], *radios], "movement": movement, "sessions": sessions}
-    return load("two-mr", {"name": "attacks", "duration": "30s", "addresses": {"guard": True}, **keys})
+    return load("two-mr", {"name": "attacks", "duration": "30s", "addresses": {"guard": kind != "open"}, **keys})
