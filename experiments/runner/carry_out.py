@@ -36,8 +36,9 @@ from dmmlab.machine.events import CLOCKWATCH, EventLog
 from dmmlab.nodes import clock
 from dmmlab.nodes.daemons import tcpdump
 from dmmlab.nodes.daemons.crew import crews
-from dmmlab.topologies.build import SWITCH_SIDE, Network
+from dmmlab.topologies.build import Network
 from dmmlab.topologies.openvswitch import OpenVSwitch
+from dmmlab.topologies.topo import SWITCH_SIDE
 
 _LEAD_S = 1.5  # between "everything is ready" and the scenario's start, which falls on a full second
 _OPENER_S = 1.0  # more of it for each opener, where somebody plays: the machine may be as busy as it likes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
 from dmmlab.experiments.scenario.tunnels import tunnels
-from dmmlab.topologies.plan import Air, NetworkPlan, Wire, plan_network
+from dmmlab.topologies.plan import Air, NetworkPlan, Wire
+from dmmlab.topologies.planning import plan_network
 
 
 def _wire(link: Link | None) -> Wire:

@@ -8,7 +8,8 @@ from itertools import combinations
 import pytest
 
 from dmmlab.topologies.addressing import Size
-from dmmlab.topologies.plan import SITE_PORTS, NetworkPlan, Wire, plan_network
+from dmmlab.topologies.plan import SITE_PORTS, NetworkPlan, Wire
+from dmmlab.topologies.planning import plan_network
 
 
 def plan(routers: int = 3, hosts: int = 4, nodes: int = 2, meshed: bool = True) -> NetworkPlan:
