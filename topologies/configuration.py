@@ -139,7 +139,7 @@ class Configuration:
         control, there, here = self._plan.control, self._netlink(CONTROLLER), self._here
         if not self._one_site:
             here = self._netlink(HUB)
-            self._sites(here)
+            self._site_links(here)
         there.namespace.set(sysctls.NO_IPV6)
         there.up("lo")
         there.up(control.interface)
@@ -151,7 +151,7 @@ class Configuration:
         if not self._one_site:
             there.route(None, control.switch_address.ip)
 
-    def _sites(self, hub: Netlink) -> None:
+    def _site_links(self, hub: Netlink) -> None:
         hub.namespace.set(sysctls.router("ipv4", []))
         for site in self._plan.sites:
             netlink = self._sites.at(site)

@@ -16,7 +16,8 @@ from dmmlab.experiments.methods.base import RESOLVER
 from dmmlab.experiments.records import pcap
 from dmmlab.experiments.records.recording import Event, Recording
 from dmmlab.experiments.scenario.identities import node_id
-from dmmlab.experiments.scenario.model import CONTROLLER, Movement, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT
 from dmmlab.nodes.registration import wire

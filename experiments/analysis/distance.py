@@ -14,7 +14,8 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle.silence import longest_by_movement_s, longest_of_all_s
 from dmmlab.experiments.oracle.trips import Trips
 from dmmlab.experiments.records.recording import RecordedSession, Recording
-from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 
 
 @dataclass(frozen=True)

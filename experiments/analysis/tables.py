@@ -21,7 +21,7 @@ from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, ProgramMoveRow, ProgramRow, SessionRow, SignallingRow
-from dmmlab.experiments.scenario.model import Movement
+from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec
 from dmmlab.nodes.orders import BULK_PORT, ECHO_PORT, FIRST_LOCAL_PORT
 

@@ -14,7 +14,8 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle import delays, moves
 from dmmlab.experiments.oracle.faults import touches
 from dmmlab.experiments.records.recording import RecordedSession, Recording
-from dmmlab.experiments.scenario.model import CORE, RADIO, Link, Scenario
+from dmmlab.experiments.scenario.model import CORE, RADIO, Scenario
+from dmmlab.experiments.scenario.sections.links import Link
 
 _PARTS = ("start", "middle", "end")
 _LEAST_PROBES = 5  # in a part, for a judgement of it

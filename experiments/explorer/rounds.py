@@ -13,7 +13,9 @@ from typing import Any
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.scenario.faults import Fault
-from dmmlab.experiments.scenario.model import Movement, Scenario, Session
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
+from dmmlab.experiments.scenario.sections.session import Session
 
 PROBE = "Z"  # names of the sessions at the end of a round begin so
 RECOVERS_S = 40.0  # after the last fault everything is as it was (docs/faults.md)

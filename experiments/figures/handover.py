@@ -19,7 +19,8 @@ from dmmlab.experiments.oracle.silence import longest_of_all_s
 from dmmlab.experiments.records.recording import Recording, recordings
 from dmmlab.experiments.records.rows import HandoverRow
 from dmmlab.experiments.records.rundir import RunDirectory
-from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Dad, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Scenario
+from dmmlab.experiments.scenario.sections.addresses import Dad
 from dmmlab.experiments.scenario.sessions import sessions_of
 
 _EXACT_MS = (1, 5, 10, 20, 50)  # to the controller, without jitter: there all is exact

@@ -8,7 +8,7 @@ from typing import Any
 from dmmlab.experiments.analysis import stats
 from dmmlab.experiments.figures import style
 from dmmlab.experiments.figures.base import About, Drawing, Row
-from dmmlab.experiments.scenario.model import Dad
+from dmmlab.experiments.scenario.sections.addresses import Dad
 
 SIX_MS = 10  # to the controller, in IPv6 and where IPv4 is drawn beside it
 DADS: tuple[Dad, ...] = ("off", "optimistic", "on")

@@ -20,7 +20,7 @@ from dmmlab.experiments.methods import METHODS, fixed
 from dmmlab.experiments.methods.base import SERVER
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.scenario.identities import node_id
-from dmmlab.experiments.scenario.model import Movement
+from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec
 from dmmlab.nodes.probe import MAGIC
 from dmmlab.nodes.registration import wire

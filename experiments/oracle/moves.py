@@ -9,7 +9,8 @@ from itertools import pairwise
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.oracle.delays import Place, host_to_mn_s, hosts_s, link_s, radio_s
 from dmmlab.experiments.oracle.memo import once
-from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Movement, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 
 _DHCP_MESSAGES = 4  # RFC 2131: discover, offer, request, acknowledge, each once over the radio link
 _ARP_MESSAGES = 2  # RFC 826: the new router is asked for once there is an address to ask from
@@ -137,10 +138,12 @@ def released_s(scenario: Scenario, node: str, anchor: str, at_s: float) -> float
     Where it does not stay for long enough to have one (`_formed`), it leaves as it came. Back at the anchor it keeps
     the address if it has it anew before it would drop it.
     """
+    if scenario.addresses.keep is None:
+        return float("inf")
     moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
     last, formed = len(moves) - 1, [turn for turn in range(len(moves) - 1) if _formed(scenario, node, turn)]
     visits = [turn for turn in formed if moves[turn].to == anchor]
-    if scenario.addresses.keep is None or not visits:
+    if not visits:
         return float("inf")
     back = moves[last].to == anchor
     later = [turn for turn in formed if turn > visits[-1]] + ([] if back else [last])

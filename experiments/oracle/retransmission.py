@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dmmlab.experiments.oracle.delays import Place, path_s, to_core_s
 from dmmlab.experiments.oracle.moves import redirected_s
-from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 
 LEAST_RTO_S = 1.0  # RFC 6298 (2.4)
 LINUX_LEAST_S = 0.2  # what Linux adds to the smoothed round trip instead, at least (TCP_RTO_MIN)

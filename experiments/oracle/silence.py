@@ -21,7 +21,8 @@ from dmmlab.experiments.oracle.moves import place
 from dmmlab.experiments.oracle.tcp.segments import Beyond, Fate
 from dmmlab.experiments.oracle.tcp.stream import Fates, Stream
 from dmmlab.experiments.oracle.ways import Undecided, Way, Ways
-from dmmlab.experiments.scenario.model import CONTROLLER, Movement, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 _NEVER = float("inf")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dmmlab.experiments.oracle.delays import hosts_s, link_s, radio_s, redirect_s
+from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.oracle.moves import SETTLED_S, address_s, configured_s, released_s, strange_s
 from dmmlab.experiments.oracle.tcp.segments import Fate
 from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Scenario
@@ -53,7 +54,8 @@ class Stay:
     overlaps: bool = False
 
 
-def stays(scenario: Scenario, node: str) -> list[Stay]:
+@once  # each looks back at all before it
+def stays(scenario: Scenario, node: str) -> tuple[Stay, ...]:
     """All links of ``node``, in order."""
     found: list[Stay] = []
     moves, control_s = scenario.moves_of(node), link_s(scenario, CONTROLLER, SWITCHES)
@@ -89,7 +91,7 @@ def stays(scenario: Scenario, node: str) -> list[Stay]:
                 overlaps=move.overlap is not None,
             )
         )
-    return found
+    return tuple(found)
 
 
 def _changes(scenario: Scenario, node: str, before: list[Stay], to: str, at_s: float) -> bool:

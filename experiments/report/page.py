@@ -29,7 +29,8 @@ from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, SessionRow
 from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
 from dmmlab.experiments.report import programs, timeline, topology
-from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec
 
 REPORT = "report.html"

@@ -8,7 +8,8 @@ from typing import Any
 from dmmlab.experiments.analysis.causes import movement_name
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, SignallingRow
-from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 
 _LEAD_S, _TRAIL_S, _LEAST_S = 0.03, 0.06, 0.2  # of time around what the movement brought about
 _MILESTONES = ("detach_s", "attach_s", "address_s", "redirect_s", "registered_s", "first_packet_s")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from dmmlab.experiments.methods.base import SERVICES
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.sections.links import Link
 from dmmlab.experiments.scenario.tunnels import tunnels
 
 _HOST_GAP, _ROUTER_GAP, _MARGIN = 104, 210, 70

@@ -10,7 +10,10 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, SERVER
 from dmmlab.experiments.scenario import faults, program_ports
 from dmmlab.experiments.scenario.mobility.section import Mobility
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, NAME, RADIO, SWITCHES, Link, Movement, Scenario, Session
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.sections.links import Link
+from dmmlab.experiments.scenario.sections.movement import Movement
+from dmmlab.experiments.scenario.sections.session import NAME, Session
 from dmmlab.experiments.scenario.sessions import sessions_of
 from dmmlab.nodes.orders import FIRST_LOCAL_PORT, LABEL, MOST_SESSIONS, REGISTRATION_PORT, SERVICES
 from dmmlab.topologies.addressing import SCHEMES

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from dmmlab.experiments.scenario.model import Identity, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.addresses import Identity
 from dmmlab.nodes.guid import Guid, GuidError, GuidLedger, derive
 
 ZONE = "mn.dmm.test"  # of the mobile nodes' names (RFC 6761: test. is nobody's)

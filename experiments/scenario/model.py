@@ -1,50 +1,37 @@
-"""What a scenario is: the file's keys, typed and frozen, and who takes part.
+"""What a scenario is: the keys of its file, typed and frozen, and who takes part.
 
-The keys are fixed by the project's contract (see docs/scenarios.md); unknown keys are errors. What must hold between
-keys stands in `checks`, how a file is read in `load`.
+The keys are fixed by the project's contract (see docs/scenarios.md); unknown keys are errors. Each section is a class
+of its own, in `sections` or, if it is more than keys, beside them (`costs`, `faults`, `mobility`). What must hold
+between keys stands in `checks`, how a file is read in `load`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
-from collections.abc import Collection
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, Field
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import SERVICES
-from dmmlab.experiments.policies import DEFAULT
 from dmmlab.experiments.scenario.costs import Costs
 from dmmlab.experiments.scenario.faults import Fault
 from dmmlab.experiments.scenario.mobility.expansion import Ground, Leg, itineraries
 from dmmlab.experiments.scenario.mobility.section import Mobility
-from dmmlab.experiments.scenario.programs import Run
 from dmmlab.experiments.scenario.section import Section
-from dmmlab.experiments.scenario.selection import Select, Selection, selection
-from dmmlab.experiments.scenario.units import Duration, Rate, Share, Size
-from dmmlab.experiments.scenario.worlds import MOST_VIOLATIONS
+from dmmlab.experiments.scenario.sections.addresses import Addresses, Identity
+from dmmlab.experiments.scenario.sections.links import Geometry, Link
+from dmmlab.experiments.scenario.sections.movement import Handover, Movement
+from dmmlab.experiments.scenario.sections.servers import Ddns, Registration, Retry
+from dmmlab.experiments.scenario.sections.session import Service, Session
+from dmmlab.experiments.scenario.selection import Selection, selection
+from dmmlab.experiments.scenario.units import Duration
 
-# Or pydantic asks every installed package whether it has something to add to a model.
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-
-Transport = Literal["udp", "tcp"]
 Family = Literal["ipv4", "ipv6"]
-Lifetime = Literal["fixed", "session-lasting", "non-persistent"]
-Dad = Literal["off", "on", "optimistic"]
 
 CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
-NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,8}\Z")  # of nodes and sessions
 _TITLE = re.compile(r"[^\W_][\w .,+()-]{0,63}")  # of a scenario: the name of a folder
 
 
@@ -53,278 +40,6 @@ def _title(value: str) -> str:
     if not _TITLE.fullmatch(value):
         raise ValueError(f"{value!r} is no name of a folder: use letters, digits, spaces and .,+()-_, 64 at most")
     return value
-
-
-def _known(kind: str, names: Collection[str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"unknown {kind} {value!r}; known are {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
-
-
-MethodName = Annotated[str, _known("method", METHODS)]
-
-
-class Link(Section):
-    """A link; ``delay`` is one-way and holds in both directions.
-
-    With ``at``, a mobile router, it is what a mobile node's radio link is like there (another radio technology).
-    """
-
-    between: tuple[str, str]
-    delay: Duration
-    at: str | None = None
-    jitter: Duration = 0.0
-    loss: Share = 0.0
-    rate: Rate | None = None
-
-    def joins(self, one: str, other: str) -> bool:
-        """Whether it is between these two, in either order."""
-        return set(self.between) == {one, other}
-
-
-class PairDelay(Section):
-    """The one-way delay between two nodes at the core, in place of the sum of their ways there."""
-
-    between: tuple[str, str]
-    delay: Duration
-
-
-class Generated(Section):
-    """A matrix of round trips between so many hosts that nobody measured, and how much of it is no plane
-    (`dmmlab.experiments.scenario.worlds`).
-    """
-
-    nodes: int = Field(ge=2, le=500)
-    violations: Share = 0.0
-
-    @model_validator(mode="after")
-    def _can_be_had(self) -> Self:
-        if self.violations > MOST_VIOLATIONS:
-            raise ValueError(f"violations: at most {MOST_VIOLATIONS:.0%} of all triples; found {self.violations:.3g}")
-        return self
-
-
-class Geometry(Section):
-    """Pair delays from a matrix of round trips (`geometry.expanded`): its file, or how to make one; who stands at which
-    row of it (from 0), and what follows for each pair. With ``near``, places drawn at random have no longer round trip
-    than that between the mobile routers of a couple: MR1 and MR2, MR3 and MR4, and so on.
-    """
-
-    matrix: str | None = None
-    generate: Generated | None = None
-    unit: Literal["rtt-ms"] = "rtt-ms"
-    place: dict[str, int] | Literal["random"] = "random"
-    near: Duration | None = None
-    delays: tuple[PairDelay, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
-        if (self.matrix is None) == (self.generate is None):
-            raise ValueError("give a matrix, or generate one: matrix: FILE, or generate: {nodes: 60, violations: 6%}")
-        if self.near is not None and self.place != "random" and not self.delays:
-            raise ValueError("near: goes with place: random; whoever gives the rows says who is near whom")
-        return self
-
-    @property
-    def source(self) -> str:
-        """Where its round trips are from, in words."""
-        if self.generate is not None:
-            return f"a world of {self.generate.nodes} hosts, {self.generate.violations:.3g} of all triples no plane"
-        return str(self.matrix)
-
-
-class Ddns(Section):
-    """The DDNS solution: TTL of the MNs' records, whether an old address stays beside the new one while the MN keeps
-    it, and whether a correspondent caches what it learned (``forever`` is the draft's words taken literally).
-    """
-
-    ttl: Duration = 5.0
-    old_address: Literal["remove", "keep"] = "remove"
-    cn_cache: Literal["off", "ttl", "forever"] = "off"
-
-
-class Registration(Section):
-    """The registration server: how long a registration holds, and over what the nodes speak to the server.
-
-    ``update`` is whether a node that moved registers its new address at once, or ``after`` that long (draft 4.2.2: its
-    relayed sessions have another user plane meanwhile).
-    """
-
-    lifetime: Duration = 300.0
-    control: Transport = "udp"
-    update: Literal["at-once", "lazy"] = "at-once"
-    after: Duration = 5.0
-
-    @property
-    def delay_s(self) -> float:
-        """How long after it has a new address a node registers it, seconds."""
-        return self.after if self.update == "lazy" else 0.0
-
-    @model_validator(mode="after")
-    def _holds(self) -> Self:
-        if self.delay_s > self.lifetime / 2:
-            raise ValueError(
-                f"after: {self.after:g}s is more than half the lifetime of {self.lifetime:g}s: "
-                "the old registration could end before the new one"
-            )
-        return self
-
-
-class Retry(Section):
-    """What a correspondent does when nobody answers: after ``after`` it looks the mobile node up again and tries what
-    it finds, ``attempts`` times in all. With method `fixed` there is nothing to look up.
-    """
-
-    after: Duration = 1.0
-    attempts: int = Field(default=3, ge=1, le=10)
-
-
-class Movement(Section):
-    """At ``at`` seconds ``node`` loses its radio link, and has one to ``to`` after ``gap`` (break-before-make).
-
-    With ``overlap`` it is make-before-break: at ``at`` its other radio has a link to ``to``, the first one's is gone
-    ``overlap`` later. ``gap`` is 0 then.
-    """
-
-    at: Duration
-    node: str
-    to: str
-    gap: Duration = 0.05
-    overlap: Duration | None = None
-
-    @property
-    def over_s(self) -> float:
-        """When it has its one link to ``to``, seconds."""
-        return self.at + (self.gap if self.overlap is None else self.overlap)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _either(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("overlap") is None:
-            return data
-        if "gap" in data:
-            raise ValueError("gap and overlap exclude each other: give one of them")
-        return {**data, "gap": 0.0}
-
-    @model_serializer(mode="wrap")
-    def _as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As a file has it, so that it can be read again."""
-        data: dict[str, Any] = written(self)
-        left_out = "overlap" if self.overlap is None else "gap"
-        return {key: value for key, value in data.items() if key != left_out}
-
-
-class Handover(Section):
-    """What the network knows of a node's leaving, and does about it, where a movement is break-before-make.
-
-    A node tells it ``announce`` before it leaves (as RFC 5568's predictive mode); with ``buffer`` the routers that its
-    addresses are from keep what comes for it meanwhile.
-    """
-
-    announce: Annotated[Duration, Field(gt=0)] | None = None
-    buffer: bool = False
-
-
-def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-class Session(Section):
-    """Sessions that a correspondent or a mobile node opens: one, or ``repeat`` of them ``every`` so often, by each
-    ``method``.
-
-    With ``interval`` and ``duration`` a session sends numbered probes; with ``size`` it is a bulk transfer over TCP;
-    with ``run`` programs are started at its two ends for ``duration``; with none it is one request and its answer.
-    """
-
-    name: str
-    at: Duration
-    from_: str = Field(alias="from")
-    to: str
-    method: Annotated[tuple[MethodName, ...], BeforeValidator(_as_tuple)] = (next(iter(METHODS)),)
-    transport: Annotated[tuple[Transport, ...], BeforeValidator(_as_tuple)] = ("udp",)
-    anchor: str | None = None  # where nothing is asked: the MR whose address the correspondent knows (the first one)
-    select: Select = DEFAULT  # which of several addresses that a lookup gave
-    interval: Duration | None = None
-    spacing: Literal["even", "random"] = "even"  # of probes: always the interval, or exponential with that mean
-    duration: Duration | None = None
-    size: Size | None = None
-    service: str | None = None  # which of a node's services; the port is the one that the method gives
-    run: Run | None = None  # programs of one's own
-    repeat: int = Field(default=1, ge=1, le=100_000)
-    every: Duration | None = None
-
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        if not NAME.match(self.name):
-            raise ValueError(f"name {self.name!r}: use a letter, then up to eight letters, digits or dashes")
-        if self.run is None and (self.interval is None) != (self.duration is None):
-            raise ValueError("interval and duration go together: give both or neither")
-        if self.interval is not None and (self.interval <= 0 or not self.duration):
-            raise ValueError("interval and duration must be greater than 0")
-        if self.spacing == "random" and (self.interval is None or set(self.transport) != {"udp"}):
-            raise ValueError(
-                "spacing: random is that of probes over UDP: it needs interval, duration and transport: udp"
-            )
-        if self.size is not None and (self.interval is not None or set(self.transport) != {"tcp"}):
-            raise ValueError("size makes a bulk transfer: it needs transport: tcp and no interval")
-        if self.repeat > 1 and not self.every:
-            raise ValueError("repeat needs every, the time between two sessions")
-        if self.anchor is not None and any(METHODS[name].asks for name in self.method):
-            idle = " or ".join(name for name, method in METHODS.items() if not method.asks)
-            raise ValueError(f"anchor goes with method: {idle} only")
-        policy = selection(self.select).policy
-        if policy.compares and (
-            set(self.transport) != {"udp"} or not all(METHODS[name].gives_all for name in self.method)
-        ):
-            able = " or ".join(name for name, method in METHODS.items() if method.gives_all)
-            raise ValueError(f"select: {policy.name} needs transport: udp, and method {able}, which give all")
-        return self
-
-
-def _as_switch(value: object) -> object:
-    """YAML reads ``on`` and ``off`` as truth values."""
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-
-
-class Addresses(Section):
-    """What an MN does with an old address: it is released ``keep`` after it was deprecated (never, if not given).
-
-    ``lifetime`` is the kind of address (RFC 8653 section 3.1): a ``fixed`` one is kept, with its redirect; a
-    ``session-lasting`` one is given back, and its redirect goes, when its last session has ended; a ``non-persistent``
-    one goes with the link, and has no redirect. A session over UDP that somebody else opened has ended when nothing
-    has come for ``idle``.
-
-    ``dad`` is duplicate address detection, IPv6's (RFC 4862 section 5.4): without it an address is the MN's at once,
-    as with ``optimistic`` (RFC 4429), which looks for a duplicate meanwhile.
-
-    With ``guard`` the access switches take from a node what comes from its own addresses, and nothing else
-    (`dmmlab.controllers.guard`).
-    """
-
-    keep: Duration | None = None
-    lease: Duration = 3600.0
-    dad: Annotated[Dad, BeforeValidator(_as_switch)] = "off"
-    lifetime: Lifetime = "fixed"
-    idle: Duration = 1.0
-    guard: bool = False
-
-
-class Service(Section):
-    """A service that every node has beside ``echo`` and ``bulk``: it echoes, too, on a port of its own."""
-
-    name: str
-    port: int = Field(ge=1024, le=65535)
-
-
-class Identity(Section):
-    """The DNS label of a node's permanent ID, where that is not its name: what a ledger of GUIDs has (`identities`)."""
-
-    node: str
-    label: str
 
 
 class Scenario(Section):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Link, Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, CORE, RADIO, SWITCHES, Scenario
+from dmmlab.experiments.scenario.sections.links import Link
 from dmmlab.experiments.scenario.tunnels import tunnels
 from dmmlab.topologies.plan import Air, NetworkPlan, Wire
 from dmmlab.topologies.planning import plan_network

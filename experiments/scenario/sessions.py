@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dmmlab.experiments.scenario import programs
-from dmmlab.experiments.scenario.model import Scenario, Session, Transport
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.session import Session, Transport
 from dmmlab.experiments.scenario.selection import Selection, selection
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dmmlab.experiments.scenario.faults import Fault
-from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 

@@ -12,7 +12,8 @@ from dmmlab.experiments.explorer.explore import _smallest
 from dmmlab.experiments.explorer.rounds import PROBE, RECOVERS_S, from_the_first_fault, slower
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load, parse
-from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import sessions_of
 
 BASE = load("two-mr")

@@ -13,7 +13,8 @@ import pytest
 from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.runner.run import prepare
 from dmmlab.experiments.scenario.load import ScenarioError, load, parse
-from dmmlab.experiments.scenario.model import Movement, Scenario
+from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.sections.movement import Movement
 
 RING = [f"MR{number}" for number in range(1, 7)]
 HOME = [{"at": "0s", "node": "MN1", "to": "MR1"}]
