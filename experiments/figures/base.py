@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -176,9 +176,9 @@ class FigureKind:
 
     def draw(self, runs: Sequence[RunDirectory], out: Path, loader: Load, pdf: bool) -> Path:
         """Writes the figure's files into folder ``out``; returns the PNG's path."""
-        chosen = self.choose(runs, loader)
-        rows, stem = self._measured(chosen), out / self.stem
         own = self._own(loader)
+        chosen = _of(own, runs)
+        rows, stem = self._measured(chosen), out / self.stem
         about = About.of(self.shown(chosen), own=all(digest_of(run) in own for run in chosen))
         out.mkdir(parents=True, exist_ok=True)
         write_csv(stem.with_suffix(".csv"), self.columns, [_written(row) for row in rows])
@@ -194,10 +194,13 @@ class FigureKind:
 
     def choose(self, runs: Sequence[RunDirectory], loader: Load = load) -> list[RunDirectory]:
         """The runs that were made for this figure; all of them, if none was. By name: their order says nothing."""
-        own = self._own(loader)
-        chosen = [run for run in runs if digest_of(run) in own] or runs
-        manifests = {run.root: run.manifest() for run in chosen}
-        return sorted(chosen, key=lambda run: (manifests[run.root]["name"], manifests[run.root]["seed"], run.root))
+        return _of(self._own(loader), runs)
+
+
+def _of(own: Container[str | None], runs: Sequence[RunDirectory]) -> list[RunDirectory]:
+    chosen = [run for run in runs if digest_of(run) in own] or runs
+    manifests = {run.root: run.manifest() for run in chosen}
+    return sorted(chosen, key=lambda run: (manifests[run.root]["name"], manifests[run.root]["seed"], run.root))
 
 
 def _if_time(column: str, allowed_ms: float) -> float:

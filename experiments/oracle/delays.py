@@ -111,6 +111,7 @@ def path_s(scenario: Scenario, one: Place, other: Place) -> float | None:
     return sum(hops_s)
 
 
+@once
 def hosts_s(scenario: Scenario, one: str, other: str) -> float:
     """One-way delay between two hosts or mobile routers by the core: the pair's own, or both their ways."""
     pair_s = scenario.pairs.get(frozenset((one, other)))

@@ -91,7 +91,8 @@ def kept(scenario: Scenario, node: str, anchor: str, at_s: float, until_s: float
     return anchor in had and at_s < delivered_s(scenario, node, at_s)
 
 
-def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, str]]:
+@once
+def known_at_s(scenario: Scenario, node: str, host: str) -> tuple[tuple[float, str], ...]:
     """When ``host`` learns of each of ``node``'s addresses, in order: seconds, and the mobile router it is from.
 
     The node has an address and knows its router (`configured_s`), and one message takes the news to the host. The first
@@ -116,7 +117,7 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> list[tuple[float, st
         if any(_gone_s(after) <= told_s for after in moves[turn + 1 : turn + 2]):
             continue
         known.append((told_s + (way or 0.0), move.to))
-    return known
+    return tuple(known)
 
 
 def discovered_s(scenario: Scenario, node: str, host: str) -> float:

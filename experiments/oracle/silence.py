@@ -11,12 +11,13 @@ There is no closed form where chance, or a timer of a program, decides: with los
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from math import isnan, nan
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle.faults import touches
+from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.oracle.moves import place
 from dmmlab.experiments.oracle.tcp.segments import Beyond, Fate
 from dmmlab.experiments.oracle.tcp.stream import Fates, Stream
@@ -112,7 +113,8 @@ def longest_by_movement_s(scenario: Scenario, session: SessionSpec) -> dict[int,
     return {turn: silence_s for turn, silence_s in found.items() if silence_s is not None}
 
 
-def longest_of_all_s(scenario: Scenario, node: str) -> dict[int, float]:
+@once
+def longest_of_all_s(scenario: Scenario, node: str) -> Mapping[int, float]:
     """By movement of ``node``, the longest silence of any session with it; nothing where one has no closed form."""
     found: dict[int, float] = {}
     open_ended: set[int] = set()

@@ -187,11 +187,14 @@ class Ways:
         """Whether a switch on the way to ``router`` may send on to that of ``stay`` what it gets when it has the
         redirect there: which of them are on both ways, delays do not say.
         """
+        if stay.redirected_s <= passes_s + _GRAIN_S:
+            return False
         across_s = self._across_s(self._anchor, router) or 0.0
+        if stay.redirected_s > passes_s + across_s + _GRAIN_S:
+            return False
         link_ways_s = (link_s(self._scenario, self._anchor, router), hosts_s(self._scenario, self._anchor, router))
         straight = any(abs(across_s - way_s) < _GRAIN_S for way_s in link_ways_s)
-        changes = passes_s + _GRAIN_S < stay.redirected_s <= passes_s + across_s + _GRAIN_S
-        return changes and not straight and self._delivered(stay.router, passes_s) != arrives_s
+        return not straight and self._delivered(stay.router, passes_s) != arrives_s
 
     def _misdirected(self, stay: Stay, passes_s: float) -> bool:
         """Whether the anchor's router knows the MAC of the radio by which the node is back, and the switches have the

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import figures_fake
 import pytest
 
 from dmmlab.experiments.figures import FIGURES, style
-from dmmlab.experiments.figures.base import FigureError, FigureKind, finished, read, write
+from dmmlab.experiments.figures.base import FigureError, FigureKind, Row, finished, read, write
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario
@@ -20,24 +21,14 @@ NOT_FROM_TABLES = ("F9", "F10", "F11", "F13", "F17", "F18", "F19")
 FROM_TABLES = [kind for kind in FIGURES.values() if kind.id not in NOT_FROM_TABLES]
 FROM_BASE = [kind for kind in FIGURES.values() if kind.id != "F19"]  # whose distances are all drawn
 CLOSED_FORM = ["F2", "F3", "F4", "F5", "F8", "F14", "F15"]
-Make = Callable[[FigureKind, float], list[RunDirectory]]
+Make = Callable[..., list[RunDirectory]]
+Measured = Callable[[FigureKind], list[Row]]
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """The runs of a figure, perfect but for so many ms; made once."""
-    made: dict[tuple[str, float], list[RunDirectory]] = {}
-
-    def runs(kind: FigureKind, off_ms: float = 0.0) -> list[RunDirectory]:
-        if (kind.id, off_ms) not in made:
-            out = tmp_path_factory.mktemp(kind.id)
-            made[kind.id, off_ms] = [
-                figures_fake.make(scenario, out / figures_fake.folder_of(scenario), off_ms)
-                for scenario in kind.scenarios(load)
-            ]
-        return made[kind.id, off_ms]
-
-    return runs
+def measured(make: Make) -> Callable[[FigureKind], list[Row]]:
+    """The rows of a figure's perfect runs, measured once: nobody may change them."""
+    return cache(lambda kind: kind.rows(make(kind)))
 
 
 def test_the_registry_has_the_figures_of_the_contract() -> None:
@@ -72,7 +63,7 @@ def test_a_figure_follows_its_base_scenario(kind: FigureKind) -> None:
 
 @pytest.mark.parametrize("kind", FROM_TABLES, ids=lambda kind: kind.id)
 def test_perfect_runs_pass_and_are_drawn_the_same_to_the_byte(kind: FigureKind, make: Make, tmp_path: Path) -> None:
-    runs = make(kind, 0.0)
+    runs = make(kind)
     png = write(kind, runs, tmp_path / "one")
     rows = read(png.with_suffix(".csv"))
     assert kind.check(rows) == []
@@ -83,8 +74,8 @@ def test_perfect_runs_pass_and_are_drawn_the_same_to_the_byte(kind: FigureKind, 
 
 
 @pytest.mark.parametrize("kind", FROM_TABLES, ids=lambda kind: kind.id)
-def test_a_point_has_one_row_with_the_columns_that_were_declared(kind: FigureKind, make: Make) -> None:
-    rows = kind.rows(make(kind, 0.0))
+def test_a_point_has_one_row_with_the_columns_that_were_declared(kind: FigureKind, measured: Measured) -> None:
+    rows = measured(kind)
     keys = [tuple(row[name] for name in kind.key) for row in rows]
     assert len(set(keys)) == len(keys)
     assert all(set(row) <= set(kind.columns) for row in rows)
@@ -96,10 +87,10 @@ def test_a_part_of_its_runs_is_drawn_and_judged_or_said_to_be_too_little(
     kind: FigureKind, make: Make, tmp_path: Path
 ) -> None:
     """The others may have been invalid."""
-    runs = make(kind, 0.0)
+    runs = make(kind)
     for run in runs[:: max(1, len(runs) // 4)]:
         try:
-            png = write(kind, [run], tmp_path)
+            png = write(kind, [run], tmp_path, pdf=False)
         except FigureError as error:
             assert "none of the 1 valid runs shows" in str(error)
         else:
@@ -109,7 +100,7 @@ def test_a_part_of_its_runs_is_drawn_and_judged_or_said_to_be_too_little(
 @pytest.mark.parametrize("name", CLOSED_FORM)
 def test_a_millisecond_off_the_closed_form_is_found(name: str, make: Make, tmp_path: Path) -> None:
     kind = FIGURES[name]
-    png = write(kind, make(kind, 1.0), tmp_path)
+    png = write(kind, make(kind, 1.0), tmp_path, pdf=False)
     rows = read(png.with_suffix(".csv"))
     assert kind.check(rows)
     assert kind.check(rows, 1.1) == [], "a machine in real time may be so far off"
@@ -121,9 +112,9 @@ def test_f8_in_real_time_may_be_late_and_may_not_be_early(make: Make) -> None:
     assert kind.check(kind.rows(make(kind, -1.0)), 3.0)
 
 
-def test_f1_sees_a_probe_that_should_not_have_been_lost_and_one_that_should(make: Make) -> None:
+def test_f1_sees_a_probe_that_should_not_have_been_lost_and_one_that_should(measured: Measured) -> None:
     kind = FIGURES["F1"]
-    rows = kind.rows(make(kind, 0.0))
+    rows = measured(kind)
     lost = [dict(row, rtt_ms=None) if row["redirect"] and row["seq"] == 7 else row for row in rows]
     found = [dict(row, rtt_ms=40.0) if not row["redirect"] and row["seq"] == 900 else row for row in rows]
     assert kind.check(lost) == ["probe 7 was lost with redirect"]
@@ -131,14 +122,14 @@ def test_f1_sees_a_probe_that_should_not_have_been_lost_and_one_that_should(make
     assert kind.check([row for row in rows if row["redirect"]]) == ["there is no run without the redirect"]
 
 
-def test_f7_sees_a_session_that_dies_though_there_is_a_redirect(make: Make) -> None:
+def test_f7_sees_a_session_that_dies_though_there_is_a_redirect(measured: Measured) -> None:
     kind = FIGURES["F7"]
-    rows = [dict(row, share=0.9) if row["redirect"] else row for row in kind.rows(make(kind, 0.0))]
+    rows = [dict(row, share=0.9) if row["redirect"] else row for row in measured(kind)]
     assert any("not all survive" in found for found in kind.check(rows))
 
 
 def test_a_figure_takes_the_runs_that_were_made_for_it(make: Make) -> None:
-    own, others = make(FIGURES["F1"], 0.0), make(FIGURES["F5"], 0.0)
+    own, others = make(FIGURES["F1"]), make(FIGURES["F5"])
     assert FIGURES["F1"].choose([*others, *own]) == own
     assert FIGURES["F1"].choose(others) == others, "there are none: all that there is may do"
 
@@ -156,12 +147,12 @@ def test_invalid_failed_and_unfinished_runs_stay_out(tmp_path: Path) -> None:
     assert [run.root.name for run in finished([tmp_path])] == ["ok"]
 
 
-def test_what_is_in_the_file_is_what_was_measured(make: Make, tmp_path: Path) -> None:
+def test_what_is_in_the_file_is_what_was_measured(make: Make, measured: Measured, tmp_path: Path) -> None:
     kind = FIGURES["F5"]
-    png = write(kind, make(kind, 0.0), tmp_path)
-    for written, measured in zip(read(png.with_suffix(".csv")), kind.rows(make(kind, 0.0)), strict=True):
+    png = write(kind, make(kind), tmp_path, pdf=False)
+    for written, row in zip(read(png.with_suffix(".csv")), measured(kind), strict=True):
         for column in kind.columns:
-            assert written[column] == (pytest.approx(measured[column]) if column != "series" else measured[column])
+            assert written[column] == (pytest.approx(row[column]) if column != "series" else row[column])
 
 
 # -- looks -----------------------------------------------------------------------------------------------------------
