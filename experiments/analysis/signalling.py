@@ -34,20 +34,14 @@ What a request is for, when many things go on at once:
 
 from __future__ import annotations
 
-from dmmlab.experiments.analysis.causes import (
-    START_UP,
-    UNKNOWN,
-    ArpRule,
-    DhcpRule,
-    DnsRule,
-    Moves,
-    OpenFlowRule,
-    RegistrationRule,
-    SignallingTrace,
-    UpdateRule,
-)
-from dmmlab.experiments.analysis.discovery import DiscoveryRule
-from dmmlab.experiments.analysis.leaving import LeavingRule
+from dmmlab.experiments.analysis.causes.arp import ArpRule
+from dmmlab.experiments.analysis.causes.dhcp import DhcpRule
+from dmmlab.experiments.analysis.causes.discovery import DiscoveryRule
+from dmmlab.experiments.analysis.causes.dns import DnsRule, UpdateRule
+from dmmlab.experiments.analysis.causes.leaving import LeavingRule
+from dmmlab.experiments.analysis.causes.moves import START_UP, UNKNOWN, Moves, SignallingTrace
+from dmmlab.experiments.analysis.causes.openflow import OpenFlowRule
+from dmmlab.experiments.analysis.causes.registration import RegistrationRule
 from dmmlab.experiments.analysis.messages import Message
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import SignallingRow

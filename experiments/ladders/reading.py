@@ -13,7 +13,7 @@ import dns.rdatatype
 import dns.update
 
 from dmmlab.experiments.analysis import signalling
-from dmmlab.experiments.analysis.causes import START_UP, SignallingTrace, movement_name
+from dmmlab.experiments.analysis.causes.moves import START_UP, SignallingTrace, movement_name
 from dmmlab.experiments.analysis.messages import Dhcp, Dns, Message, Names
 from dmmlab.experiments.ladders.ladder import CONTROL, FIGURES, START, USER, Ladder, Section, Step
 from dmmlab.experiments.methods import METHODS, fixed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dmmlab.experiments.analysis.causes import movement_name
+from dmmlab.experiments.analysis.causes.moves import movement_name
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, SignallingRow
 from dmmlab.experiments.scenario.model import Scenario

@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 
 from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
-from dmmlab.nodes.mobility.agent import MobileNode, Radio
 from dmmlab.nodes.mobility.dhcp import Lease
+from dmmlab.nodes.mobility.mobile_node import MobileNode, Radio
 from dmmlab.nodes.mobility.notebook import Page
 from dmmlab.topologies.addressing import Address, Interface, interface_identifier
 

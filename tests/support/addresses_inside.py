@@ -18,8 +18,8 @@ from pyroute2 import AsyncIPRoute
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes.datagrams import newest_address
-from dmmlab.nodes.mobility.agent import MobileNode
 from dmmlab.nodes.mobility.dhcp import Lease
+from dmmlab.nodes.mobility.mobile_node import MobileNode
 from dmmlab.nodes.mobility.slaac import SlaacNode
 
 INTERFACE = "radio"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmmlab.experiments.analysis.causes import Moves
+from dmmlab.experiments.analysis.causes.moves import Moves
 from dmmlab.experiments.analysis.messages import Message
 
 _SAME_INSTANT_NS = 1000  # it is noted when it has been sent

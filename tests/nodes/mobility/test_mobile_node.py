@@ -1,4 +1,4 @@
-"""The mobile node's agent on a fake clock, kernel and DHCP client: what becomes of its addresses as it moves."""
+"""A mobile node on a fake clock, kernel and DHCP client: what becomes of its addresses as it moves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents_fake import Log, World, world
 from kernel_fake import FakeKernel, FakeUdhcpc
 from scapy.layers.dhcp import BOOTP, DHCP
 
-from dmmlab.nodes.mobility import agent, dhcp
+from dmmlab.nodes.mobility import dhcp, mobile_node
 from dmmlab.nodes.mobility.notice import PORT, Notice
 
 FIRST = ("10.1.1.100/24", "10.1.1.1", 3600)
@@ -33,7 +33,7 @@ class Node:
         self.announced: list[tuple[str, list[str]]] = []
         self.told: list[tuple[str, str]] = []
         presence: Any = SimpleNamespace(announce=lambda address, old: self.announced.append((address, old)))
-        self.agent = agent.MobileNode("eth0", folder, keep_s, presence, self.log.log, *(second or ()))
+        self.agent = mobile_node.MobileNode("eth0", folder, keep_s, presence, self.log.log, *(second or ()))
 
     async def play(self, *carriers: tuple[float, bool] | tuple[float, bool, int], until_s: float) -> None:
         """Runs the agent while carriers come and go at these times (s), of the first interface if none is named."""
@@ -51,10 +51,10 @@ def node_in(
 ) -> Iterator[Node]:
     node = Node(of, folder, keep_s, second)
     with (
-        mock.patch.object(agent, "AsyncIPRoute", lambda: node.kernel),
+        mock.patch.object(mobile_node, "AsyncIPRoute", lambda: node.kernel),
         mock.patch.object(asyncio, "create_subprocess_exec", node.dhcp),
         mock.patch.object(
-            agent, "_tell_where", lambda address, radio: node.told.append((str(address), radio.interface))
+            mobile_node, "_tell_where", lambda address, radio: node.told.append((str(address), radio.interface))
         ),
     ):
         yield node

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmmlab.experiments.analysis import messages
-from dmmlab.experiments.analysis.causes import Moves, SignallingTrace
+from dmmlab.experiments.analysis.causes.moves import Moves, SignallingTrace
 from dmmlab.experiments.analysis.messages import Discovery, Message
 from dmmlab.experiments.records import pcap
 
