@@ -142,6 +142,4 @@ def find_kernel(clock: str = "virtual") -> GuestKernel:
     stock = stock_kernel()
     if clock == "real" and stock:
         return stock
-    raise NoKernelError(
-        "no guest kernel has been built on this machine yet: run `dmmlab guest build` (about 5 minutes)"
-    )
+    raise NoKernelError("no guest kernel has been built on this machine yet: run `dmmlab guest build` (a few minutes)")

@@ -51,7 +51,7 @@ def build(source: Path | None = None, *, force: bool = False, report: Reporter |
     """The cached kernel, after building it if there is none or `force` says so.
 
     `source` is a kernel tree, a tarball or a Debian linux-source package instead of what the system's mirror has. Takes
-    about 5 minutes on two cores and 2 GB of scratch space. Raises GuestError with the reason and the remedy.
+    a few minutes on two cores and 2 GB of scratch space. Raises GuestError with the reason and the remedy.
     """
     report = report or Silent()
     kernels_root().mkdir(parents=True, exist_ok=True)

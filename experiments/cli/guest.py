@@ -65,7 +65,7 @@ def guest() -> None:
 )
 @click.option("--force", is_flag=True, help="Build even if there is a kernel in the cache.")
 def build(source: Path | None, force: bool) -> None:
-    """Build and test the guest's kernel (about 5 minutes, once per machine)."""
+    """Build and test the guest's kernel (a few minutes, once per machine)."""
     try:
         built = build_kernel(source, force=force)
     except GuestError as error:
