@@ -47,7 +47,7 @@ def _set(by_ms: list[float], limits: Limits) -> Iterator[str]:
         yield f"the machine's clock was set {len(far)} times meanwhile, at most by {max(far, key=abs):+.1f} ms"
 
 
-def _wrong_time(seconds: list[dict[str, float]], limits: Limits) -> Iterator[str]:
+def _wrong_time(seconds: Sequence[Mapping[str, Any]], limits: Limits) -> Iterator[str]:
     if not seconds:
         return
     late_ms = median(second["late_p95_ms"] for second in seconds)

@@ -120,14 +120,15 @@ class Distances:
 
 
 def _setup(recording: Recording, session: RecordedSession) -> Iterator[Distance]:
-    """Of its lookup, and of the whole; nothing where there is no closed form."""
+    """Of its lookup, and of the whole, from the session's start to its first answer, at whichever attempt that came (of
+    one that was retried, of all its lookups); nothing where there is no closed form.
+    """
     expected, row = recording.expected(session), session.row
     if expected is None:
         return
     name = f"{recording.scenario.name}: session {row.session} ({row.method} over {row.transport})"
-    ok = row.outcome == "ok"
-    yield Distance(f"{name}: lookup", row.lookup_ms if ok else None, expected.lookup_s * 1e3)
-    yield Distance(f"{name}: set-up", row.setup_ms if ok else None, expected.setup_s * 1e3)
+    yield Distance(f"{name}: lookup", row.lookup_ms if session.worked else None, expected.lookup_s * 1e3)
+    yield Distance(f"{name}: set-up", row.setup_ms if session.worked else None, expected.setup_s * 1e3)
 
 
 def _trips(recording: Recording, ways: Trips, session: RecordedSession) -> Iterator[Distance]:

@@ -18,7 +18,8 @@ from dmmlab.experiments.campaigns.places import HERE, MADE_BY, Done, Job, Place
 from dmmlab.experiments.campaigns.program import program
 from dmmlab.experiments.figures import FIGURES
 from dmmlab.experiments.figures.base import FigureKind, Load, digest, digest_of
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.errors import RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.run import Clock, Runtime
 from dmmlab.experiments.scenario.load import load
 from dmmlab.experiments.scenario.model import Scenario

@@ -66,9 +66,9 @@ def points(
             found.append(Difference(point, "", *(("there", None) if at in ours else (None, "there"))))
             continue
         found += [
-            Difference(point, column, ours[at][column], theirs[at].get(column))
+            Difference(point, column, ours[at].get(column), theirs[at].get(column))
             for column in columns
-            if ours[at][column] != theirs[at].get(column)  # a column may be newer than the reference
+            if ours[at].get(column) != theirs[at].get(column)  # a column may be newer than one of the two
         ]
     return sorted(found, key=lambda difference: -difference.size)
 
@@ -94,7 +94,7 @@ def by_intervals(
         point = ", ".join(f"{name}={value}" for name, value in zip(kind.key, at, strict=True) if value is not None)
         for low, high in bounds:
             a, b, allowed = ours[at], theirs[at], kind.allowed_in_real_time(theirs[at], low) + 1e-9
-            if None in (a[low], a[high], b[low], b[high]):
+            if None in (a.get(low), a.get(high), b.get(low), b.get(high)):
                 continue
             if a[low] > b[high] + allowed or a[high] < b[low] - allowed:
                 found.append(Difference(point, low, a[low], b[low]))
@@ -118,7 +118,7 @@ def shifts(mine: Path, reference: Path) -> list[Shift]:
     found = []
     for kind in FIGURES.values():
         files = [folder / f"{kind.stem}.csv" for folder in (mine, reference)]
-        if not all(file.is_file() and kind.subject in read(file)[0] for file in files):
+        if not all(file.is_file() and any(kind.subject in row for row in read(file, kind.key)) for file in files):
             continue
         ours, theirs = ({tuple(row.get(name) for name in kind.key): row[kind.subject] for row in read(file)}
                         for file in files)  # fmt: skip
@@ -135,8 +135,12 @@ def folders(mine: Path, reference: Path, exact: bool = True) -> list[tuple[str, 
     Where it cannot be ``exact``, because one of them was made in real time, figures are compared by their intervals,
     and of runs what is no time: outcomes, paths, addresses. Raises CompareError where the two are not of one kind.
     """
-    if (mine / "run.json").is_file() and (reference / "run.json").is_file():
+    runs = [folder for folder in (mine, reference) if (folder / "run.json").is_file()]
+    if len(runs) == 2:
         return list(_runs(mine, reference, exact))
+    if runs:
+        other = reference if runs == [mine] else mine
+        raise CompareError(f"{other}: no run directory, for it has no run.json; {runs[0]} is one")
     ours, theirs = _parts(mine), _parts(reference)
     if not ours or not theirs:
         empty = mine if not ours else reference
@@ -148,7 +152,7 @@ def folders(mine: Path, reference: Path, exact: bool = True) -> list[tuple[str, 
         elif name.endswith(".csv"):
             kind = FIGURES[name.split("-")[0]]
             method = figure if exact else by_intervals
-            found.append((name, method(kind, read(mine / name), read(reference / name))))
+            found.append((name, method(kind, *(read(folder / name, kind.key) for folder in (mine, reference)))))
         else:
             found += [(f"{name}/{file}", these) for file, these in _runs(mine / name, reference / name, exact)]
     return found

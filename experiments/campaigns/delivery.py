@@ -10,7 +10,8 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 from dmmlab.experiments.campaigns.places import MADE_BY, Job
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.errors import RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory
 
 _ARRIVING = ".arriving"  # beside the runs: what is not all there yet
 

@@ -18,7 +18,7 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, MN
 from dmmlab.experiments.oracle import delays
 from dmmlab.experiments.records.recording import RecordedSession, Recording
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.runner.clockwatch import CONTROL
 from dmmlab.experiments.scenario.model import CORE, Scenario
 from dmmlab.machine.events import CLOCKWATCH
@@ -69,11 +69,8 @@ def real_time(folder: Path) -> list[RunDirectory]:
     ]
     found = []
     for place in (folder,) if (folder / "run.json").is_file() else several:
-        try:
-            if RunDirectory(place).manifest()["clock"] == "real":
-                found.append(RunDirectory(place))
-        except (OSError, RunDirectoryError):
-            continue
+        if RunDirectory(place).manifest()["clock"] == "real":
+            found.append(RunDirectory(place))
     return found
 
 

@@ -45,13 +45,18 @@ def draw_beside(runs: Sequence[RunDirectory], wanted: tuple[str, ...], pdf: bool
 def draw_from(sources: Sequence[Path], wanted: tuple[str, ...], out: Path, pdf: bool) -> None:
     """Draws what is ``wanted`` of all runs in ``sources``, or all figures that they allow, into folder ``out``.
 
-    Raises FigureError if something that was named cannot be drawn.
+    Raises FigureError if something that was named cannot be drawn, RunDirectoryError if a run is damaged.
     """
     from dmmlab.experiments.figures.base import FigureError, finished
+    from dmmlab.experiments.records.recording import Recording
 
-    runs = finished(sources)
+    if not (runs := finished(sources)):
+        where = ", ".join(map(str, sources))
+        raise FigureError(f"{where}: no valid run there: none with a run.json, and an outcome.json that says ok")
     if LADDERS in wanted and len(runs) != 1:
         raise click.UsageError(f"{LADDERS} are those of one valid run; there are {len(runs)} in what --from names")
+    for run in runs:  # before anything is written
+        Recording(run).read_through()
     named = wanted and ALL not in wanted
     lacking = _draw(_jobs(wanted if named else tuple(ENTRIES), runs, runs[0] if runs else None, out, pdf))
     if named and lacking:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -224,7 +224,7 @@ def digest_of(run: RunDirectory) -> str | None:
 @cache
 def _digest_in(run_json: Path, _written_ns: int) -> str | None:
     try:
-        return digest(parse(json.loads(run_json.read_text())["scenario"], str(run_json)))
+        return digest(parse(RunDirectory(run_json.parent).manifest()["scenario"], str(run_json)))
     except ScenarioError:
         return None
 
@@ -246,9 +246,12 @@ def write(kind: FigureKind, runs: Sequence[RunDirectory], out: Path, loader: Loa
     return kind.draw(runs, out, loader, pdf)
 
 
-def read(csv: Path) -> list[Row]:
-    """The rows of a figure's CSV, numbers as numbers and empty cells as None."""
-    return [{column: _value(cell) for column, cell in row.items()} for row in read_csv(csv)]
+def read(csv: Path, needs: Iterable[str] = ()) -> list[Row]:
+    """The rows of a figure's CSV, numbers as numbers and empty cells as None.
+
+    Raises RunDirectoryError where it is none, or lacks a column that it ``needs``.
+    """
+    return [{column: _value(cell) for column, cell in row.items()} for row in read_csv(csv, needs)]
 
 
 def _written(row: Row) -> dict[str, object]:

@@ -9,7 +9,8 @@ from dmmlab.experiments.figures import ENTRIES, style
 from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
 from dmmlab.experiments.figures.sweep import build, session_entry
 from dmmlab.experiments.oracle.expectation import Oracle
-from dmmlab.experiments.records.recording import Event, Recording, recordings
+from dmmlab.experiments.records.events import Event
+from dmmlab.experiments.records.recording import Recording, recordings
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import Scenario
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from dmmlab.experiments.records import rows
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.rows import (
     HandoverRow,
     ProbeRow,
@@ -21,8 +23,9 @@ from dmmlab.experiments.records.rows import (
     kinds,
     may_be_empty,
 )
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory
 
+_OF_PROGRAMS = (ProgramRow, ProgramMoveRow)  # not every run has such tables
 _TYPES = {str: "string", float: "float64", int: "int64"}  # pandas' names of what a column holds
 
 
@@ -77,7 +80,8 @@ def _table(runs: list[RunDirectory], table: type[Any]) -> pd.DataFrame:
     frames = []
     for run in runs:
         file = run.root / table.FILE
-        if file.is_file():
+        if run.has(file) if table not in _OF_PROGRAMS else file.is_file():
+            rows.read(file, table)  # says in a sentence what is wrong with it
             frame = pd.read_csv(file, dtype=types)
             frame.insert(0, "run", run.root.resolve().name)
             frames.append(frame)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dmmlab.experiments.records import damage
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.stepped import Stamp
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
@@ -23,7 +24,7 @@ REGISTRATION = 157  # and its duplicate address request (RFC 6775)
 SYN, FIN = 0x02, 0x01
 ARP_BYTES = 28
 _ETHERNET_BYTES = 14
-_RECORD_BYTES = 16
+_FILE_BYTES, _RECORD_BYTES = 24, 16  # headers of the file, and of each packet
 _IPV4 = struct.Struct("!BxHxxxxxBxx4s4s")  # version and header length, length, protocol, addresses
 _IPV6 = struct.Struct("!4xHBx16s16s")  # length of the payload, next header, addresses
 _UDP, _TCP = struct.Struct("!HH"), struct.Struct("!HHI4xBB")  # ports; of TCP also sequence, data offset, flags
@@ -79,24 +80,35 @@ def _as_it_is(stamp_ns: int) -> int:
     return stamp_ns
 
 
-def read(pcap: Path, put_right: Stamp = _as_it_is, damaged: bool = False) -> Iterator[Frame]:
-    """The frames of ``pcap`` in the order of the capture; none if it is empty or missing. Others are left out.
+def read(pcap: Path, put_right: Stamp = _as_it_is, damaged: bool = False, *, growing: bool = False) -> Iterator[Frame]:
+    """The frames of ``pcap`` in the order of the capture; none if it is missing. Others are left out.
 
-    ``put_right`` makes their times of all stamps. If some may be ``damaged``, those are left out, too.
+    ``put_right`` makes their times of all stamps. If some may be ``damaged``, those are left out, too. A file that is
+    still ``growing`` may end anywhere. Raises RunDirectoryError where another one does, or is no capture.
     """
-    data = pcap.read_bytes() if pcap.is_file() else b""
-    order, unit_ns = _FORMATS.get(data[:4], ("", 0))
-    if not order:
+    if not pcap.is_file():
         return
-    header, place = struct.Struct(order + "IIII"), 24
-    while place + _RECORD_BYTES <= len(data):
+    data, place = pcap.read_bytes(), _FILE_BYTES
+    order, unit_ns = _FORMATS.get(data[:4], ("", 0))
+    if growing and len(data) < place:
+        return
+    if not order or len(data) < place:
+        raise RunDirectoryError.damaged(pcap, "no capture (pcap), or its beginning only")
+    header = struct.Struct(order + "IIII")
+    while place < len(data):
+        if place + _RECORD_BYTES > len(data):
+            break
         seconds, fraction, captured, _ = header.unpack_from(data, place)
+        if place + _RECORD_BYTES + captured > len(data):
+            break
         place += _RECORD_BYTES
         raw = data[place : place + captured]
         frame = parse(raw, put_right(seconds * 10**9 + fraction * unit_ns))
         place += captured
         if frame is not None and not (damaged and not damage.sound(raw)):
             yield frame
+    if place < len(data) and not growing:
+        raise RunDirectoryError.damaged(pcap, f"it ends within a packet, at byte {len(data)}")
 
 
 def parse(raw: bytes, time_ns: int) -> Frame | None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dmmlab.experiments.oracle.expectation import Expectation, Oracle
-from dmmlab.experiments.records import pcap, rows, stepped
+from dmmlab.experiments.records import events, pcap, rows, stepped
+from dmmlab.experiments.records.errors import RunDirectoryError
+from dmmlab.experiments.records.events import Event
 from dmmlab.experiments.records.pcap import Frame
 from dmmlab.experiments.records.rows import (
+    OUTCOMES,
+    PATHS,
     HandoverRow,
     ProbeRow,
     ProgramMoveRow,
@@ -24,14 +26,13 @@ from dmmlab.experiments.records.rows import (
     SessionRow,
     SignallingRow,
 )
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, radio_capture
+from dmmlab.experiments.records.rundir import RunDirectory, radio_capture
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
+from dmmlab.machine.errors import Refusal
 from dmmlab.topologies.plan import NetworkPlan
-
-Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,7 @@ class RecordedSession:
         return "retried" if self.row.outcome == "retried" else "failed"
 
 
-def _table(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows of a table. Raises RunDirectoryError where it is none."""
-    try:
-        return rows.read(path, kind)
-    except (ValueError, TypeError, csv.Error) as error:
-        raise RunDirectoryError(f"{path}: not what a run writes: {error}") from None
-
-
-class RecordError(Exception):
+class RecordError(Refusal):
     """The raw records cannot be used; one sentence: why."""
 
 
@@ -103,10 +96,7 @@ class Recording:
     @cached_property
     def scenario(self) -> Scenario:
         """Raises ScenarioError if it is none of this version."""
-        found = self.manifest.get("scenario")
-        if not isinstance(found, dict):
-            raise RunDirectoryError(f"{self.run.run_json}: not what a run writes: it has no scenario")
-        return parse(found, str(self.run.run_json))
+        return parse(self.manifest["scenario"], str(self.run.run_json))
 
     @cached_property
     def plan(self) -> NetworkPlan:
@@ -131,14 +121,13 @@ class Recording:
         Mobile nodes have their names, also where the controller knows them by their MACs only.
         """
         names = {radio.mac: node.name for node in self.plan.mobile_nodes for radio in node.radios}
-        events: list[Event] = []
+        found: list[Event] = []
         for file in sorted(self.run.log.glob("*.events.jsonl")):
-            for line in file.read_text().splitlines():
-                event = json.loads(line)
-                if event.get("mn") in names:
-                    event["mn"] = names[event["mn"]]
-                events.append(event)
-        return sorted(events, key=lambda event: int(event["time_ns"]))
+            for event in events.read(file, "time_ns"):
+                if isinstance(node := event.get("mn"), str):
+                    event["mn"] = names.get(node, node)
+                found.append(event)
+        return sorted(found, key=lambda event: int(event["time_ns"]))
 
     @cached_property
     def _logged_by_kind(self) -> dict[tuple[str, str], list[Event]]:
@@ -194,7 +183,7 @@ class Recording:
         """When the scenario started, ns since the epoch. Raises RecordError if it never did."""
         started = self.find("runner", "scenario_started")
         if not started:
-            raise RecordError("the scenario never started")
+            raise RecordError(f"{self.run.events_of('runner')}: the scenario never started")
         return int(started[0]["time_ns"])
 
     def since_start(self, time_ns: int) -> float:
@@ -202,12 +191,13 @@ class Recording:
         return round((time_ns - self.start_ns) / 1e9, 9)
 
     def frames(self, host: str) -> list[Frame]:
-        """What the capture of ``host`` holds, in its order; nothing of a host that has none.
+        """What the capture of ``host`` holds, in its order; of a node with two radios, what both hold, by time.
 
-        Of a node with two radios, what both hold, by time.
+        Raises RunDirectoryError where it is no capture, was cut, or is not there though the run came to its end.
         """
         if host not in self._frames:
-            frames, second = self._captured(host), self._captured(radio_capture(host, 1))
+            second = self._captured(radio_capture(host, 1)) if self._radios.get(host, 1) > 1 else []
+            frames = self._captured(host)
             self._frames[host] = sorted([*frames, *second], key=lambda frame: frame.time_ns) if second else frames
         return self._frames[host]
 
@@ -217,7 +207,15 @@ class Recording:
         how: dict[str, Any] = {"put_right": stepped.stamps(steps, name)} if steps else {}
         if any(fault.impair is not None and fault.impair.corrupt for fault in faults):
             how["damaged"] = True
+        if not self.run.has(file):
+            return []
+        if self.run.outcome() is None:
+            how["growing"] = True
         return list(pcap.read(file, **how))
+
+    @cached_property
+    def _radios(self) -> dict[str, int]:
+        return {node.name: len(node.radios) for node in self.plan.mobile_nodes}
 
     def frames_from_port(self, host: str, port: int) -> list[Frame]:
         """Those of `frames` whose source port is ``port``."""
@@ -229,21 +227,44 @@ class Recording:
         return self._by_port[host].get(port, [])
 
     # -- tables -------------------------------------------------------------------------------------------------
+    def _table(self, file: Path, kind: type[Row]) -> list[Row]:
+        """Its rows; none of a run that failed. Raises RunDirectoryError where it is not what a run writes, or names a
+        node, a router or an outcome that the scenario has not, or no run.
+        """
+        found = rows.read(file, kind) if self.run.has(file) else []
+        known = {name: names for name, names in self._words.items() if name in rows.columns(kind)}
+        for number, row in enumerate(found, 1):
+            for column, words in known.items():
+                if (word := getattr(row, column)) and word not in words:
+                    raise RunDirectoryError.damaged(file, f"row {number}: {column}: {str(word)[:80]!r}")
+        return found
+
+    @cached_property
+    def _words(self) -> dict[str, Collection[str]]:
+        """What may stand in a table's column, if it is not empty."""
+        routers = self.scenario.mobile_routers
+        places = ("anchor", "serving", "mn_anchor", "mn_serving", "from_mr", "to_mr")
+        return {**dict.fromkeys(places, routers), "outcome": OUTCOMES, "path": PATHS}
+
     @cached_property
     def session_rows(self) -> list[SessionRow]:
         """The rows of sessions.csv."""
-        return _table(self.run.sessions, SessionRow)
+        return self._table(self.run.sessions, SessionRow)
 
     @cached_property
     def sessions(self) -> list[RecordedSession]:
-        """The sessions that have a row, in the scenario's order."""
+        """The sessions that have a row, in the scenario's order: all, unless the run failed."""
         known = {row.session: row for row in self.session_rows}
-        return [RecordedSession(spec, known[spec.name]) for spec in self.specs if spec.name in known]
+        if known or self.run.finished():
+            for spec in self.specs:
+                if spec.name not in known:
+                    raise RunDirectoryError.damaged(self.run.sessions, f"it has no row of session {spec.name}")
+        return [RecordedSession(spec, known[spec.name]) for spec in self.specs if known]
 
     @cached_property
     def probe_rows(self) -> list[ProbeRow]:
         """The rows of probes.csv, those of probes that were never sent too."""
-        return _table(self.run.probes, ProbeRow)
+        return self._table(self.run.probes, ProbeRow)
 
     @cached_property
     def probes(self) -> dict[str, list[Probe]]:
@@ -257,27 +278,40 @@ class Recording:
     @cached_property
     def handovers(self) -> list[HandoverRow]:
         """The rows of handovers.csv."""
-        return _table(self.run.handovers, HandoverRow)
+        found = self._table(self.run.handovers, HandoverRow)
+        for number, row in enumerate(found, 1):
+            if row.mn not in self.scenario.mobile_nodes:
+                raise RunDirectoryError.damaged(self.run.handovers, f"row {number}: mn: {row.mn[:80]!r}")
+        return found
 
     @cached_property
     def signalling(self) -> list[SignallingRow]:
         """The rows of signalling.csv."""
-        return _table(self.run.signalling, SignallingRow)
+        return self._table(self.run.signalling, SignallingRow)
 
     @cached_property
     def programs(self) -> list[ProgramRow]:
         """The rows of programs.csv; none in a scenario without programs."""
-        return _table(self.run.programs, ProgramRow)
+        return self._of_programs(self.run.programs, ProgramRow)
 
     @cached_property
     def program_moves(self) -> list[ProgramMoveRow]:
         """The rows of program_moves.csv."""
-        return _table(self.run.program_moves, ProgramMoveRow)
+        return self._of_programs(self.run.program_moves, ProgramMoveRow)
+
+    def _of_programs(self, file: Path, kind: type[Row]) -> list[Row]:
+        there = file.is_file() or any(spec.entry.run is not None for spec in self.specs)
+        return self._table(file, kind) if there else []
 
     @cached_property
     def events(self) -> list[Event]:
         """The lines of events.jsonl; ``time_s`` since the scenario's start."""
         return self.run.timeline()
+
+    def read_through(self) -> None:
+        """Reads scenario, tables and events once. Raises Refusal where one of them is not what a run writes."""
+        _ = (self.sessions, self.probe_rows, self.handovers, self.signalling, self.programs, self.program_moves)
+        _ = self.events
 
     # -- what follows from them ---------------------------------------------------------------------------------
     @cached_property

@@ -12,24 +12,29 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.rundir import read_csv, write_csv
 
+OUTCOMES = ("ok", "retried", "timeout", "refused", "unsupported")  # of a session
+PATHS = ("direct", "redirect", "redirect-both", "relay", "none")  # of its first packet
 _DIGITS = {"s": 9, "ms": 6, "Mbit/s": 6}  # a nanosecond is the last digit of the first two
 
 
-def _text(meaning: str, source: str = "") -> Any:
-    """A column of text; a cell may be empty."""
-    return field(default="", metadata={"meaning": meaning, "unit": "", "source": source, "kind": str})
+def _text(meaning: str, source: str = "", *, later: bool = False) -> Any:
+    """A column of text; a cell may be empty. Older tables have none that came ``later``."""
+    about = {"meaning": meaning, "unit": "", "source": source, "kind": str, "later": later}
+    return field(default="", metadata=about)
 
 
-def _number(unit: str, meaning: str, source: str = "") -> Any:
-    """A column of times or delays in ``unit``; None is an empty cell."""
-    return field(default=None, metadata={"meaning": meaning, "unit": unit, "source": source, "kind": float})
+def _number(unit: str, meaning: str, source: str = "", *, later: bool = False) -> Any:
+    """A column of times or delays in ``unit``; None is an empty cell. Older tables have none that came ``later``."""
+    about = {"meaning": meaning, "unit": unit, "source": source, "kind": float, "later": later}
+    return field(default=None, metadata=about)
 
 
 def _count(meaning: str, source: str = "", unit: str = "", default: int | None = None) -> Any:
     """A column of whole numbers, of which no cell is empty; ``default`` where older tables have no such column."""
-    about = {"meaning": meaning, "unit": unit, "source": source, "kind": int}
+    about = {"meaning": meaning, "unit": unit, "source": source, "kind": int, "later": default is not None}
     return field(metadata=about) if default is None else field(default=default, metadata=about)
 
 
@@ -88,8 +93,10 @@ class SessionRow:
     outcome: str = _text(
         "`ok`; `retried`: answered at a later attempt; `timeout`; `refused`; `unsupported`: what it runs is not there"
     )
-    mn_anchor: str = _text("of a mobile node that opens: the mobile router that the address is from which it opened it")
-    mn_serving: str = _text("the mobile router where it was at `start_s`", "the runner's events")
+    mn_anchor: str = _text(
+        "of a mobile node that opens: the mobile router that the address is from which it opened it", later=True
+    )
+    mn_serving: str = _text("the mobile router where it was at `start_s`", "the runner's events", later=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +158,10 @@ class HandoverRow:
         "captures",
     )
     announced_s: float | None = _number(
-        "s", "the node told the network that it would leave; empty: it did not", "its event `handover_announced`"
+        "s",
+        "the node told the network that it would leave; empty: it did not",
+        "its event `handover_announced`",
+        later=True,
     )
     buffered_packets: int = _count(
         "that waited at the routers that the node's addresses are from", "their events `buffer_ended`", default=0
@@ -162,6 +172,7 @@ class HandoverRow:
         "(over TCP, with all before them), of which the second came after the movement had begun, or was announced, "
         "and before that was so of the next; empty: no session was heard before and after",
         "captures",
+        later=True,
     )
 
     @property
@@ -229,6 +240,7 @@ class ProgramRow:
             "unit": "B",
             "source": "its node's capture: packets of the server's port",
             "kind": int,
+            "later": False,
         },
     )
     longest_silence_s: float | None = _number(
@@ -290,18 +302,30 @@ def write(path: Path, table: type[Row], rows: Iterable[Row]) -> None:
 
 
 def read(path: Path, table: type[Row]) -> list[Row]:
-    """The rows of a CSV that `write` wrote, numbers as numbers; none if there is no file. A column that it lacks is
-    empty.
+    """The rows of a CSV that `write` wrote, numbers as numbers; none if there is no file. A column that older tables
+    lack is empty.
 
-    Raises ValueError where a number is none, TypeError where a count is missing.
+    Raises RunDirectoryError where another one is missing, where a number is none, or a count empty.
     """
     if not path.is_file():
         return []
-    known = list(kinds(table).items())
-    cells: Iterable[dict[str, Any]] = (
-        {name: kind(row[name]) for name, kind in known if row.get(name)} for row in read_csv(path)
-    )
-    return [table(**row) for row in cells]
+    known = {column.name: column for column in fields(table)}
+    whole = [column.name for column in known.values() if column.default is not None and column.metadata["kind"] is int]
+    needs = [column.name for column in known.values() if not column.metadata["later"]]
+    found = []
+    for number, cells in enumerate(read_csv(path, needs), 1):
+        values: dict[str, Any] = {}
+        for name, column in known.items():
+            if not (cell := cells.get(name)):
+                if name in cells and name in whole:
+                    raise RunDirectoryError.damaged(path, f"row {number}: {name} is empty")
+                continue
+            try:
+                values[name] = column.metadata["kind"](cell)
+            except ValueError:
+                raise RunDirectoryError.damaged(path, f"row {number}: {name}: {cell[:80]!r} is no number") from None
+        found.append(table(**values))
+    return found
 
 
 def _cell(value: object, digits: int | None) -> object:

@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from dmmlab.machine.errors import Refusal
+from dmmlab.experiments.records import events
+from dmmlab.experiments.records.errors import RunDirectoryError
+from dmmlab.experiments.records.events import Event
 
 Outcome = Literal["ok", "failed", "invalid"]
 
@@ -36,10 +39,6 @@ CONVERTERS: dict[int, Callable[[Manifest], Manifest]] = {}  # from a format of r
 def radio_capture(node: str, radio: int) -> str:
     """The name of the capture of a mobile node's ``radio`` (from 0): the node's own for the first."""
     return node if radio == 0 else f"{node}.{radio + 1}"
-
-
-class RunDirectoryError(Refusal):
-    """The folder is not what it was taken for; one sentence."""
 
 
 class RunDirectory:
@@ -113,16 +112,18 @@ class RunDirectory:
     def manifest(self) -> Manifest:
         """``run.json``, an older one as if it had been written today.
 
-        Raises RunDirectoryError where there is none, or one of a format that this version does not know, or the folder
-        has links in it.
+        Raises RunDirectoryError where there is none, or one that lacks a key or is of a format that this version does
+        not know, or the folder has links in it.
         """
         if not self.run_json.is_file():
             raise RunDirectoryError(f"{self.root}: not a run directory: it has no run.json")
         self._check_own()
         found = _converted(_object(self.run_json), self.run_json)
         for key, kind in _HEAD.items():
-            if key in found and not isinstance(found[key], kind):
-                raise RunDirectoryError(f"{self.run_json}: not what a run writes: {key}: {str(found[key])[:80]!r}")
+            if key not in found:
+                raise RunDirectoryError.damaged(self.run_json, f"it lacks {key!r}")
+            if not isinstance(found[key], kind) or isinstance(found[key], bool):
+                raise RunDirectoryError.damaged(self.run_json, f"{key}: {str(found[key])[:80]!r}")
         return found
 
     def finish(self, outcome: Outcome, reason: str | None = None, **more: object) -> None:
@@ -130,8 +131,30 @@ class RunDirectory:
         write_json(self.outcome_json, {"outcome": outcome, "reason": reason, **more})
 
     def outcome(self) -> dict[str, Any] | None:
-        """``outcome.json``, or None while the run has not finished."""
-        return _object(self.outcome_json) if self.outcome_json.is_file() else None
+        """``outcome.json``, or None while the run has not finished. Raises RunDirectoryError where it is none."""
+        if not self.outcome_json.is_file():
+            return None
+        found = _object(self.outcome_json)
+        for key, allowed in (("outcome", get_args(Outcome)), ("reason", None)):
+            if key not in found:
+                raise RunDirectoryError.damaged(self.outcome_json, f"it lacks {key!r}")
+            value = found[key]
+            if value not in allowed if allowed else not isinstance(value, str | None):
+                raise RunDirectoryError.damaged(self.outcome_json, f"{key}: {str(value)[:80]!r}")
+        return found
+
+    def finished(self) -> bool:
+        """Whether it came to its end, and so has all its files: a failed one may have any."""
+        return bool((self.outcome() or {"outcome": "failed"})["outcome"] != "failed")
+
+    def has(self, file: Path) -> bool:
+        """Whether ``file``, which every run has that came to its end, is there.
+
+        Raises RunDirectoryError where it is not and this one did.
+        """
+        if not (there := file.is_file()) and self.finished():
+            raise RunDirectoryError.damaged(file, "the run came to its end, and the file is not there")
+        return there
 
     def records(self) -> dict[str, Path]:
         """Every file of the run that follows from its scenario alone, by its path in the folder: captures, logs, events
@@ -148,17 +171,12 @@ class RunDirectory:
             content.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
         return content.hexdigest()
 
-    def timeline(self) -> list[dict[str, Any]]:
-        """The lines of ``events.jsonl``; none if the run has no such file (it failed)."""
-        if not self.events.is_file():
-            return []
-        try:
-            found = [json.loads(line) for line in self.events.read_text().splitlines()]
-        except (ValueError, RecursionError) as error:
-            raise RunDirectoryError(f"{self.events}: not what a run writes: {error}") from None
-        if not all(isinstance(event, dict) for event in found):
-            raise RunDirectoryError(f"{self.events}: not what a run writes: a line is no event")
-        return found
+    def timeline(self) -> list[Event]:
+        """The lines of ``events.jsonl``; none if the run has no such file because it failed, or has not ended.
+
+        Raises RunDirectoryError where it is not what a run writes.
+        """
+        return events.read(self.events, "time_s") if self.has(self.events) else []
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -166,9 +184,9 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
-        raise RunDirectoryError(f"{path}: not what a run writes: {error}") from None
+        raise RunDirectoryError.damaged(path, str(error)) from None
     if not isinstance(found, dict):
-        raise RunDirectoryError(f"{path}: not what a run writes: no JSON object")
+        raise RunDirectoryError.damaged(path, "no JSON object")
     return found
 
 
@@ -180,7 +198,7 @@ def _converted(manifest: Manifest, file: Path) -> Manifest:
             "update dmmlab, or run the scenario again"
         )
     while version != FORMAT:
-        if version not in CONVERTERS:
+        if not isinstance(version, int) or version not in CONVERTERS:
             raise RunDirectoryError(
                 f"{file}: format {version!r} is none that dmmlab ever wrote: run the scenario again"
             )
@@ -211,7 +229,36 @@ def _plain(value: object) -> object:
     return f"'{value}" if value[:1] in _FORMULA and not _NUMBER.fullmatch(value) else value
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV as text, by column. Raises OSError if there is no such file."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def read_csv(path: Path, needs: Iterable[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV as text, by column.
+
+    Raises OSError if there is no such file, RunDirectoryError if it is none, was cut, or lacks a column that it
+    ``needs``.
+    """
+    text = _text(path)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        head = next(lines, [])
+        if not head or len(set(head)) < len(head):
+            raise RunDirectoryError.damaged(path, "its first line does not name the columns, each once")
+        if lacking := [name for name in needs if name not in head]:
+            raise RunDirectoryError.damaged(path, f"it lacks the column {lacking[0]!r}")
+        found = []
+        for cells in lines:
+            if cells and len(cells) != len(head):
+                raise RunDirectoryError.damaged(path, f"line {lines.line_num} has {len(cells)} cells of {len(head)}")
+            if cells:
+                found.append(dict(zip(head, cells, strict=True)))
+    except csv.Error as error:
+        raise RunDirectoryError.damaged(path, f"line {lines.line_num}: {error}") from None
+    if not text.endswith(("\n", "\r")):
+        raise RunDirectoryError.damaged(path, f"it ends within line {lines.line_num}")
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(newline="") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise RunDirectoryError.damaged(path, str(error)) from None

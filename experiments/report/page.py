@@ -25,9 +25,10 @@ from dmmlab.experiments.figures import parallel, style
 from dmmlab.experiments.ladders import files as ladders
 from dmmlab.experiments.ladders.ladder import FIGURES
 from dmmlab.experiments.oracle.silence import longest_of_all_s
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, SessionRow
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.report import programs, timeline, topology
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sections.movement import Movement
@@ -53,17 +54,20 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}\+?")  # with a plus: and changes to it
 def write(run_directory: Path) -> Path:
     """Writes the report of a run, or of a folder of runs, into that folder; returns its path.
 
-    Raises RunDirectoryError where there is no run at all.
+    Raises RunDirectoryError where there is no run at all, or one is not what a run writes.
     """
     run = RunDirectory(run_directory)
     below = [RunDirectory(path.parent) for path in sorted(run_directory.glob("*/run.json"))]
     if not run.run_json.is_file() and not below:
         raise RunDirectoryError(f"{run_directory}: no run here: neither it nor a folder in it has a run.json")
-    main = run if run.run_json.is_file() else None
+    main = Recording(run) if run.run_json.is_file() else None
+    described, listed = main and _described(main), [_listed(Recording(run), run_directory) for run in below]
+    if main and described:  # all has been read: nothing is drawn of a run that is damaged
+        described |= {"ladders": _ladders(main)}
     page = _template().render(
-        title=main.manifest()["name"] if main else run_directory.resolve().name,
-        run=_described(Recording(main)) if main else None,
-        runs=[_listed(Recording(run), run_directory) for run in below],
+        title=main.manifest["name"] if main else run_directory.resolve().name,
+        run=described,
+        runs=listed,
         figures=_figures(run.figures) if run.figures.is_dir() else _figures(run_directory),
         css=_asset("report.css"),
         script=_asset("timeline.js"),
@@ -99,9 +103,6 @@ def _described(recording: Recording) -> dict[str, Any]:
     """All that the page says of one run. A run that failed has no tables; its page says so."""
     run, manifest, scenario = recording.run, recording.manifest, recording.scenario
     outcome = run.outcome() or {"outcome": "unfinished", "reason": "there is no outcome.json"}
-    drawn = list(run.figures.glob(f"{_LADDER}*"))
-    if outcome["outcome"] != "failed" and run.capture.is_dir() and not drawn and recording.session_rows:
-        parallel.draw(ladders.jobs(recording, run.figures, pdf=False))
     text = yaml.safe_dump(manifest["scenario"], sort_keys=False, allow_unicode=True, width=100)
     return {
         "folder": run.root.resolve().name,
@@ -117,9 +118,16 @@ def _described(recording: Recording) -> dict[str, Any]:
         "groups": _grouped(recording),
         "handovers": _handovers(recording),
         "programs": programs.described(recording) if recording.programs else None,
-        "ladders": _images(run.figures, of_ladders=True),
         "timeline": timeline.movements(recording),
     }
+
+
+def _ladders(recording: Recording) -> list[dict[str, str]]:
+    """The pictures of the run's ladders, drawn if there are none yet."""
+    run = recording.run
+    if run.finished() and not any(run.figures.glob(f"{_LADDER}*")) and recording.session_rows:
+        parallel.draw(ladders.jobs(recording, run.figures, pdf=False))
+    return _images(run.figures, of_ladders=True)
 
 
 def _how(move: Movement) -> str:

@@ -169,12 +169,13 @@ def _import_readers() -> None:
 def _reduce(run: RunDirectory, began: float) -> None:
     """Makes the tables of raw records, and the outcome."""
     from dmmlab.experiments.analysis import tables
+    from dmmlab.experiments.records.errors import RunDirectoryError
     from dmmlab.experiments.records.recording import RecordError, Recording
 
     try:
         recording = Recording(run)
         tables.reduce(recording)
-    except RecordError as error:
+    except (RecordError, RunDirectoryError) as error:
         run.finish("failed", str(error))
         return
     found = tables.problems(recording)

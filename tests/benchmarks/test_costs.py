@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from manifests import manifest
 
 from benchmarks import costs
 from dmmlab.experiments.scenario.load import load
@@ -29,7 +30,7 @@ SCENARIO = load("two-mr").model_dump(mode="json", by_alias=True)
 
 def recorded(folder: Path, clock: str) -> Path:
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"format": 1, "clock": clock, "scenario": SCENARIO}))
+    (folder / "run.json").write_text(json.dumps(manifest(clock=clock, scenario=SCENARIO)))
     (folder / "signalling.csv").write_text(SIGNALLING)
     (folder / "handovers.csv").write_text(HANDOVERS)
     return folder

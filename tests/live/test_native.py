@@ -15,13 +15,14 @@ import figures_fake
 import pytest
 import yaml
 from click.testing import CliRunner
+from manifests import manifest
 
 from dmmlab.experiments.analysis import clock
 from dmmlab.experiments.campaigns import explain
 from dmmlab.experiments.cli.main import cli
 from dmmlab.experiments.oracle import moves
 from dmmlab.experiments.records.recording import Recording
-from dmmlab.experiments.records.rundir import FORMAT, RunDirectory, read_csv, write_csv, write_json
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv, write_json
 from dmmlab.experiments.runner import clockwatch
 from dmmlab.experiments.runner.run import Progress, prepare, run_scenario
 from dmmlab.experiments.scenario.load import load
@@ -45,7 +46,7 @@ def path(rtt_ms: float | None, expected_ms: float = 30.0) -> dict[str, Any]:
 
 def judged(folder: Path, *events: dict[str, Any]) -> str:
     run = RunDirectory(folder)
-    run.create({"format": FORMAT})
+    run.create(manifest())
     run.events.write_text("".join(json.dumps({"source": CLOCKWATCH, **event}) + "\n" for event in events))
     return "; ".join(clock.problems(Recording(run)))
 

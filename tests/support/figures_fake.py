@@ -12,6 +12,8 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from manifests import manifest
+
 from dmmlab.experiments.figures.base import digest
 from dmmlab.experiments.methods.base import DDNS, SERVER
 from dmmlab.experiments.oracle import delays, handover, lifetimes, moves, silence
@@ -21,7 +23,7 @@ from dmmlab.experiments.oracle.expectation import Oracle
 from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
-from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.model import CONTROLLER, CORE, SWITCHES, Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
@@ -33,16 +35,8 @@ Row = dict[str, object]
 def make(scenario: Scenario, folder: Path, off_ms: float = 0.0, outcome: str = "ok") -> RunDirectory:
     """A finished run of ``scenario`` in ``folder``."""
     run = RunDirectory(folder)
-    run.create(
-        {
-            "format": FORMAT,
-            "name": scenario.name,
-            "seed": scenario.seed,
-            "runtime": "guest",
-            "clock": "virtual",
-            "scenario": scenario.model_dump(mode="json", by_alias=True),
-        }
-    )
+    resolved = scenario.model_dump(mode="json", by_alias=True)
+    run.create(manifest(name=scenario.name, seed=scenario.seed, scenario=resolved))
     known = Oracle(scenario)
     sessions = sessions_of(scenario)
     rows.write(run.sessions, SessionRow, [_session(scenario, session, known, off_ms) for session in sessions])
@@ -145,7 +139,9 @@ def _blind(scenario: Scenario, session: SessionSpec, known: Oracle, blind: Blind
     if answer.setup_s is None:
         return replace(row, setup_ms=None, lookup_ms=None, connect_ms=None, path="none", outcome="timeout")
     outcome = "ok" if answer.attempts == 1 else "retried"
-    return replace(row, setup_ms=answer.setup_s * 1e3 + off_ms, path="direct", outcome=outcome)
+    setup_ms, lookup_ms = answer.setup_s * 1e3 + off_ms, answer.lookup_s * 1e3
+    delays = {"setup_ms": setup_ms, "lookup_ms": lookup_ms, "connect_ms": setup_ms - lookup_ms}
+    return replace(row, path="direct", outcome=outcome, **delays)  # type: ignore[arg-type]
 
 
 def _probes(scenario: Scenario, session: SessionSpec, known: Oracle, off_ms: float) -> Iterator[ProbeRow]:

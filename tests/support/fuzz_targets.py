@@ -16,10 +16,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from manifests import manifest
+
 from dmmlab.controllers import dhcp, leaving, messages, nd
 from dmmlab.controllers.core import Core
 from dmmlab.controllers.plan import InterMrPort, Plan, PlanError, SwitchPlan
 from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.recording import RecordError, Recording
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load
@@ -120,7 +123,7 @@ def run_directory(data: bytes) -> None:
 @cache
 def _manifest() -> str:
     data = load("two-mr").resolved().model_dump(mode="json", by_alias=True)
-    return json.dumps({"format": 1, "name": "x", "seed": 1, "runtime": "guest", "clock": "virtual", "scenario": data})
+    return json.dumps(manifest(scenario=data))
 
 
 def capture(data: bytes) -> None:
@@ -129,11 +132,12 @@ def capture(data: bytes) -> None:
         Path(file.name).write_bytes(data)
         streams: dict[tuple[int, int], pcap.Stream] = {}
         cutter = pcap.Cutter(4, lambda head: int.from_bytes(head[2:4], "big"))
-        for frame in pcap.read(Path(file.name)):
-            assert 0 <= len(frame.payload) <= len(data)
-            if frame.protocol == pcap.TCP:
-                for piece in streams.setdefault(frame.ports, pcap.Stream()).feed(frame):
-                    cutter.feed(piece)
+        with contextlib.suppress(RunDirectoryError):
+            for frame in pcap.read(Path(file.name)):
+                assert 0 <= len(frame.payload) <= len(data)
+                if frame.protocol == pcap.TCP:
+                    for piece in streams.setdefault(frame.ports, pcap.Stream()).feed(frame):
+                        cutter.feed(piece)
 
 
 def controller(data: bytes) -> None:

@@ -8,13 +8,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from manifests import manifest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
+from dmmlab.experiments.records.rundir import RunDirectory, radio_capture
 from dmmlab.experiments.scenario.load import parse
-from dmmlab.experiments.scenario.model import Scenario
+from dmmlab.experiments.scenario.model import CONTROLLER, Scenario
 from dmmlab.experiments.scenario.network import network_plan
 from dmmlab.nodes.registration import wire
 
@@ -99,10 +100,11 @@ class Recorded:
 
     def write(self) -> RunDirectory:
         resolved = self.scenario.model_dump(mode="json", by_alias=True)
-        manifest = {"format": FORMAT, "name": self.scenario.name, "seed": 1, "runtime": "guest", "clock": "virtual"}
-        self.run.create({**manifest, "environment": {"kernel": "7.2", "commit": None}, "scenario": resolved})
-        for host, frames in self._frames.items():
-            write_pcap(self.run.pcap(host), frames)
+        environment = {"kernel": "7.2", "commit": None}
+        self.run.create(manifest(name=self.scenario.name, environment=environment, scenario=resolved))
+        radios = [radio_capture(node.name, turn) for node in self.plan.mobile_nodes for turn in range(len(node.radios))]
+        for host in {CONTROLLER, *(host.name for host in self.plan.hosts), *radios, *self._frames}:
+            write_pcap(self.run.pcap(host), self._frames.get(host, []))
         for source, events in self._events.items():
             self.run.events_of(source).write_text("".join(json.dumps(event) + "\n" for event in events))
         return self.run

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifests import manifest
 from scripts import script
 
-from dmmlab.experiments.records.rundir import FORMAT, RunDirectory, write_json
+from dmmlab.experiments.records.rundir import RunDirectory, write_json
 from dmmlab.guest.cache import GuestKernel
 
 HERE: dict[str, Any] = {
@@ -26,7 +27,7 @@ machine = script(Path(__file__).with_name("machine.py"))
 def described(out: Path, monkeypatch: pytest.MonkeyPatch, **there: Any) -> tuple[int, dict[str, Any]]:
     """The exit status and ``machine.json`` for a run in an environment that has ``there`` in place of what is here."""
     run = RunDirectory(out / "two-mr")
-    run.create({"format": FORMAT, "environment": {**HERE, "machine": MACHINE, **there}})
+    run.create(manifest(environment={**HERE, "machine": MACHINE, **there}))
     run.finish("ok", wall_s=400.0)
     write_json(out / "virtual.json", {"wall_s": 460})
     monkeypatch.setattr(machine, "find_kernel", lambda: GuestKernel(out / "linux", "7.3.4", virtual_time=True))

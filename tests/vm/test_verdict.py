@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from manifests import manifest
 from scripts import script
 
 from dmmlab.experiments.methods import NAMES
 from dmmlab.experiments.records import rows, rundir
 from dmmlab.experiments.records.rows import ProbeRow, SessionRow
-from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
+from dmmlab.experiments.records.rundir import RunDirectory
 
 NATIVE, COUNTED = Path("native/two-mr"), Path("counted/one-by-one")
 COUNTED_IPV6 = Path("counted/one-by-one-ipv6")
@@ -43,7 +44,7 @@ def _record(
 ) -> None:
     """A run with a session a method and router; ``session`` is put over the last one, ``lost`` of P1's probes are."""
     run = RunDirectory(folder)
-    run.create({"format": FORMAT, "environment": {"kernel": "6.1.0"}})
+    run.create(manifest(environment={"kernel": "6.1.0"}))
     (run.log / "datapath").write_text(f"{datapath}: lookups: hit:1\n")
     good = {"setup_ms": "88.1", "expected_setup_ms": "88", "outcome": "ok"}
     sessions = [{"session": f"S-{m}", "method": m, "serving": r, **good} for m in NAMES for r in ("MR1", "MR2")]

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from dmmlab.experiments.analysis import messages
 from dmmlab.experiments.analysis.messages import Message
-from dmmlab.experiments.records.recording import Event, Recording
+from dmmlab.experiments.records.events import Event
+from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.scenario.model import CONTROLLER, Scenario
 from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.topologies.plan import NetworkPlan

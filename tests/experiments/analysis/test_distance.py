@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import figures_fake
 import pytest
 from recorded_run import Recorded, scenario
 
 from dmmlab.experiments.analysis.distance import Distances
+from dmmlab.experiments.figures import FIGURES
 from dmmlab.experiments.records import rows
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow
+from dmmlab.experiments.scenario.load import load
 
 SILENT_S = 0.088  # worked out by hand in tests/experiments/oracle/test_silence.py
 
@@ -41,6 +44,7 @@ def recorded(folder: Path, late_s: float, **keys: Any) -> Recording:
     rows.write(run.sessions, SessionRow, [SessionRow(**session, **times)])
     rows.write(run.probes, ProbeRow, probes)
     rows.write(run.handovers, HandoverRow, [HandoverRow(mn="MN1", from_mr="MR1", to_mr="MR2", **silence)])
+    run.events.touch()
     of.finish()
     return Recording(run)
 
@@ -75,3 +79,15 @@ def test_a_handover_has_its_kind(tmp_path: Path) -> None:
     ]
     for number, (keys, kind) in enumerate(cases):
         assert Distances.of([recorded(tmp_path / str(number), 0.0, **keys)]).handovers == (kind,)
+
+
+def test_a_session_that_was_tried_again_is_held_against_its_closed_form_as_any_other(tmp_path: Path) -> None:
+    """Opened while the node moves, nobody answers at first: when it is tried again, and answered, follows."""
+    (scenario,) = [one for one in FIGURES["F15"].scenarios(load) if not one.redirects]
+    found = Distances.of([recording := Recording(figures_fake.make(scenario, tmp_path / "exact"))])
+    again = [one.row for one in recording.sessions if one.row.outcome == "retried" and recording.expected(one)]
+    assert len(again) > 10
+    assert found.beyond(1e-3) == []
+    late = Distances.of([Recording(figures_fake.make(scenario, tmp_path / "late", off_ms=0.002))])
+    off = {one.what.split()[2] for one in late.beyond(1e-3) if "set-up" in one.what}
+    assert {row.session for row in again} <= off

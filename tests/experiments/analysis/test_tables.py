@@ -13,6 +13,7 @@ from scapy.utils import RawPcapWriter
 
 from dmmlab.experiments.analysis.flows import Flow
 from dmmlab.experiments.records import pcap
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.nodes.orders import ECHO_PORT, FIRST_LOCAL_PORT, PROBE_BYTES
 from dmmlab.nodes.probe import Probe
@@ -84,15 +85,18 @@ def test_tcp_records_are_found_in_segments_however_they_were_cut(tmp_path: Path)
     assert len(two) == 2 * PROBE_BYTES
 
 
-def test_a_capture_that_is_empty_or_cut_short_is_no_error(tmp_path: Path) -> None:
+def test_a_capture_may_end_anywhere_while_it_grows_and_not_afterwards(tmp_path: Path) -> None:
     assert list(pcap.read(tmp_path / "none.pcap")) == []
-    empty = tmp_path / "empty.pcap"
-    empty.write_bytes(b"")
-    assert list(pcap.read(empty)) == []
     whole = capture(tmp_path, [out(UDP(sport=LOCAL, dport=ECHO_PORT) / Probe(), 0)] * 2).read_bytes()
-    cut = tmp_path / "cut.pcap"
-    cut.write_bytes(whole[:-10])
-    assert len(list(pcap.read(cut))) >= 1
+    cut, first_ends = tmp_path / "cut.pcap", 24 + (len(whole) - 24) // 2
+    for size in range(len(whole) + 1):
+        cut.write_bytes(whole[:size])
+        assert len(list(pcap.read(cut, growing=True))) == (0 if size < first_ends else 1 if size < len(whole) else 2)
+        if size in (24, first_ends, len(whole)):
+            assert len(list(pcap.read(cut))) == (size - 24) // (first_ends - 24)
+            continue
+        with pytest.raises(RunDirectoryError, match=r"cut\.pcap: not what a run writes"):
+            list(pcap.read(cut))
 
 
 def test_a_probe_is_24_bytes_with_its_number_where_records_look_for_it() -> None:

@@ -109,7 +109,7 @@ def test_a_bad_scenario_starts_nothing(tmp_path: Path, text: str, words: str) ->
         (("run", "two-mr", "--seed", "-1"), "seed"),
         (("run", "two-mr", "--runtime", "native", "--clock", "virtual"), "only the guest can stop the clock"),
         (("figures", "F99", "--from", ".", "--out", "x"), "unknown figure F99"),
-        (("figures", "F1", "--from", ".", "--out", "x"), "F1"),
+        (("figures", "F1", "--from", ".", "--out", "x"), ".: no valid run there"),
         (("run", "two-mr", "--figures", "F1,F99"), "unknown figure F99"),
         (("run", "two-mr", "--pdf"), "--pdf goes with --figures"),
         (("fly",), "fly"),

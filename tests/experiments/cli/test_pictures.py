@@ -57,8 +57,11 @@ def test_what_was_named_and_cannot_be_drawn_is_said(
 
 
 def test_ladders_are_those_of_one_run(run: RunDirectory, tmp_path: Path) -> None:
+    other = Story(tmp_path / "other").write()
     with pytest.raises(click.UsageError, match="one valid run"):
-        pictures.draw_from([tmp_path], ("ladders",), tmp_path / "out", pdf=False)
+        pictures.draw_from([run.root, other.root], ("ladders",), tmp_path / "out", pdf=False)
+    with pytest.raises(FigureError, match="no valid run there"):
+        pictures.draw_from([tmp_path / "nothing"], ("ladders",), tmp_path / "out", pdf=False)
 
 
 def test_processes_draw_the_same_bytes_as_one(run: RunDirectory, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 import dmmlab.experiments
 from dmmlab.experiments.analysis import validity
 from dmmlab.experiments.records import rows
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rows import ProgramRow
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv, write_csv
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario.load import load
 
 NOTEBOOK = Path(__file__).parents[3] / "docs" / "first-look.ipynb"
@@ -46,10 +47,13 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
         dmmlab.experiments.load(tmp_path)
 
 
-def test_a_table_that_a_run_lacks_is_empty_and_has_its_columns(tmp_path: Path) -> None:
+def test_a_table_that_a_run_lacks_is_an_error_unless_it_failed(tmp_path: Path) -> None:
     run = figures_fake.make(load("two-mr"), tmp_path / "one")
     run.signalling.unlink()
-    frames = dmmlab.experiments.load(run.root)
+    with pytest.raises(RunDirectoryError, match=r"signalling\.csv: not what a run writes"):
+        dmmlab.experiments.load(run.root)
+    run.finish("failed", "nothing ran")
+    frames = dmmlab.experiments.load(run.root, invalid=True)
     assert frames.signalling.empty
     assert "cause" in frames.signalling.columns
 

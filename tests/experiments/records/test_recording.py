@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifests import manifest
 from recorded_run import START_NS, Recorded, scenario
 from recorded_story import Story
 
 from dmmlab.experiments.analysis import tables
 from dmmlab.experiments.ladders.reading import ladders
 from dmmlab.experiments.records import pcap, recording, rundir
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.recording import RecordError, Recording
-from dmmlab.experiments.records.rundir import FORMAT, RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.rundir import FORMAT, RunDirectory
 from dmmlab.experiments.report import timeline
 from dmmlab.experiments.scenario.load import parse
 from dmmlab.experiments.scenario.model import Scenario
@@ -26,9 +28,9 @@ def test_each_capture_and_the_scenario_are_read_once(tmp_path: Path, monkeypatch
     read: list[str] = []
     captures = pcap.read
 
-    def capture(file: Path) -> Iterable[pcap.Frame]:
+    def capture(file: Path, **how: Any) -> Iterable[pcap.Frame]:
         read.append(file.name)
-        return captures(file)
+        return captures(file, **how)
 
     def scenario(data: dict[str, Any], source: str) -> Scenario:
         read.append("scenario")
@@ -89,9 +91,9 @@ def test_a_run_that_never_started_says_so(tmp_path: Path) -> None:
 
 
 # -- the format's version --------------------------------------------------------------------------------------------
-def a_run(folder: Path, **manifest: object) -> RunDirectory:
+def a_run(folder: Path, **changes: object) -> RunDirectory:
     run = RunDirectory(folder)
-    run.create(manifest)
+    run.create(manifest(**changes))
     return run
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from dmmlab.experiments.records import frames, rows
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.rows import HandoverRow, ProbeRow, SessionRow, SignallingRow
-from dmmlab.experiments.records.rundir import RunDirectory
+from dmmlab.experiments.records.rundir import RunDirectory, write_csv
 
 PROBES = [
     ProbeRow(session="P1", seq=0, sent_s=2.0, received_s=2.034000001, rtt_ms=34.000001),
@@ -42,29 +43,54 @@ def test_what_was_written_is_read(tmp_path: Path, table: Any, written: list[Any]
     assert rows.read(tmp_path / "x.csv", table) == written
 
 
-def test_a_table_that_a_run_lacks_has_no_rows_and_a_column_that_it_lacks_is_empty(tmp_path: Path) -> None:
-    assert rows.read(tmp_path / "none.csv", ProbeRow) == []
-    (tmp_path / "old.csv").write_text("session,seq\nP1,4\n")
-    assert rows.read(tmp_path / "old.csv", ProbeRow) == [ProbeRow(session="P1", seq=4)]
-
-
-def test_a_number_that_is_none_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text("session,seq,sent_s\nP1,4,soon\n")
-    with pytest.raises(ValueError, match="soon"):
-        rows.read(tmp_path / "bad.csv", ProbeRow)
+PROMISED: dict[type[Any], str] = {
+    SessionRow: "session,method,transport,cn,mn,start_s,lookup_ms,connect_ms,setup_ms,expected_setup_ms,"
+    "address,anchor,serving,path,outcome",
+    ProbeRow: "session,seq,sent_s,received_s,rtt_ms",
+    HandoverRow: "mn,from_mr,to_mr,detach_s,attach_s,address_s,redirect_s,registered_s,first_packet_s,lost_packets",
+    SignallingRow: "time_s,protocol,source,destination,message,bytes,cause",
+}
 
 
 def test_the_contract_s_columns_are_there_in_its_order() -> None:
     """Other people's scripts read these by name or by place: columns may be added at the end only."""
-    promised = {
-        SessionRow: "session,method,transport,cn,mn,start_s,lookup_ms,connect_ms,setup_ms,expected_setup_ms,"
-        "address,anchor,serving,path,outcome",
-        ProbeRow: "session,seq,sent_s,received_s,rtt_ms",
-        HandoverRow: "mn,from_mr,to_mr,detach_s,attach_s,address_s,redirect_s,registered_s,first_packet_s,lost_packets",
-        SignallingRow: "time_s,protocol,source,destination,message,bytes,cause",
-    }
-    for table, columns in promised.items():
+    for table, columns in PROMISED.items():
         assert ",".join(rows.columns(table)).startswith(columns)
+
+
+@pytest.mark.parametrize("table", PROMISED)
+def test_a_table_of_the_first_version_is_read_and_one_that_lacks_a_column_of_it_is_not(
+    tmp_path: Path, table: type[Any]
+) -> None:
+    file, columns = tmp_path / table.FILE, PROMISED[table].split(",")
+    assert rows.read(file, table) == []
+    counts = [name for name, kind in rows.kinds(table).items() if kind is int and name in columns]
+    write_csv(file, columns, [dict.fromkeys(counts, 4)])
+    assert rows.read(file, table) == [table(**dict.fromkeys(counts, 4))]
+    for lacking in columns:
+        write_csv(file, [name for name in columns if name != lacking], [])
+        with pytest.raises(RunDirectoryError, match=f"{table.FILE}: not what a run writes: it lacks .*'{lacking}'"):
+            rows.read(file, table)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "does not name the columns"),
+        ("session,session,seq,sent_s,received_s,rtt_ms\n", "does not name the columns"),
+        ("session,seq,sent_s,received_s,rtt_ms\nP1,4,soon,,\n", "row 1: sent_s: 'soon' is no number"),
+        ("session,seq,sent_s,received_s,rtt_ms\nP1,,1.0,,\n", "row 1: seq is empty"),
+        ("session,seq,sent_s,received_s,rtt_ms\nP1,0,1.0,1.1,100\nP1,1,1.", "line 3 has 3 cells of 5"),
+        ("session,seq,sent_s,received_s,rtt_ms\nP1,0,1.0,1.1,10", "it ends within line 2"),
+        ("session,seq,sent_s,received_s,rtt_ms\nP1,0,1.0,1.1,10,7\n", "line 2 has 6 cells of 5"),
+        ('session,seq,sent_s,received_s,rtt_ms\n"P1,0,1.0,1.1,10\n', "line 2: unexpected end"),
+    ],
+)
+def test_a_table_that_is_damaged_or_cut_is_a_sentence_that_says_where(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "probes.csv").write_text(text)
+    with pytest.raises(RunDirectoryError, match=r"probes\.csv: not what a run writes: ") as refused:
+        rows.read(tmp_path / "probes.csv", ProbeRow)
+    assert words in str(refused.value)
 
 
 def test_frames_have_the_types_of_the_rows(tmp_path: Path) -> None:

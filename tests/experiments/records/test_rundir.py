@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from recorded_story import Story
 
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.errors import RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.report import page
 
 

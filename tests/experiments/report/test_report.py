@@ -14,8 +14,9 @@ from recorded_run import Recorded, scenario
 from recorded_story import Story
 from webdriver import Browser, require_browser
 
+from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.recording import Recording
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.report import page as report
 from dmmlab.experiments.report import timeline, topology
 from dmmlab.experiments.scenario.load import load, parse

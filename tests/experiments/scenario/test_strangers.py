@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from manifests import manifest
 
-from dmmlab.experiments.records.rundir import RunDirectory, RunDirectoryError, read_csv, write_csv
+from dmmlab.experiments.records.errors import RunDirectoryError
+from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario.load import ScenarioError, load
 from dmmlab.machine.sources import FOLDERS, ROOT
 
@@ -163,10 +165,9 @@ def test_a_run_directory_that_is_none_is_a_sentence(tmp_path: Path, text: str) -
 @pytest.mark.parametrize("key", ["name", "seed", "runtime", "clock", "environment", "scenario"])
 def test_a_run_whose_manifest_has_another_kind_of_value_is_a_sentence(tmp_path: Path, key: str) -> None:
     run = RunDirectory(tmp_path)
-    whole = {"name": "x", "seed": 1, "runtime": "guest", "clock": "virtual", "environment": {}, "scenario": {}}
-    run.create({"format": 1, **whole})
+    run.create(manifest())
     assert run.manifest()["seed"] == 1
     for value in ([key], None):
-        run.create({"format": 1, **whole, key: value})
+        run.create(manifest(**{key: value}))
         with pytest.raises(RunDirectoryError, match=f"{key}: "):
             run.manifest()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from manifests import manifest
 
 from dmmlab.experiments.cli.shell.play import Play, Refused
 from dmmlab.experiments.records.rundir import RunDirectory
@@ -44,7 +45,7 @@ class Prompted:
     def __init__(self, folder: Path, at_s: float, **keys: Any) -> None:
         scenario = Playground.of(load("two-mr", keys))
         run = RunDirectory(folder / "run")
-        run.create({"format": 1, "scenario": scenario.model_dump(mode="json", by_alias=True)})
+        run.create(manifest(scenario=scenario.model_dump(mode="json", by_alias=True)))
         self.daemons = Daemons(scenario, network_plan(scenario), run, folder)
         executor: Any = FakeExecutor(run)
         self.executor = executor
