@@ -6,7 +6,8 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from dmmlab.nodes.registration.wire import Framer, WireError
+from dmmlab.nodes.registration.framing import Framer
+from dmmlab.nodes.registration.wire import WireError
 
 Received = Callable[[bytes], None]
 

@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from dmmlab.machine import timekeeping
@@ -35,8 +35,10 @@ from dmmlab.nodes.registration.instants import fired_ns, nanoseconds, seconds_un
 from dmmlab.nodes.registration.relay import Relay, UdpRelay
 from dmmlab.nodes.registration.server_core import ServerCore
 from dmmlab.nodes.registration.store import Store
+from dmmlab.nodes.registration.streams import Stream
 from dmmlab.nodes.registration.tcp_relay import TcpRelay
-from dmmlab.nodes.registration.wire import Framer, Message, Transport, WireError
+from dmmlab.nodes.registration.turns import Turns
+from dmmlab.nodes.registration.wire import Message, Transport
 
 MOST_STRANGERS = 128  # TCP connections on which nothing signed has come yet
 RARELY = 100  # collections of what is young for each of all: that one takes 30 ms with 10,000 nodes
@@ -256,62 +258,6 @@ class Server:
         self._timer = None
         self.core.handle_timer(fired_ns(due_ns, self._clock.now_ns()))
         self.flush()
-
-
-class Turns:
-    """Messages that wait until a processor is done with them, in order; ``take`` gets each then."""
-
-    def __init__(self, processor: Processor, take: Callable[[bytes, Peer], None]) -> None:
-        self._processor, self._take = processor, take
-        self._waiting: asyncio.Queue[tuple[int, bytes, Peer]] = asyncio.Queue()
-        self._task = asyncio.get_running_loop().create_task(self._go_on())
-
-    def add(self, data: bytes, peer: Peer) -> None:
-        """One that has just come."""
-        self._waiting.put_nowait((self._processor.done_ns(clock.now_ns()), data, peer))
-
-    def take_from(self, data: bytes, peer: Peer, _now_ns: int) -> None:
-        """As `add`, in the place of `ServerCore.receive`."""
-        self.add(data, peer)
-
-    def stop(self) -> None:
-        """Drops those that wait."""
-        self._task.cancel()
-
-    async def _go_on(self) -> None:
-        alarm = clock.Alarm()
-        while True:
-            done_ns, data, peer = await self._waiting.get()
-            await alarm.at(done_ns)
-            self._take(data, peer)
-
-
-class Stream(asyncio.Protocol):
-    """One TCP connection of a node."""
-
-    def __init__(self, server: Server) -> None:
-        self._server, self._framer = server, Framer()
-        self._peer: Peer = ("tcp", "", 0)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note where the answers go."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        host, port = transport.get_extra_info("peername")[:2]
-        self._peer, self._transport = ("tcp", host, port), transport
-        self._server.opened(self._peer, transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand on every complete message; a stream that makes no sense is cut."""
-        try:
-            for message in self._framer.feed(data):
-                self._server.receive_stream(message, self._peer)
-        except WireError as error:
-            self._server.note("refused", reason="malformed", peer=spell(self._peer), detail=str(error))
-            self._transport.abort()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Forget it."""
-        self._server.closed(self._peer)
 
 
 def read_keys(path: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ The attributes are the annotated fields of :class:`Message`; encoder, decoder, S
     | authenticator: first 128 bits of HMAC-SHA256 over all of the above        |
     +---------------------------------------------------------------------------+
 
-The length field frames the messages of a TCP stream, so that UDP and TCP carry the same bytes.
+The length field frames the messages of a TCP stream (`framing`), so that UDP and TCP carry the same bytes.
 """
 
 # ruff: noqa: RUF009 - attribute() is dataclasses.field()
@@ -22,14 +22,13 @@ The length field frames the messages of a TCP stream, so that UDP and TCP carry 
 import dataclasses
 import hmac
 import operator
-import socket
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from dmmlab.nodes.orders import REGISTRATION_PORT
+from dmmlab.nodes.registration.values import ADDRESS, SERVICE, TEXT, U16, U32, U64, Kind, whole
 
 PORT = REGISTRATION_PORT
 VERSION = 1
@@ -115,57 +114,8 @@ class Reason(IntEnum):
     FOREIGN_ADDRESS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How one sort of attribute value is written and read; ``decode`` raises ValueError."""
-
-    name: str
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes], Any]
-
-
-def _whole(size: int, of: Callable[[int], Any] = int, name: str = "") -> Kind:
-    def decode(data: bytes) -> Any:
-        if len(data) != size:
-            raise ValueError(f"{len(data)} bytes instead of {size}")
-        return of(int.from_bytes(data, "big"))
-
-    return Kind(name or f"u{8 * size}", lambda value: int(value).to_bytes(size, "big"), decode)
-
-
-def _read_text(data: bytes) -> str:
-    text = data.decode()
-    if not text or not text.isprintable():
-        raise ValueError("empty or unprintable text")
-    return text
-
-
-def _read_address(data: bytes) -> str:
-    if len(data) not in (4, 16):
-        raise ValueError(f"{len(data)} bytes are no address")
-    return socket.inet_ntop(socket.AF_INET if len(data) == 4 else socket.AF_INET6, data)
-
-
-def _write_address(text: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
-
-
-def _read_service(data: bytes) -> tuple[str, int]:
-    if len(data) < 3:
-        raise ValueError("no port and name")
-    return _read_text(data[2:]), int.from_bytes(data[:2], "big")
-
-
-def _write_service(service: tuple[str, int]) -> bytes:
-    return service[1].to_bytes(2, "big") + service[0].encode()
-
-
-TEXT = Kind("text", str.encode, _read_text)
-SERVICE = Kind("service", _write_service, _read_service)
-ADDRESS = Kind("address", _write_address, _read_address)
-U16, U32, U64 = _whole(2), _whole(4), _whole(8)
-MODE, TRANSPORT, LEG = _whole(1, Mode, "mode"), _whole(1, Transport, "transport"), _whole(1, Leg, "leg")
-REASON = _whole(1, Reason, "reason")
+MODE, TRANSPORT, LEG = whole(1, Mode, "mode"), whole(1, Transport, "transport"), whole(1, Leg, "leg")
+REASON = whole(1, Reason, "reason")
 
 
 def attribute(code: int, kind: Kind, doc: str, *, default: Any = None, many: bool = False) -> Any:
@@ -330,37 +280,3 @@ def _read_attributes(message: Message, data: bytes, end: int) -> None:
             if len(value) > MOST_VALUES:
                 raise WireError(f"more than {MOST_VALUES} {row.name}")
         setattr(message, row.name, value)
-
-
-class Framer:
-    """Cuts a TCP stream into messages."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the messages that are complete now; raises WireError when the stream is none of ours."""
-        self._buffer += data
-        whole = []
-        while (message := self.take()) is not None:
-            whole.append(message)
-        return whole
-
-    def take(self) -> bytes | None:
-        """Return the first complete message in the buffer, or None; raises WireError."""
-        if len(self._buffer) < HEADER.size:
-            return None
-        length = int.from_bytes(self._buffer[2:4], "big")
-        if self._buffer[0] != VERSION or not SMALLEST <= length <= LARGEST:
-            raise WireError(f"version {self._buffer[0]}, length {length} in the stream")
-        if len(self._buffer) < length:
-            return None
-        message = bytes(self._buffer[:length])
-        del self._buffer[:length]
-        return message
-
-    def rest(self) -> bytes:
-        """Return, and forget, what follows the last message that was taken."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
-        return rest

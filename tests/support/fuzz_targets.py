@@ -27,8 +27,9 @@ from dmmlab.experiments.records.recording import RecordError, Recording
 from dmmlab.experiments.records.rundir import RunDirectory
 from dmmlab.experiments.scenario.load import load
 from dmmlab.machine.errors import Refusal
+from dmmlab.nodes.registration.framing import Framer
 from dmmlab.nodes.registration.splice import ACK, FRAME, MOST_FRAME_BYTES, Resumable
-from dmmlab.nodes.registration.wire import HEADER, Framer, MessageType, Reason, WireError, decode, encode, hasty_refusal
+from dmmlab.nodes.registration.wire import HEADER, MessageType, Reason, WireError, decode, encode, hasty_refusal
 
 Target = Callable[[bytes], None]
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"

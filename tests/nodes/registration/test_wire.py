@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from dmmlab.nodes.registration import wire
+from dmmlab.nodes.registration.framing import Framer
 from dmmlab.nodes.registration.replay import WIDTH, Window
 from dmmlab.nodes.registration.wire import (
     ATTRIBUTES,
     REQUIRED,
-    Framer,
     Leg,
     Message,
     MessageType,
