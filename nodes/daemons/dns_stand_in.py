@@ -12,9 +12,9 @@ import dns.message
 import dns.rcode
 
 from dmmlab.nodes.daemons.agent import Agent
+from dmmlab.nodes.orders import DNS_PORT
 
 SERVFAIL, TRUNCATED, SILENT = "servfail", "truncated", "silent"
-_PORT = 53
 _WAIT_S = 5.0  # for the server that knows
 
 
@@ -39,7 +39,7 @@ class DnsStandIn(Agent):
         datagrams, streams = (socket.socket(family, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
         streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         for one in (datagrams, streams):
-            one.bind((self.address, _PORT))
+            one.bind((self.address, DNS_PORT))
         streams.listen()
         ready = selectors.DefaultSelector()
         ready.register(datagrams, selectors.EVENT_READ)
@@ -80,6 +80,6 @@ class DnsStandIn(Agent):
     def _forwarded(self, question: bytes) -> bytes:
         with socket.socket(socket.AF_INET6 if ":" in self.ddns else socket.AF_INET, socket.SOCK_DGRAM) as there:
             there.settimeout(_WAIT_S)
-            there.connect((self.ddns, _PORT))
+            there.connect((self.ddns, DNS_PORT))
             there.send(question)
             return there.recv(65535)

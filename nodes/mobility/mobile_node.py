@@ -34,7 +34,7 @@ from dmmlab.topologies.addressing import Address
 _IFF_UP, _IFF_LOWER_UP = 1, 1 << 16
 _NTF_USE = 1
 _NUD_NONE = 0
-_FOREVER = 0xFFFFFFFF
+FOREVER = 0xFFFFFFFF  # a lifetime (linux/if_addr.h)
 _AGAIN_S = 60.0  # before a lease that was not renewed is asked for again (RFC 2131 section 4.4.5)
 _ARP, _ARP_REQUEST = b"\x08\x06", bytes([0, 1, 8, 0, 6, 4, 0, 1])  # RFC 826: of Ethernet and IPv4, a question
 
@@ -287,9 +287,7 @@ class MobileNode:
     async def _keep(self, lease: dhcp.Lease, radio: Radio) -> None:
         """The address, as a host's that is on no subnet here, and not for what is new."""
         address, whole = lease.address.ip, lease.address.ip.max_prefixlen
-        await self._ip.addr(
-            "add", index=radio.index, address=str(address), prefixlen=whole, preferred=0, valid=_FOREVER
-        )
+        await self._ip.addr("add", index=radio.index, address=str(address), prefixlen=whole, preferred=0, valid=FOREVER)
         await self._ip.addr("del", index=radio.index, address=str(address), prefixlen=lease.address.network.prefixlen)
 
     async def _forget(self, address: Address) -> None:

@@ -20,14 +20,13 @@ from typing import Any, ClassVar
 from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 from dmmlab.nodes.mobility.dhcp import Lease
-from dmmlab.nodes.mobility.mobile_node import MobileNode, Radio
+from dmmlab.nodes.mobility.mobile_node import FOREVER, MobileNode, Radio
 from dmmlab.nodes.mobility.notebook import Page
 from dmmlab.topologies.addressing import Address, Interface, interface_identifier
 
 # linux/if_addr.h
 _NODAD, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE, _NOPREFIXROUTE = 0x02, 0x04, 0x08, 0x20, 0x40, 0x200
 _SCOPE_GLOBAL, _SCOPE_LINK = 0, 253  # linux/rtnetlink.h
-_FOREVER = 0xFFFFFFFF
 # Of the thread: /proc/net is that of the process, which may have several nodes.
 _ROUTES = Path("/proc/thread-self/net/ipv6_route")
 _ALL_NODES, _ALL_ROUTERS, _HOPS = "ff02::1", "ff02::2", 255  # RFC 4861 sections 4.1 and 4.4
@@ -171,7 +170,7 @@ class SlaacNode(MobileNode):
             address=str(lease.address.ip),
             prefixlen=lease.address.network.prefixlen,
             preferred=0,
-            valid=_FOREVER,
+            valid=FOREVER,
             flags=_NODAD | _NOPREFIXROUTE,
         )
 

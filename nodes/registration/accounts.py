@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dmmlab.machine.events import EventLog
 from dmmlab.nodes.ddns.lookup import LookupClient
-from dmmlab.nodes.orders import Account
+from dmmlab.nodes.orders import DNS_PORT, Account
 from dmmlab.nodes.registration.client import OnEnded, OnRequest, RegistrationClient
 from dmmlab.topologies.addressing import family_of
 
-DNS_PORT = 53
 SERVICE = "dmm-registration"  # in the SRV owner name under which the server is found: _dmm-registration._udp.ZONE
 
 

@@ -13,9 +13,9 @@ from dmmlab.experiments.methods.base import RESOLVER
 from dmmlab.experiments.scenario.identities import node_id
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
+from dmmlab.nodes.orders import DNS_SERVICE
 
 DISCOVERY = "discovery"  # of a node's ID, by DNS-SD
-_DNS_SERVICE = "_dmm"
 
 
 @dataclass
@@ -106,8 +106,8 @@ class DnsRule:
 
 def _questions(scenario: Scenario, session: SessionSpec) -> list[tuple[str, str]]:
     target = node_id(scenario, session.mn).lower().rstrip(".")
-    service = _DNS_SERVICE if session.service == "echo" else f"_{session.service}"
-    return [("SRV", f"{service}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
+    service = DNS_SERVICE if session.service == "echo" else session.service
+    return [("SRV", f"_{service}._{session.transport}.{target}"), ("A", target), ("AAAA", target)]
 
 
 class UpdateRule:

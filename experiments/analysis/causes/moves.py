@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dmmlab.experiments.analysis import messages
+from dmmlab.experiments.analysis import decoding, messages
 from dmmlab.experiments.analysis.messages import Message
 from dmmlab.experiments.records.events import Event
 from dmmlab.experiments.records.recording import Recording
@@ -35,7 +35,7 @@ class SignallingTrace:
     @classmethod
     def of(cls, recording: Recording) -> SignallingTrace:
         """Raises RecordError if the run's scenario never started."""
-        start_ns, heard = recording.start_ns, messages.read(recording)
+        start_ns, heard = recording.start_ns, decoding.read(recording)
         return cls(recording.scenario, recording.plan, start_ns, recording.logged, heard)
 
     def once(self) -> list[Message]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmmlab.experiments.analysis import messages
+from dmmlab.experiments.analysis import decoding, messages
 from dmmlab.experiments.analysis.causes.dhcp import DhcpRule
 from dmmlab.experiments.analysis.causes.moves import KEEPALIVE, START_UP, UNKNOWN, Moves, SignallingTrace
 from dmmlab.experiments.analysis.messages import Dhcp, Discovery, Message
@@ -16,7 +16,7 @@ class OpenFlowRule:
 
     def __init__(self, trace: SignallingTrace, moves: Moves, dhcp: DhcpRule) -> None:
         self._moves, self._start_ns, self._dhcp = moves, trace.start_ns, dhcp
-        self._reader = messages.Reader(CONTROLLER, messages.Names(trace.plan))
+        self._reader = decoding.Reader(CONTROLLER, messages.Names(trace.plan))
         radios = [(radio, node.name) for node in trace.plan.mobile_nodes for radio in node.radios]
         self._by_mac = {radio.mac: name for radio, name in radios}
         self._by_port_name = {radio.port: name for radio, name in radios}
