@@ -55,7 +55,6 @@ SERIES = (  # for what has no look of its own: in order
     *(Look("#0072B2", "o", "-", ""), Look("#D55E00", "s", "--", ""), Look("#009E73", "^", "-.", "")),
     *(Look("#CC79A7", "D", ":", ""), Look("#E69F00", "v", (0, (5, 1, 1, 1)), ""), Look("#000000", "P", "-", "")),
 )
-ORACLE = Look("#000000", "_", ":", "closed form")
 LOST = Look("#777777", "|", "", "lost")
 
 _STYLE = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import figures_fake
 import pytest
@@ -17,15 +18,14 @@ Make = Callable[..., list[RunDirectory]]
 @pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """The runs of a figure, perfect but for so many ms; made once."""
-    made: dict[tuple[str, float], list[RunDirectory]] = {}
+    # The same objects each time: they remember their closed forms.
+    scenarios = cache(lambda kind: kind.scenarios(load))
 
+    @cache
     def runs(kind: FigureKind, off_ms: float = 0.0) -> list[RunDirectory]:
-        if (kind.id, off_ms) not in made:
-            out = tmp_path_factory.mktemp(kind.id)
-            made[kind.id, off_ms] = [
-                figures_fake.make(scenario, out / figures_fake.folder_of(scenario), off_ms)
-                for scenario in kind.scenarios(load)
-            ]
-        return made[kind.id, off_ms]
+        out = tmp_path_factory.mktemp(kind.id)
+        return [
+            figures_fake.make(scenario, out / figures_fake.folder_of(scenario), off_ms) for scenario in scenarios(kind)
+        ]
 
     return runs
