@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from event_lines import logged
 
 from dmmlab.machine.catalogue import CATALOGUE, CatalogueError, check, markdown
 from dmmlab.machine.events import CHECK, EventLog
@@ -34,7 +35,7 @@ def test_a_log_is_appended_to_and_has_the_time_of_each_event(tmp_path: Path) -> 
         log = EventLog(tmp_path / "events", "controller")
         log.emit("ready", switches=switches)
         log.close()
-    first, second = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    first, second = logged(tmp_path / "events")
     assert (first["switches"], second["switches"]) == (1, 2)
     assert isinstance(first["time_ns"], int) and first["time_ns"] <= second["time_ns"]
 

@@ -8,6 +8,7 @@ import re
 import shlex
 from pathlib import Path
 
+from event_lines import logged
 from recorded_story import Story
 
 from dmmlab.experiments.records import rows
@@ -32,7 +33,7 @@ def test_a_report_of_a_strangers_run_is_text(tmp_path: Path) -> None:
     manifest |= {"environment": environment, "name": SCRIPT, "runtime": SCRIPT}
     run.run_json.write_text(json.dumps(manifest))
     run.finish("failed", SCRIPT)
-    lines = [json.loads(line) for line in run.events.read_text().splitlines()]
+    lines = logged(run.events)
     for event in lines:
         event |= {"reason": SCRIPT, "detail": SCRIPT}
     run.events.write_text("".join(json.dumps(event) + "\n" for event in lines))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from event_lines import logged
 
 from dmmlab.experiments.runner.executor import Executor
 from dmmlab.experiments.scenario.timeline import AnyEvent, Attach, Detach, ScenarioEnd
@@ -77,7 +77,7 @@ def test_the_port_changes_switches_while_it_has_no_link(network: FakeNetwork, lo
         (2.0, "MN1 at MR2"),
         (2.5, "MN1 on"),
     ]
-    rows = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    rows = logged(tmp_path / "events")
     assert [row["event"] for row in rows] == ["attached", "detached", "attached", "scenario_ended"]
     assert rows[1]["mn"] == "MN1" and rows[1]["to"] == "MR2"
     assert network.now_s == 3.5
@@ -100,7 +100,7 @@ def test_with_an_overlap_the_other_radio_is_there_before_the_first_one_goes(
         (2.5, "MN1 off"),
         (2.5, "MN1 at None"),
     ]
-    rows = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    rows = logged(tmp_path / "events")
     assert [row["event"] for row in rows] == ["attached", "attached", "left", "scenario_ended"]
     assert rows[2]["router"] == "MR1"
 

@@ -1,7 +1,6 @@
 """The registration server as a process on loopback: UDP, TCP, moves, kill -9, a flood of bad packets, a clean end."""
 
 import asyncio
-import json
 import os
 import random
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_lines import logged
 from registration_process import KEYS, QUICK, Process
 
 from dmmlab.machine.events import EventLog
@@ -313,7 +313,7 @@ def test_what_cannot_be_saved_is_not_acknowledged_and_is_tried_again(
         client = RegistrationClient("mn1", KEYS["mn1"], ("127.0.0.1", port), backoff=QUICK)
         registering = asyncio.create_task(client.register(["10.1.0.2"], 7000))
         await asyncio.sleep(0.5)
-        events = [json.loads(line)["event"] for line in (tmp_path / "events").read_text().splitlines()]
+        events = [line["event"] for line in logged(tmp_path / "events")]
         assert not registering.done() and "unsaved" in events and "registered" not in events
         full = False
         assert (await registering).ok

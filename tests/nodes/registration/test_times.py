@@ -1,11 +1,11 @@
 """When the cores do what: expiry and repetition to the nanosecond, and an end to every request under loss."""
 
 import itertools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from event_lines import logged
 from registration_world import EPOCH_NS, KEYS, Node, World, register, request
 
 from dmmlab.machine.events import EventLog
@@ -34,7 +34,7 @@ def test_an_event_has_exactly_the_time_at_which_it_happened(tmp_path: Path) -> N
         log.write([(event.name, event.time_ns, event.fields)])
     log.write([("stopped", EPOCH_NS + 1, {})])
     log.close()
-    lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    lines = logged(tmp_path / "events")
     assert [(line["event"], line["time_ns"]) for line in lines] == [("registered", EPOCH_NS), ("stopped", EPOCH_NS + 1)]
 
 
