@@ -139,8 +139,16 @@ class Attacked(Executor):
                 self.send(node, everyone / IPv6(src=claimed, dst="ff02::1", hlim=255) / asked)
                 self.send(node, everyone / IPv6(src="::", dst="ff02::1", hlim=255) / ICMPv6ND_NS(tgt=claimed))
 
+    def look_at_neighbours(self) -> None:
+        for router in self.plan.mobile_routers:
+            with self._network.inside(router.name):
+                said = subprocess.run(["ip", "-j", "neigh"], capture_output=True, text=True, check=True).stdout
+            known = {entry["dst"]: entry.get("lladdr") for entry in json.loads(said)}
+            self.found.setdefault("neighbours", {}).setdefault(router.name, []).append(known)
+
     def at_10(self) -> None:
-        """Another's MAC: MN1's, and the router's."""
+        """Another's MAC: MN1's, and the router's. What was claimed a second ago is still what a router believes."""
+        self.look_at_neighbours()
         cn1 = str(self.plan.host("CN1").address.ip)
         for node, router, stolen in self.thieves():
             gateway = self.plan.mobile_router(router).access_mac
@@ -228,16 +236,13 @@ class Attacked(Executor):
 
     def at_17(self) -> None:
         """What all that has come to."""
+        self.look_at_neighbours()
         self.found["controller_kb_after"] = self._controller_kb()
         self.found["rules"] = {}
         for router in self.plan.mobile_routers:
             dump = ["ovs-ofctl", "--protocols=OpenFlow13", "dump-flows", router.switch]
             shown = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
             self.found["rules"][router.switch] = len(shown.splitlines()) - 1
-            with self._network.inside(router.name):
-                said = subprocess.run(["ip", "-j", "neigh"], capture_output=True, text=True, check=True).stdout
-            known = {entry["dst"]: entry.get("lladdr") for entry in json.loads(said)}
-            self.found.setdefault("neighbours", {})[router.name] = known
         lines = [file.read_bytes().replace(b"\0", b" ") for file in Path("/proc").glob("[0-9]*/cmdline")]
         self.found["commands"] = [line.decode(errors="replace") for line in lines if line]
         place = Path(tempfile.gettempdir())
