@@ -35,7 +35,7 @@ from dmmlab.controllers.state import Binding, Location, MobileNode, Switch
 _DHCP, _NO_OTHER_DHCP, _DISCOVERY, _CLAIM, _OWN, _REFUSED = 320, 315, 310, 305, 210, 190
 _ND = {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}
 _SOLICITATION, _ADVERTISEMENT = ({**_ND, "icmpv6_type": each} for each in (135, 136))
-_UNSPECIFIED = "::"
+_NOBODY, _UNSPECIFIED = "0.0.0.0", "::"
 
 
 class Guard:
@@ -126,11 +126,18 @@ class Guard:
             own: Match = match(**{**fields, "in_port": number, "eth_src": radio})
             return Rule(ADMIT, priority, own, actions, mark)
 
-        for each in FAMILIES["ipv4"].given_back:
-            yield rule(_DHCP, each, ToController(DHCP_BYTES), Goto(FORWARD))
-            yield Rule(ADMIT, _NO_OTHER_DHCP, match(**each, in_port=number), (), mark)
-        if self._plan.family == "ipv4":
-            yield rule(_OWN, {"eth_type": 0x0806, "arp_spa": "0.0.0.0", "arp_sha": radio}, *copied, Goto(FORWARD))
+        six = self._plan.family == "ipv6"
+        sources: dict[str, list[str]] = {"ipv4": [] if six else [_NOBODY, *addresses]}
+        if six and self._plan.releases:
+            sources["ipv6"] = addresses
+        for name, mine in sources.items():
+            for each in FAMILIES[name].given_back:
+                for address in mine:
+                    said = {**each, FAMILIES[name].source: address}
+                    yield rule(_DHCP, said, ToController(DHCP_BYTES), Goto(FORWARD))
+                yield Rule(ADMIT, _NO_OTHER_DHCP, match(**each, in_port=number), (), mark)
+        if not six:
+            yield rule(_OWN, {"eth_type": 0x0806, "arp_spa": _NOBODY, "arp_sha": radio}, *copied, Goto(FORWARD))
             for address in addresses:
                 yield rule(_OWN, {"eth_type": 0x0800, "ipv4_src": address}, *copied, Goto(FORWARD))
                 arp: dict[str, Value] = {"eth_type": 0x0806, "arp_spa": address, "arp_sha": radio}

@@ -14,6 +14,7 @@ from controllers_fake import (
     Frame,
     arp_frame,
     dhcp_frame,
+    dropped,
     frame_bytes,
     ip6_frame,
     ip_frame,
@@ -37,8 +38,8 @@ VICTIM, THIEF = 1, 2
 STATIONS = tuple((Station(f"mn-0{k}", mn_mac(k)),) for k in (VICTIM, THIEF))
 
 
-def guarded(family: str = "ipv4") -> Plan:
-    return replace(make_plan([(1, 2)], 2, family=family), stations=STATIONS)
+def guarded(family: str = "ipv4", releases: bool = False) -> Plan:
+    return replace(make_plan([(1, 2)], 2, family=family, releases=releases), stations=STATIONS)
 
 
 def away(thief_at: int = 1) -> FakeNetwork:
@@ -60,8 +61,8 @@ def form(net: FakeNetwork, k: int, i: int) -> None:
     net.pump()
 
 
-def away6(thief_at: int = 1) -> FakeNetwork:
-    net = FakeNetwork(guarded("ipv6"))
+def away6(thief_at: int = 1, releases: bool = False) -> FakeNetwork:
+    net = FakeNetwork(guarded("ipv6", releases))
     form(net, VICTIM, 1)
     form(net, VICTIM, 2)
     form(net, THIEF, thief_at)
@@ -93,6 +94,7 @@ def test_a_stolen_address_gets_no_further_than_the_access_switch(thief_at: int) 
     attempts = [
         ip_frame(mac, router, stolen, CN, 17),
         ip_frame(mac, router, "192.0.2.7", CN, 6),
+        dhcp_frame(mac, router, stolen, CN, 3),
         arp_frame(mac, BROADCAST, stolen, router_ip(thief_at)),
         {**arp_frame(mac, router, mn_ip(THIEF, thief_at), router_ip(thief_at)), "arp_sha": mn_mac(VICTIM)},
         {**arp_frame(mac, BROADCAST, router_ip(thief_at), mn_ip(VICTIM, 1)), "arp_op": 2},
@@ -115,6 +117,7 @@ def test_a_stolen_ipv6_address_gets_no_further_and_its_claim_is_refused(thief_at
         nd_frame(mac, "33:33:00:00:00:01", link_local(mac), 136, stolen),
         nd_frame(mac, "33:33:00:00:00:01", stolen, 135, router_ip6(thief_at)),
         nd_frame(mac, "33:33:00:00:00:01", link_local(mac), 136, router_ip6(thief_at)),
+        dhcp_frame(mac, BROADCAST, "0.0.0.0", "255.255.255.255", 3),  # not even of the other family
     ]
     for attempt in attempts:
         assert net.from_mn(mac, attempt) == [], attempt
@@ -157,6 +160,21 @@ def test_a_client_id_makes_nobody_another_node_and_nobody_gives_anothers_lease_b
     net.pump()
     assert not net.events("mn_identified")
     check_untouched(net)
+
+
+@pytest.mark.parametrize("thief_at", [1, 2])
+def test_nobody_gives_anothers_ipv6_address_back(thief_at: int) -> None:
+    """Neither by its own MAC nor by the other's; what is a node's own it may give back."""
+    net, mac = away6(thief_at, releases=True), mn_mac(THIEF)
+    stolen, router = mn_ip6(VICTIM, 1), router_mac(thief_at)
+    for claimed in (mac, mn_mac(VICTIM)):
+        assert net.from_mn(mac, dropped(claimed, router, stolen, stolen)) == []
+        net.pump()
+    check_untouched(net)
+    here = net.place[mn_mac(VICTIM)][0]
+    assert net.from_mn(mn_mac(VICTIM), dropped(mn_mac(VICTIM), router_mac(here), stolen, stolen))
+    net.pump()
+    assert stolen not in net.core.bindings
 
 
 @pytest.mark.parametrize("client_id", [b"", b"\x01" + bytes.fromhex(mn_mac(VICTIM).replace(":", ""))])

@@ -1,12 +1,12 @@
 """The redirect of IPv6 addresses: bindings from neighbour discovery, and what stays on the new link."""
 
-import ipaddress
 import random
 
 import pytest
 from controllers_fake import (
     FakeNetwork,
     Frame,
+    dropped,
     frame_bytes,
     ip6_frame,
     make_plan,
@@ -200,20 +200,6 @@ def test_advertisements_to_all_nodes_stay_with_the_router_and_answers_pass() -> 
     assert not net.from_router(1, {**advertisement, "icmpv6_type": 134})
     answer = {**advertisement, "eth_dst": mn_mac(1), "ipv6_dst": "fe80::2", "icmpv6_type": 134}
     assert [who for _, who, _ in net.from_router(1, answer)] == [mn_mac(1)]
-
-
-def dropped(mac: str, router: str, source: str, address: str, lifetime: int = 0) -> Frame:
-    """A duplicate address request (RFC 6775) from ``source``, for the routers of the address's prefix."""
-    routers = str(ipaddress.ip_network(f"{address}/64", strict=False).network_address)
-    registration = bytes([157, *bytes(5)]) + lifetime.to_bytes(2, "big") + bytes(8) + packed(address)
-    ip = b"\x60\0\0\0" + len(registration).to_bytes(2, "big") + bytes([58, 255]) + packed(source) + packed(routers)
-    head = bytes.fromhex((router + mac).replace(":", "")) + b"\x86\xdd"
-    fields = ip6_frame(mac, router, source, routers, 58)
-    return {**fields, "icmpv6_type": 157, "icmpv6_code": 0, "raw": (head + ip + registration).hex()}
-
-
-def packed(address: str) -> bytes:
-    return ipaddress.IPv6Address(address).packed
 
 
 def test_an_address_that_is_dropped_goes_to_its_anchor_and_takes_the_redirect_away() -> None:

@@ -118,8 +118,9 @@ class Attacked(Executor):
         for node, router, stolen in self.thieves():
             gateway = self.plan.mobile_router(router).access_mac
             for source in (stolen, STRANGER[self.of.family]):
-                packet = self.ip(source, cn1) / UDP(sport=VICTIM_PORT, dport=VICTIM_PORT) / Raw(STOLEN)
-                self.send(node, Ether(src=self.mac(node), dst=gateway) / packet)
+                for ports in ((VICTIM_PORT, VICTIM_PORT), (68, 67)):  # and as a DHCP client would
+                    packet = self.ip(source, cn1) / UDP(sport=ports[0], dport=ports[1]) / Raw(STOLEN)
+                    self.send(node, Ether(src=self.mac(node), dst=gateway) / packet)
 
     def at_9(self) -> None:
         """Its neighbours are told that it is theirs, and that the router is."""

@@ -5,6 +5,7 @@ in-port and NORMAL; two rules of one priority that match the same frame and diff
 Inter-MR ports are in a VLAN of their own, as in the real network: NORMAL neither floods to them nor learns from them.
 """
 
+import ipaddress
 import socket
 from collections import deque
 from collections.abc import Iterable
@@ -419,6 +420,18 @@ def nd_frame(src_mac: str, dst_mac: str, src: str, kind: int, target: str) -> Fr
     fields = ip6_frame(src_mac, dst_mac, src, dst, 58)
     fields |= {"icmpv6_type": kind, "icmpv6_code": 0, "ipv6_nd_target": target}
     return {**fields, "raw": (head + ip + body).hex()}
+
+
+def dropped(mac: str, router: str, source: str, address: str, lifetime: int = 0) -> Frame:
+    """A duplicate address request (RFC 6775) from ``source``, for the routers of the address's prefix."""
+    routers = str(ipaddress.ip_network(f"{address}/64", strict=False).network_address)
+    registration = bytes([157, *bytes(5)]) + lifetime.to_bytes(2, "big") + bytes(8)
+    registration += socket.inet_pton(socket.AF_INET6, address)
+    ip = b"\x60\0\0\0" + len(registration).to_bytes(2, "big") + bytes([58, 255])
+    ip += socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, routers)
+    head = bytes.fromhex((router + mac).replace(":", "")) + b"\x86\xdd"
+    fields = ip6_frame(mac, router, source, routers, 58)
+    return {**fields, "icmpv6_type": 157, "icmpv6_code": 0, "raw": (head + ip + registration).hex()}
 
 
 FIRST, SECOND = "02:aa:00:00:00:01", "02:aa:00:00:01:01"  # the radios of a mobile node that has two
