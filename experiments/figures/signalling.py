@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from dmmlab.experiments.figures import ENTRIES, style
-from dmmlab.experiments.figures.base import About, Drawing, FigureKind, Load, Row
+from dmmlab.experiments.figures import ENTRIES
+from dmmlab.experiments.figures.base import FigureKind, Load, Row
 from dmmlab.experiments.figures.signalling_costs import COSTED, Expected, crossings, expected, formula
+from dmmlab.experiments.figures.signalling_drawing import PARTS, RESIDENCE_S, plot
 from dmmlab.experiments.figures.sweep import Item, build, seconds, session_entry, tour, uniform
 from dmmlab.experiments.methods import METHODS, NAMES, short
 from dmmlab.experiments.records.recording import Recording, recordings
@@ -19,12 +20,11 @@ from dmmlab.experiments.scenario.model import Scenario
 _RATIOS = (0.5, 2, 6, 16)  # sessions of each method per move
 _TTL_S, _LONG_TTL_S = 5.0, 40.0
 _LONG_RATIOS = (2, 6)
-_RESIDENCE_S, _MOVES = 20.0, 20
+_MOVES = 20
 _SEED = 9
 _HEADERS = {"ipv4": 28, "ipv6": 48}  # of IP and UDP, which the records count and OpenFlow's messages do not have
 _IN_DATAGRAMS = ("dhcp", "dns", "dns-update", "registration", "handover")
 _CLOSING = ("SESSION_CLOSE", "SESSION_CLOSED", "SESSION_ENDED")
-_PARTS = ("set-up", "not cached", "teardown")
 
 
 class Said(NamedTuple):
@@ -43,18 +43,18 @@ def scenarios(load: Load) -> list[Scenario]:
 
 def _mix(load: Load, ratio: float, ttl_s: float) -> Scenario:
     """MN1 to and fro; sessions of every method at random times, none within a second of a move."""
-    duration_s = _RESIDENCE_S * (_MOVES + 1)
+    duration_s = RESIDENCE_S * (_MOVES + 1)
     count = round(ratio * _MOVES)
     sessions: list[Item] = []
     for turn, method in enumerate(METHODS):
         times = uniform(_SEED * 100 + round(ratio * 4) * 10 + turn, count, 1, duration_s - 20)
         for number, at_s in enumerate(times):
-            into_s = at_s % _RESIDENCE_S
-            at_s += 1.0 - into_s if into_s < 1.0 else -1.0 if into_s > _RESIDENCE_S - 1 else 0.0
+            into_s = at_s % RESIDENCE_S
+            at_s += 1.0 - into_s if into_s < 1.0 else -1.0 if into_s > RESIDENCE_S - 1 else 0.0
             sessions.append(session_entry(f"{short(method, 2)}{number}", at_s, method=method))
     return build(
         load, f"f9-ratio-{ratio:g}{'' if ttl_s == _TTL_S else f'-ttl-{ttl_s:g}s'}", ddns={"ttl": seconds(ttl_s)},
-        movement=tour("MN1", ("MR1", "MR2"), _RESIDENCE_S, duration_s), sessions=sessions,
+        movement=tour("MN1", ("MR1", "MR2"), RESIDENCE_S, duration_s), sessions=sessions,
         duration=seconds(duration_s), seed=_SEED,
     )  # fmt: skip
 
@@ -81,11 +81,11 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     rows = [_counted("move", protocol, "", found, due["move", protocol]) for protocol, found in moves.items()]
     rows += [
         _counted("session", method, part, sessions[method, part], due[method, part])
-        for method in COSTED for part in _PARTS if any(sessions[method, part])
+        for method in COSTED for part in PARTS if any(sessions[method, part])
     ]  # fmt: skip
     rows += sorted(ratios, key=lambda row: (row["ttl_s"], NAMES.index(row["name"]), row["ratio"]))
     if usable:
-        rows += [_EMPTY | row for row in crossings(usable[0].scenario, _RESIDENCE_S)]
+        rows += [_EMPTY | row for row in crossings(usable[0].scenario, RESIDENCE_S)]
     return rows
 
 
@@ -125,7 +125,7 @@ def _moves(run: Recording, by_cause: dict[str, list[Said]]) -> dict[int, dict[st
 
 def _parts(said: Iterable[Said]) -> dict[str, list[Said]]:
     """Of one session: what sets it up, what the resolver had to ask besides, what ends it."""
-    parts: dict[str, list[Said]] = {part: [] for part in _PARTS}
+    parts: dict[str, list[Said]] = {part: [] for part in PARTS}
     dns = [one for one in said if one.protocol == "dns"]
     for one in said:
         parts["teardown" if one.text.split()[0] in _CLOSING else "set-up"].append(one)
@@ -172,7 +172,7 @@ def _ratios(run: Recording, by_cause: dict[str, list[Said]], closed: Any) -> lis
                 **{"messages": len(said) / len(mine), "bytes": sum(one.bytes for one in said) / len(mine)},
                 "expected_messages": total.messages / len(mine) if total else None,
                 "expected_bytes": total.bytes / len(mine) if total else None,
-                "formula": formula(run.scenario, method, ratio, _RESIDENCE_S) if total else None,
+                "formula": formula(run.scenario, method, ratio, RESIDENCE_S) if total else None,
             }
         )
     return rows
@@ -217,7 +217,7 @@ def _on_the_wrong_side(rows: list[Row]) -> list[str]:
         for row in rows:
             if row["panel"] != "ratio" or row["name"] != cross["name"]:
                 continue
-            near = abs(row["ttl_s"] / _RESIDENCE_S - cross["ttl_over_stay"]) < 1e-9
+            near = abs(row["ttl_s"] / RESIDENCE_S - cross["ttl_over_stay"]) < 1e-9
             other = [r for r in rows if r["panel"] == "ratio" and r["name"] == cross["part"]
                      and (r["ttl_s"], r["ratio"]) == (row["ttl_s"], row["ratio"])]  # fmt: skip
             if near and other and not 2 / 3 < row["ratio"] / cross["ratio"] < 1.5:
@@ -229,137 +229,6 @@ def _on_the_wrong_side(rows: list[Row]) -> list[str]:
                         f"{cross['part']}, though they cross at {cross['ratio']:.3g}"
                     )
     return found
-
-
-def plot(rows: list[Row], about: About) -> Drawing:
-    """Bytes of a move, of a session, of both against the ratio, and where methods cross."""
-    figure, (moves, sessions, ratios, crossed) = style.column(4, 7.6, height_ratios=(0.8, 0.95, 1.3, 1.0))
-    _bars(moves, [row for row in rows if row["panel"] == "move"])
-    _stacks(sessions, [row for row in rows if row["panel"] == "session"])
-    _lines(ratios, [row for row in rows if row["panel"] == "ratio"])
-    _crossings(crossed, [row for row in rows if row["panel"] == "crossing"])
-    n_moves = max((row["n"] for row in rows if row["panel"] == "move"), default=0)
-    n = sorted({row["n"] for row in rows if row["panel"] == "ratio"})
-    style.sample(
-        figure, f"{n_moves} moves, {n[0] if n else 0}-{n[-1] if n else 0} sessions a point; {about.seeding}\n"
-        "ticks and rings: closed forms of these runs; lines: in the long run"
-    )  # fmt: skip
-    return Drawing(figure, _caption(rows, about))
-
-
-def _bars(axis: Any, rows: list[Row]) -> None:
-    shown = [row for row in rows if row["messages"] > 0][::-1]
-    for place, row in enumerate(shown):
-        colour, hatch = style.PROTOCOLS[row["name"]]
-        axis.barh(place, row["bytes"], 0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
-        if row["expected_bytes"] is not None:
-            axis.plot([row["expected_bytes"]], [place], marker="|", color="black", markersize=11)
-        axis.annotate(f"{row['messages']:.3g} x {row['bytes'] / row['messages']:.0f}", (row["bytes"], place),
-                      xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)  # fmt: skip
-    axis.set_yticks(range(len(shown)), [row["name"] for row in shown], fontsize=7.5)
-    axis.set_xlim(0, 1.35 * max((row["bytes"] for row in shown), default=1))
-    axis.set_xlabel("bytes for a move (messages x mean size)", fontsize=8)
-    axis.grid(axis="y", visible=False)
-
-
-def _stacks(axis: Any, rows: list[Row]) -> None:
-    methods = list(dict.fromkeys(row["name"] for row in rows))[::-1]
-    hatches = {"set-up": "", "not cached": "///", "teardown": "xxx"}
-    greys = {"set-up": "#56B4E9", "not cached": "#E69F00", "teardown": "#666666"}
-    for place, method in enumerate(methods):
-        left = due = 0.0
-        for part in _PARTS:
-            row = next((r for r in rows if r["name"] == method and r["part"] == part), None)
-            if row is None:
-                continue
-            axis.barh(place, row["bytes"], 0.7, left=left, color=greys[part], hatch=hatches[part], edgecolor="white",
-                      linewidth=0)  # fmt: skip
-            left, due = left + row["bytes"], due + (row["expected_bytes"] or 0.0)
-        messages = sum(row["messages"] for row in rows if row["name"] == method)
-        axis.plot([due], [place], marker="|", color="black", markersize=11)
-        axis.annotate(f"{messages:.3g}", (left, place), xytext=(5, 0), textcoords="offset points", va="center",
-                      fontsize=7)  # fmt: skip
-    for part in _PARTS:
-        axis.barh(0, 0, color=greys[part], hatch=hatches[part], edgecolor="white", label=part)
-    axis.set_yticks(range(len(methods)), [style.METHODS[method].label for method in methods], fontsize=7.5)
-    axis.set_xlim(0, 1.3 * max((sum(r["bytes"] for r in rows if r["name"] == m) for m in methods), default=1))
-    axis.set_ylim(-0.5, len(methods) + 0.3)
-    axis.set_xlabel("bytes for a session (number: messages)", fontsize=8)
-    axis.legend(ncols=3, loc="upper center", fontsize=6.5, columnspacing=0.8, handlelength=1.4)
-    axis.grid(axis="y", visible=False)
-
-
-def _lines(axis: Any, rows: list[Row]) -> None:
-    from matplotlib.ticker import NullFormatter
-
-    ttls = sorted({row["ttl_s"] for row in rows})
-    for method in COSTED:
-        look = style.METHODS[method]
-        for turn, ttl_s in enumerate(ttls):
-            mine = [row for row in rows if row["name"] == method and row["ttl_s"] == ttl_s]
-            cached = METHODS[method].cached
-            if not mine or (turn and not cached):  # the others know no TTL
-                continue
-            curve = sorted((row["ratio"], row["formula"]) for row in mine if row["formula"] is not None)
-            axis.plot(*zip(*curve, strict=True) if curve else ((), ()), color=look.colour, linestyle=look.dash)
-            words = f"{look.label}, TTL {ttl_s:g} s" if cached and len(ttls) > 1 else look.label
-            axis.plot([row["ratio"] for row in mine], [row["bytes"] for row in mine], color=look.colour, linestyle="",
-                      marker=look.marker, label=words, markerfacecolor="white" if turn else look.colour)  # fmt: skip
-            style.closed_form(axis, [(row["ratio"], row["expected_bytes"]) for row in mine
-                                     if row["expected_bytes"] is not None], None)  # fmt: skip
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    for scale in (axis.xaxis, axis.yaxis):
-        scale.set_major_formatter(lambda value, _: f"{value:g}")
-        scale.set_minor_formatter(NullFormatter())
-    axis.set_xticks([0.5, 1, 2, 4, 8, 16])
-    axis.set_yticks([200, 500, 1000, 2000])
-    axis.set_ylim(140, 3.2 * max((row["bytes"] for row in rows), default=1000.0))
-    axis.set_xlabel("sessions per move")
-    axis.set_ylabel("bytes a session, all shares", fontsize=8)
-    axis.legend(loc="upper right", fontsize=6.5, ncols=2)
-
-
-def _crossings(axis: Any, rows: list[Row]) -> None:
-    from matplotlib.ticker import NullFormatter
-
-    dashes = {"central": ":", "combined": "-.", "p2p": "-"}
-    for other in dict.fromkeys(row["part"] for row in rows):
-        mine = sorted((row["ttl_over_stay"], row["ratio"]) for row in rows if row["part"] == other and row["ratio"])
-        look = style.METHODS[other]
-        if mine:
-            axis.plot(*zip(*mine, strict=True), color=look.colour, linestyle=dashes[other], label=f"and {look.label}")
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    for scale in (axis.xaxis, axis.yaxis):
-        scale.set_major_formatter(lambda value, _: f"{value:g}")
-        scale.set_minor_formatter(NullFormatter())
-    axis.set_xlabel("TTL over time between moves")
-    axis.set_ylabel("sessions per move at which\nDDNS and another cost the same", fontsize=7.5)
-    most = max((row["ratio"] or 0.0 for row in rows), default=1.0)
-    axis.set_ylim(0.5, 8 * most)
-    if rows:
-        axis.legend(loc="upper right", fontsize=7, title="above the line DDNS is the cheaper", title_fontsize=6.5)
-
-
-def _caption(rows: list[Row], about: About) -> str:
-    here = next((row["ttl_s"] for row in rows if row["panel"] == "ratio"), None)
-    crossed = [
-        f"{row['ratio']:.2g} ({style.METHODS[row['part']].label})" for row in rows
-        if row["panel"] == "crossing" and row["ratio"] and here and row["ttl_over_stay"] == here / _RESIDENCE_S
-    ]  # fmt: skip
-    above = f"{' and '.join(crossed)} sessions a move"
-    at = f"; at {(here or 0.0) / _RESIDENCE_S:g} DDNS is the cheaper above {above}" if crossed else ""
-    return (
-        "Signalling, from captures, in bytes of the messages themselves (what UDP and TCP carry; of ARP all). Top: "
-        "for one move, by protocol; ARP where the node meets a router; OpenFlow, DHCP and ARP are there whatever the "
-        "method. Second: for one session, by method; what the resolver asks when it has no copy, and what ends a "
-        "session, apart. Third: per session, with its share of the moves in what keeps the method's server informed, "
-        "of the correspondent's registration and of refreshes, against sessions per move. Bottom: the ratio at which "
-        "DDNS costs as much as another method, solved for, against the records' TTL over the time between two "
-        f"moves{at}. Ticks and rings: closed forms of these very runs; lines: those of sessions at random, in the "
-        f"long run. {about}"
-    )
 
 
 FIGURE = FigureKind(
