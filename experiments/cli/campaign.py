@@ -108,7 +108,13 @@ def _exact(result: Result) -> bool:
 
 
 def _pair(text: str) -> tuple[str, Path]:
+    from dmmlab.experiments.scenario.catalogue import shipped
+
     name, equals, file = text.partition("=")
+    if equals and name not in (known := [entry.name for entry in shipped()]):
+        raise click.UsageError(
+            f"--instead {text}: no shipped scenario has the name {name}; they are {', '.join(known)}"
+        )
     if not equals or not Path(file).is_file():
         raise click.UsageError(f"--instead {text}: expected NAME=FILE, with a file that exists")
     return name, Path(file)

@@ -17,11 +17,13 @@ from dmmlab.experiments.runner.means import means, refuse
 
 @click.command()
 @click.argument("scenario")
-@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="So many runs, a seed each.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="So many runs, a seed each."
+)
 @click.option("--from", "first", type=click.IntRange(0), default=1, show_default=True, help="The first seed.")
 @click.option(
     "--rounds",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1_000),
     default=1,
     show_default=True,
     help="How often a run plays the scenario, each time with other faults, and half of the times slower.",

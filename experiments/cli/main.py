@@ -105,7 +105,7 @@ def check(scenario: str) -> None:
 @click.option("--clock", type=CLOCKS, default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Instead of the scenario's own.")
 @click.option(
-    "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Runs, with a seed more each time."
+    "--repeat", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Runs, with a seed more each time."
 )
 @click.option("--jobs", type=click.IntRange(1), help="Runs at the same time [the number of processors; natively 1].")
 @SCHEDULER
@@ -147,6 +147,8 @@ def run(  # noqa: PLR0913, PLR0917  (each is an option)
         for scenario in loaded
         for turn, folder in enumerate(_folders(scenario, out, repeat, several=len(loaded) > 1))
     ]
+    if twice := [job.folder for job in work if sum(job.folder == other.folder for other in work) > 1]:
+        raise click.UsageError(f"{twice[0]}: two of the runs would be there: give each scenario once, and --repeat")
     at_once = 1 if scheduler else _side_by_side([job.scenario for job in work], *chosen, jobs, memory)
     where, spent_s = place(at_once, scheduler, chosen[0]), {}
     with (
@@ -293,8 +295,12 @@ def command() -> None:
         _fail(error.format_message(), BAD_INPUT, debug)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; the run has no outcome and counts as unfinished", INTERRUPTED, debug)
-    except (Refusal, OSError) as error:
+    except Refusal as error:
         _fail(str(error), BAD_INPUT, debug)
+    except OSError as error:
+        from dmmlab.machine.files import sentence
+
+        _fail(sentence(error), BAD_INPUT, debug)
     except Exception as error:
         _fail(f"{type(error).__name__}: {error}", DID_NOT_HOLD, debug)
 

@@ -42,8 +42,16 @@ def new(  # noqa: PLR0913, PLR0917  (each is an option)
     It runs as it is: dmmlab new NAME --join ring --routers 8 > NAME.yaml; dmmlab run NAME.yaml
     """
     from dmmlab.experiments.scenario.mobility.files import FileProblem, trace_of
+    from dmmlab.experiments.scenario.model import title
+    from dmmlab.experiments.scenario.units import parse_duration
     from dmmlab.machine.errors import Refusal
 
+    given = {"NAME": (title, name), "--core": (parse_duration, core), "--between": (parse_duration, between)}
+    for what, (check, value) in {**given, "--radio": (parse_duration, radio)}.items():
+        try:
+            check(value)
+        except ValueError as error:
+            raise click.UsageError(f"{what}: {error}") from None
     places, walkers = [f"MR{turn + 1}" for turn in range(routers)], [f"MN{turn + 1}" for turn in range(nodes)]
     begin_s: dict[str, float] = {}
     if trace is not None:

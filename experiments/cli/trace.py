@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dmmlab.experiments.cli.options import Number
+from dmmlab.machine.files import write_whole
+
 if TYPE_CHECKING:
     from dmmlab.experiments.scenario.mobility.expansion import Leg
 
@@ -42,15 +45,19 @@ def expand(scenario: str, seed: int | None, out: Path | None) -> None:
 )
 @click.option(
     "--hysteresis",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=20.0,
     show_default=True,
     help="A router must be nearer by more than so many metres.",
 )
-@click.option("--least-stay", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds at a router.")
-@click.option("--gap", type=click.FloatRange(0), default=0.05, show_default=True, help="Of each move, seconds.")
-@click.option("--from", "from_s", type=float, default=0.0, show_default=True, help="Simulated second: the trace's 0.")
-@click.option("--until", "until_s", type=float, default=float("inf"), help="Last simulated second [all].")
+@click.option("--least-stay", type=Number(0), default=1.0, show_default=True, help="Seconds at a router.")
+@click.option("--gap", type=Number(0), default=0.05, show_default=True, help="Of each move, seconds.")
+@click.option(
+    "--from", "from_s", type=Number(), default=0.0, show_default=True, help="Simulated second: the trace's 0."
+)
+@click.option(
+    "--until", "until_s", type=Number(endless=True), default=float("inf"), help="Last simulated second [all]."
+)
 @click.option("--nodes", type=click.IntRange(1), help="The first so many to appear [all].")
 @click.option("--names", type=click.Path(path_type=Path, dir_okay=False), help="File for node,id: who was who.")
 @OUT
@@ -69,11 +76,14 @@ def sumo(  # noqa: PLR0913, PLR0917  (each is an option)
     """Make a trace of SUMO's floating car data (sumo --fcd-output FCD): each node at the nearest router."""
     from dmmlab.experiments.scenario.mobility import sumo as floating
 
+    for what, file in (("--out", out), ("--names", names)):
+        if file is not None and not file.parent.is_dir():  # before one of two files is there without the other
+            raise click.UsageError(f"{what} {file}: {file.parent} is no folder: make it first")
     rule = floating.Rule(hysteresis, least_stay, gap, from_s, until_s, nodes)
     converted = floating.convert(fcd, floating.routers(routers), rule)
     _write(converted.legs, out)
     if names is not None:
-        names.write_text("".join(f"{line}\n" for line in ("node,id", *map(",".join, converted.names.items()))))
+        write_whole(names, "".join(f"{line}\n" for line in ("node,id", *map(",".join, converted.names.items()))))
     moves = len(converted.legs) - len(converted.names)
     click.echo(f"trace: {len(converted.names)} nodes, {moves} moves after the first attachments", err=True)
 
@@ -85,4 +95,4 @@ def _write(legs: Sequence[Leg], out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
     else:
-        out.write_text(text)
+        write_whole(out, text)

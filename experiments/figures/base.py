@@ -24,6 +24,7 @@ from dmmlab.experiments.records.rundir import RunDirectory, read_csv, write_csv
 from dmmlab.experiments.scenario.load import ScenarioError, load, parse
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.machine.errors import Refusal
+from dmmlab.machine.files import all_or_none
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -181,11 +182,11 @@ class FigureKind:
         rows, stem = self._measured(chosen), out / self.stem
         about = About.of(self.shown(chosen), own=all(digest_of(run) in own for run in chosen))
         out.mkdir(parents=True, exist_ok=True)
-        write_csv(stem.with_suffix(".csv"), self.columns, [_written(row) for row in rows])
-        with style.in_force():
+        with style.in_force(), all_or_none(*(stem.with_suffix(each) for each in (".csv", ".png", ".pdf", ".txt"))):
+            write_csv(stem.with_suffix(".csv"), self.columns, [_written(row) for row in rows])
             drawing = self.plot(read(stem.with_suffix(".csv")), about)  # what is drawn is in the file
             style.save(drawing.figure, str(stem), pdf)
-        stem.with_suffix(".txt").write_text(f"Figure {self.id} ({self.name}). {drawing.caption}\n")
+            stem.with_suffix(".txt").write_text(f"Figure {self.id} ({self.name}). {drawing.caption}\n")
         return stem.with_suffix(".png")
 
     def _own(self, loader: Load) -> set[str]:

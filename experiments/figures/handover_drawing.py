@@ -204,7 +204,8 @@ def _stacks(axis: Any, groups: Mapping[str, list[Row]]) -> None:
     axis.minorticks_off()
     axis.grid(axis="y", visible=False)
     axis.set_xlabel("since the link went (ms; logarithms from 100 on)")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.42, -0.2), ncols=2)
+    if named:
+        axis.legend(loc="upper center", bbox_to_anchor=(0.42, -0.2), ncols=2)
 
 
 def _end(row: Row, part: str) -> float | None:

@@ -48,8 +48,8 @@ def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     rows: list[Row] = []
     for run in recordings(runs):
         node = run.scenario.mobile_nodes[0]
-        if len(run.scenario.moves_of(node)) == 2:
-            rows += [*_rules(run), *_milestones(run, node)]
+        if len(run.scenario.moves_of(node)) == 2 and (rules := _rules(run)):
+            rows += [*rules, *_milestones(run, node)]
     return rows
 
 

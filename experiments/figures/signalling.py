@@ -61,7 +61,7 @@ def _mix(load: Load, ratio: float, ttl_s: float) -> Scenario:
 
 def measure(runs: Sequence[RunDirectory]) -> list[Row]:
     """Messages and bytes by what they were for; of runs that have both several moves and sessions of methods."""
-    usable = [run for run in recordings(runs) if run.run.signalling.is_file() and len(run.handovers) >= 2]
+    usable = [run for run in recordings(runs) if run.specs and len(run.handovers) >= 2]
     moves: dict[str, list[list[Said]]] = defaultdict(list)
     sessions: dict[tuple[str, str], list[list[Said]]] = defaultdict(list)
     due: dict[tuple[str, str], list[Expected]] = defaultdict(list)

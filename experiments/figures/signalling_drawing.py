@@ -99,7 +99,8 @@ def _lines(axis: Any, rows: list[Row]) -> None:
     axis.set_ylim(140, 3.2 * max((row["bytes"] for row in rows), default=1000.0))
     axis.set_xlabel("sessions per move")
     axis.set_ylabel("bytes a session, all shares", fontsize=8)
-    axis.legend(loc="upper right", fontsize=6.5, ncols=2)
+    if rows:
+        axis.legend(loc="upper right", fontsize=6.5, ncols=2)
 
 
 def _crossings(axis: Any, rows: list[Row]) -> None:

@@ -22,7 +22,8 @@ def plot(rows: list[Row], about: About) -> Drawing:
     figure, (top, middle, bottom) = style.column(3, 6.3, height_ratios=(1.35, 1, 1.15))
     _shares(top, [row for row in rows if METHODS[row["method"]].cached])
     top.set_ylabel("stale: DDNS (%)")
-    top.legend(loc="upper right", fontsize=7)
+    if top.get_legend_handles_labels()[0]:
+        top.legend(loc="upper right", fontsize=7)
     _shares(middle, [row for row in rows if not METHODS[row["method"]].cached and row["redirect"]])
     middle.set_ylabel("stale: registration (%)")
     kinds = [row["stay"] for row in rows if METHODS[row["method"]].cached]

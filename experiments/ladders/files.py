@@ -16,6 +16,7 @@ from dmmlab.experiments.ladders.ladder import COLUMNS, Ladder
 from dmmlab.experiments.ladders.reading import ladders
 from dmmlab.experiments.records.recording import Recording
 from dmmlab.experiments.records.rundir import write_csv
+from dmmlab.machine.files import all_or_none
 
 
 def jobs(recording: Recording, out: Path, pdf: bool) -> list[Job]:
@@ -27,6 +28,7 @@ def _write(ladder: Ladder, out: Path, pdf: bool) -> Path:
     """Returns the PNG's path."""
     out.mkdir(parents=True, exist_ok=True)
     stem = out / f"ladder-{ladder.name}"
-    write_csv(stem.with_suffix(".csv"), COLUMNS, ladder.rows())
-    stem.with_suffix(".txt").write_text(draw(ladder, stem, pdf) + "\n")
+    with all_or_none(*(stem.with_suffix(each) for each in (".csv", ".png", ".pdf", ".txt"))):
+        write_csv(stem.with_suffix(".csv"), COLUMNS, ladder.rows())
+        stem.with_suffix(".txt").write_text(draw(ladder, stem, pdf) + "\n")
     return stem.with_suffix(".png")

@@ -25,6 +25,7 @@ from typing import Any, Literal, get_args
 from dmmlab.experiments.records import events
 from dmmlab.experiments.records.errors import RunDirectoryError
 from dmmlab.experiments.records.events import Event
+from dmmlab.machine.files import write_whole
 
 Outcome = Literal["ok", "failed", "invalid"]
 
@@ -208,17 +209,18 @@ def _converted(manifest: Manifest, file: Path) -> Manifest:
 
 def write_json(path: Path, value: object) -> None:
     """All of it or nothing: the file appears under its name when it is complete."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """A column that a row lacks is empty; a key that no column has is an error."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", extrasaction="raise", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+    try:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", extrasaction="raise", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+    except OSError as error:  # a full disk has no name
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _plain(value: object) -> object:

@@ -33,6 +33,7 @@ from dmmlab.experiments.report import programs, timeline, topology
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sections.movement import Movement
 from dmmlab.experiments.scenario.sessions import SessionSpec
+from dmmlab.machine.files import write_whole
 
 REPORT = "report.html"
 _LADDER = "ladder-"
@@ -74,8 +75,9 @@ def write(run_directory: Path) -> Path:
         protocols={name: colour for name, (colour, _) in style.PROTOCOLS.items()},
     )
     path = run_directory / REPORT
-    path.unlink(missing_ok=True)  # what a link there leads to is somebody else's
-    path.write_text(page)
+    if path.is_symlink():
+        path.unlink()  # what it leads to is somebody else's
+    write_whole(path, page)
     return path
 
 

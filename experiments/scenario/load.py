@@ -93,6 +93,8 @@ def _text_of(source: str) -> str:
     try:
         if path.is_file():
             return path.read_text()
+        if (path.suffix or "/" in source) and path.exists():
+            raise ScenarioError(f"{source}: is no file; a scenario is a file of YAML")
         if path.suffix or "/" in source:
             raise ScenarioError(f"{source}: no such file; `dmmlab list` names the shipped scenarios")
         return catalogue.text(source)

@@ -35,7 +35,7 @@ CORE, RADIO, SWITCHES, CONTROLLER = "CORE", "radio", "switches", "CONTROLLER"
 _TITLE = re.compile(r"[^\W_][\w .,+()-]{0,63}")  # of a scenario: the name of a folder
 
 
-def _title(value: str) -> str:
+def title(value: str) -> str:
     """A run is kept in a folder of this name: no other folder can be named by it."""
     if not _TITLE.fullmatch(value):
         raise ValueError(f"{value!r} is no name of a folder: use letters, digits, spaces and .,+()-_, 64 at most")
@@ -47,7 +47,7 @@ class Scenario(Section):
 
     open_ended: ClassVar[bool] = False  # whether sessions are ordered while it is played (`playground`)
 
-    name: Annotated[str, AfterValidator(_title)]
+    name: Annotated[str, AfterValidator(title)]
     family: Family = "ipv4"
     mobile_routers: tuple[str, ...] = Field(min_length=1)
     links: tuple[Link, ...]

@@ -46,6 +46,16 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"values in values, more than {MOST_DEPTH} deep")
 
 
+def _check_keys(node: yaml.MappingNode) -> None:
+    """YAML forbids a key to stand twice (YAML 1.2 section 3.2.1.1); the loader would take the last one."""
+    seen = set[str]()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise ValueError(f"line {key.start_mark.line + 1}: the key {key.value} is there twice")
+            seen.add(key.value)
+
+
 def _values(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
     """How many values ``node`` comes to, those that it repeats counted each time."""
     if isinstance(node, yaml.ScalarNode):
@@ -53,6 +63,8 @@ def _values(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
     if id(node) in above:
         raise ValueError("a value that holds itself (*name)")
     if id(node) not in known:
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
         above.add(id(node))
         children = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
         known[id(node)] = 1 + sum(_values(child, known, above) for child in children)

@@ -74,7 +74,7 @@ def routers(path: Path) -> list[Router]:
     for number, line in enumerate(lines[1:], 1):
         try:
             name, x_m, y_m = (cell.strip() for cell in line)
-            router = Router(name, float(x_m), float(y_m))
+            router = Router(name, _number(x_m), _number(y_m))
         except ValueError:
             raise TraceError(f"{path}: router {number}: {','.join(line)!r} is no name and two numbers") from None
         if name in found:
@@ -89,9 +89,13 @@ def convert(fcd: Path, places: list[Router], rule: Rule) -> Converted:
     """The trace of floating car data. Raises TraceError."""
     converted = Converted()
     nodes: dict[str, tuple[str, Router, float]] = {}  # by the simulation's ID: node, where it is, since when
+    last_s = -math.inf
     try:
         with fcd.open("rb") as file:
             for time_s, name, x_m, y_m in _positions(file):
+                if time_s < last_s:
+                    raise ValueError(f"time goes back from {last_s:g} to {time_s:g} s")
+                last_s = time_s
                 if not rule.from_s <= time_s <= rule.until_s:
                     continue
                 at_s = time_s - rule.from_s
@@ -108,7 +112,9 @@ def convert(fcd: Path, places: list[Router], rule: Rule) -> Converted:
                     to = min(places, key=lambda router: router.distance_m(x_m, y_m))
                 nodes[name] = (node, to, at_s)
                 converted.legs.append(Leg(at_s, node, to.name, rule.gap_s))
-    except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
+    except KeyError as error:
+        raise TraceError(f"{fcd}: no floating car data of SUMO: somebody or a time step lacks {error}") from None
+    except (OSError, ElementTree.ParseError, ValueError) as error:
         raise TraceError(f"{fcd}: no floating car data of SUMO: {error}") from None
     if not converted.legs:
         raise TraceError(f"{fcd}: no vehicle or person is anywhere in the time that was asked for")
@@ -124,8 +130,14 @@ def _positions(file: BinaryIO) -> Iterator[tuple[float, str, float, float]]:
     """Time, ID and place of each that moves, step by step; a step is forgotten when it is over."""
     for _, step in ElementTree.iterparse(file):
         if step.tag == "timestep":
-            time_s = float(step.attrib["time"])
+            time_s = _number(step.attrib["time"])
             for mover in step:
                 if mover.tag in _MOVERS:
-                    yield time_s, mover.attrib["id"], float(mover.attrib["x"]), float(mover.attrib["y"])
+                    yield time_s, mover.attrib["id"], _number(mover.attrib["x"]), _number(mover.attrib["y"])
             step.clear()
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text!r} is no time, and no place")
+    return number

@@ -88,6 +88,7 @@ def test_a_family_that_a_program_lacks_starts_nothing(
         ),
         ("just words", "not a scenario"),
         ("{", "not YAML"),
+        ("extends: two-mr\nseed: 1\nlinks: []\nseed: 2\n", "line 4: the key seed is there twice"),
     ],
 )
 def test_a_bad_scenario_starts_nothing(tmp_path: Path, text: str, words: str) -> None:
@@ -112,6 +113,16 @@ def test_a_bad_scenario_starts_nothing(tmp_path: Path, text: str, words: str) ->
         (("figures", "F1", "--from", ".", "--out", "x"), ".: no valid run there"),
         (("run", "two-mr", "--figures", "F1,F99"), "unknown figure F99"),
         (("run", "two-mr", "--pdf"), "--pdf goes with --figures"),
+        (("run", "two-mr", "two-mr", "--out", "x"), "x/two-mr: two of the runs would be there"),
+        (("run", "two-mr", "--repeat", "99999999999"), "--repeat"),
+        (("explore", "two-mr", "--rounds", "99999999"), "--rounds"),
+        (("check", "/"), "/: is no file"),
+        (("new", "a/b"), "NAME: 'a/b' is no name of a folder"),
+        (("new", "x", "--core", "5"), "--core: expected a number with a unit"),
+        (("trace", "expand", "two-mr", "--out", "nowhere/t.csv"), "nowhere/t.csv: no such file or directory"),
+        (("report", "nowhere"), "nowhere"),
+        (("reproduce", "F5", "--instead", "two-mrs=/dev/null"), "no shipped scenario has the name two-mrs"),
+        (("compare", ".", "."), ".: neither a run directory"),
         (("fly",), "fly"),
     ],
 )

@@ -56,6 +56,11 @@ def test_what_was_named_and_cannot_be_drawn_is_said(
         pictures.draw_from([run.root], ("F12",), tmp_path, pdf=False)
 
 
+def test_all_figures_are_drawn_of_a_run_that_was_made_for_none_or_left_out(run: RunDirectory, tmp_path: Path) -> None:
+    pictures.draw_from([run.root], (), tmp_path, pdf=False)
+    assert "F2-setup" in stems(tmp_path, ".png") and stems(tmp_path, ".png") == stems(tmp_path, ".txt")
+
+
 def test_ladders_are_those_of_one_run(run: RunDirectory, tmp_path: Path) -> None:
     other = Story(tmp_path / "other").write()
     with pytest.raises(click.UsageError, match="one valid run"):

@@ -64,7 +64,7 @@ def test_a_window_has_its_own_zero_and_the_first_nodes_in_it(tmp_path: Path) -> 
         ("<routes/>", "no vehicle or person is anywhere in the time that was asked for"),
         (
             '<fcd-export><timestep time="0"><vehicle id="a"/></timestep></fcd-export>',
-            "no floating car data of SUMO: 'x'",
+            "no floating car data of SUMO: somebody or a time step lacks 'x'",
         ),
     ],
 )
@@ -173,3 +173,33 @@ def made_by_sumo(folder: Path, cars: int, seconds: int) -> None:
     subprocess.run(argv, check=True, capture_output=True, env={**os.environ, "SUMO_HOME": sumo.SUMO_HOME})
     run = ["-n", f"{folder}/net.xml", "-r", f"{folder}/trips.xml", "-e", str(seconds), "--seed", "1", "--fcd-output"]
     subprocess.run([programs / "sumo", *run, f"{folder}/fcd.xml"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ('<timestep time="9"><vehicle id="a" x="1" y="1"/></timestep><timestep time="0"><vehicle id="a" x="1" y="1"/>'
+         "</timestep>", "time goes back from 9 to 0 s"),
+        ('<timestep time="0"><vehicle id="a" y="1"/></timestep>', "lacks 'x'"),
+        ('<timestep time="nan"><vehicle id="a" x="1" y="1"/></timestep>', "'nan' is no time"),
+        ('<timestep time="0"><vehicle id="a" x="inf" y="1"/></timestep>', "'inf' is no time, and no place"),
+    ],
+)  # fmt: skip
+def test_positions_that_nobody_can_have_are_a_sentence(tmp_path: Path, steps: str, words: str) -> None:
+    (tmp_path / "fcd.xml").write_text(f"<fcd-export>{steps}</fcd-export>")
+    with pytest.raises(TraceError, match=r"fcd\.xml: no floating car data") as refused:
+        convert(tmp_path / "fcd.xml", PLACES, Rule())
+    assert words in str(refused.value)
+    (tmp_path / "r.csv").write_text("mr,x_m,y_m\nMR1,nan,0\n")
+    with pytest.raises(TraceError, match="router 1"):
+        routers(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize("option", ["--gap nan", "--gap inf", "--hysteresis nan", "--from nan", "--names none/n.csv"])
+def test_a_number_that_is_none_converts_nothing(tmp_path: Path, option: str) -> None:
+    (tmp_path / "r.csv").write_text("mr,x_m,y_m\nMR1,0,0\nMR2,100,0\n")
+    floating = str(fcd(tmp_path, (0.0, {"a": 0.0}), (9.0, {"a": 99.0})))
+    line = ["trace", "sumo", floating, "--routers", str(tmp_path / "r.csv"), "--out", str(tmp_path / "t.csv")]
+    done = CliRunner().invoke(cli, [*line, *option.split()])
+    assert done.exit_code == 2 and option.split()[0] in done.output
+    assert not (tmp_path / "t.csv").exists()
