@@ -47,7 +47,9 @@ def path(rtt_ms: float | None, expected_ms: float = 30.0) -> dict[str, Any]:
 def judged(folder: Path, *events: dict[str, Any]) -> str:
     run = RunDirectory(folder)
     run.create(manifest())
-    run.events.write_text("".join(json.dumps({"source": CLOCKWATCH, **event}) + "\n" for event in events))
+    run.events.write_text(
+        "".join(json.dumps({"time_s": 0.0, "source": CLOCKWATCH, **event}) + "\n" for event in events)
+    )
     return "; ".join(clock.problems(Recording(run)))
 
 
