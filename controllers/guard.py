@@ -32,9 +32,14 @@ from dmmlab.controllers.rules import (
 )
 from dmmlab.controllers.state import Binding, Location, MobileNode, Switch
 
-_DHCP, _NO_OTHER_DHCP, _DISCOVERY, _CLAIM, _OWN, _REFUSED = 320, 315, 310, 305, 210, 190
+_ROUTERS, _DHCP, _NO_OTHER_DHCP, _DISCOVERY, _CLAIM, _OWN, _REFUSED = 325, 320, 315, 310, 305, 210, 190
 _ND = {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}
 _SOLICITATION, _ADVERTISEMENT = ({**_ND, "icmpv6_type": each} for each in (135, 136))
+# What a router alone says: advertisements and redirects (RFC 6105), and leases.
+_ROUTERS_OWN: tuple[Mapping[str, Value], ...] = (
+    *({**_ND, "icmpv6_type": each} for each in (134, 137)),
+    {"eth_type": 0x0800, "ip_proto": 17, "udp_src": 67, "udp_dst": 68},
+)
 _NOBODY, _UNSPECIFIED = "0.0.0.0", "::"
 
 
@@ -94,9 +99,10 @@ class Guard:
             self._impostors.discard(radio)
         rules: list[Rule] = []
         if number is not None:
-            refused = match(in_port=number)
+            mark = cookie(Kind.GUARD, mac_tag(radio) if radio else 0)
+            rules += [Rule(ADMIT, _ROUTERS, match(**{**each, "in_port": number}), (), mark) for each in _ROUTERS_OWN]
             # Nothing of a stranger's is copied: a flood of it costs the switch, and nobody else.
-            rules.append(Rule(ADMIT, _REFUSED, refused, (), cookie(Kind.GUARD, mac_tag(radio) if radio else 0)))
+            rules.append(Rule(ADMIT, _REFUSED, match(in_port=number), (), mark))
             if radio is not None:
                 rules += self._own(switch.plan.dpid, number, radio)
         self._book.assign(("guard", switch.plan.dpid, name), {switch.plan.dpid: rules})

@@ -162,6 +162,18 @@ def test_a_client_id_makes_nobody_another_node_and_nobody_gives_anothers_lease_b
     check_untouched(net)
 
 
+def test_no_node_passes_for_a_router_or_a_dhcp_server() -> None:
+    """From its own address: what it advertises, redirects to (RFC 6105), or leases."""
+    mac, all_nodes = mn_mac(THIEF), "33:33:00:00:00:01"
+    net = away(2)
+    lease = dhcp_frame(mac, BROADCAST, mn_ip(THIEF, 2), "255.255.255.255", 5, yiaddr="10.2.0.66", lease_s=60)
+    assert net.from_mn(mac, lease) == []
+    net = away6(2)
+    for kind in (134, 137):
+        for source in (link_local(mac), mn_ip6(THIEF, 2)):
+            assert net.from_mn(mac, nd_frame(mac, all_nodes, source, kind, mn_ip6(THIEF, 2))) == []
+
+
 @pytest.mark.parametrize("thief_at", [1, 2])
 def test_nobody_gives_anothers_ipv6_address_back(thief_at: int) -> None:
     """Neither by its own MAC nor by the other's; what is a node's own it may give back."""

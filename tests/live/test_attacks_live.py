@@ -90,7 +90,7 @@ def seen(attacked: Attacked) -> Counter[str]:
 
 def test_nothing_that_was_sent_from_a_stolen_address_arrives(attacked: Attacked) -> None:
     """At the correspondent, at MN1, or at anybody else: neither from another's address or MAC, nor through the VLAN of
-    the switches. At the thieves' own interfaces it was captured as it left.
+    the switches; nor what a router or a DHCP server alone says. At the thieves' own interfaces it was captured.
     """
     found = seen(attacked)
     assert found.pop("MN2") >= 6 and found.pop("MN3") >= 6

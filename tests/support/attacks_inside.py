@@ -23,7 +23,15 @@ import dns.update
 from attacks_scenario import STOLEN, STRANGER, scenario
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6ND_Redirect,
+    ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptSrcLLAddr,
+    IPv6,
+)
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
@@ -139,6 +147,18 @@ class Attacked(Executor):
                     self.send(node, everyone / IPv6(src=source, dst="ff02::1", hlim=255) / claim)
                 self.send(node, everyone / IPv6(src=claimed, dst="ff02::1", hlim=255) / asked)
                 self.send(node, everyone / IPv6(src="::", dst="ff02::1", hlim=255) / ICMPv6ND_NS(tgt=claimed))
+        self.pass_for_routers()
+
+    def pass_for_routers(self) -> None:
+        """To all on the link, from an address of one's own."""
+        for node, router, _ in self.thieves():
+            if self.of.family == "ipv4":
+                said = IP(src=self.address(node, router), dst="255.255.255.255") / UDP(sport=67, dport=68)
+                self.send(node, Ether(src=self.mac(node), dst=EVERYBODY) / said / Raw(STOLEN))
+                continue
+            for kind in (ICMPv6ND_RA(), ICMPv6ND_Redirect(tgt=link_local(self.mac(node)))):
+                said = IPv6(src=link_local(self.mac(node)), dst="ff02::1", hlim=255) / kind / Raw(STOLEN)
+                self.send(node, Ether(src=self.mac(node), dst="33:33:00:00:00:01") / said)
 
     def look_at_neighbours(self) -> None:
         for router in self.plan.mobile_routers:
