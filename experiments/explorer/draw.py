@@ -17,6 +17,7 @@ from dmmlab.experiments.scenario.model import CONTROLLER, RADIO, SWITCHES, Scena
 _MOST_FAULTS, _SHORTEST_S = 6, 0.02
 _TRIES = 50  # to find a fault that does not overlap another of the same thing
 _SLOWEST = 240  # two-mr in two hours
+_STEP_S = 0.1, 20.0  # of the clock; put back it makes what is cached live as much longer
 _NEAR_S = 0.001, 2.0  # after something that happens anyway
 
 Item = dict[str, Any]
@@ -27,11 +28,11 @@ def written(scenario: Scenario) -> Item:
     return scenario.resolved().model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def drawn(base: Scenario, seed: int, rounds: int = 1) -> Scenario:
+def drawn(base: Scenario, seed: int, rounds: int = 1, own_clock: bool = True) -> Scenario:
     """``base`` with faults before its end, drawn from ``seed``, and after it a session by every method.
 
     With more ``rounds`` than one it is played so often, each time with other faults, with some of its sessions, and
-    perhaps slower.
+    perhaps slower. Without an ``own_clock``, as the guest has, no clock steps.
     """
     chance, base = Random(hashlib.sha256(f"explore/{seed}".encode()).digest()), base.resolved()
     whole = Rounds(base)
@@ -41,14 +42,15 @@ def drawn(base: Scenario, seed: int, rounds: int = 1) -> Scenario:
             some = tuple(session for session in base.sessions if chance.random() < 0.6)
             pace = 1 if chance.random() < 0.5 else round(_evenly(chance, 2, _SLOWEST))
             one = slower(base.model_copy(update={"sessions": some}), pace)
-        whole.add(one.model_copy(update={"faults": _faults(chance, one, pace)}))
+        whole.add(one.model_copy(update={"faults": _faults(chance, one, pace, own_clock)}))
     scenario = whole.scenario(f"{base.name[:24]}-{seed}", seed)
     return parse(written(scenario), f"seed {seed}")
 
 
-def _faults(chance: Random, one: Scenario, pace: int) -> tuple[Fault, ...]:
+def _faults(chance: Random, one: Scenario, pace: int, own_clock: bool) -> tuple[Fault, ...]:
     """For a round ``one`` at ``pace``."""
-    kinds = [kind for kind in _KINDS.values() if chance.random() < 0.5] or [chance.choice([*_KINDS.values()])]
+    possible = [kind for kind in _KINDS.values() if own_clock or kind is not _clock]
+    kinds = [kind for kind in possible if chance.random() < 0.5] or [chance.choice(possible)]
     one = one.model_copy(update={"sessions": (*one.sessions, *probes(one))})
     faults: list[Fault] = []
     wanted = chance.randint(1, _MOST_FAULTS)
@@ -136,6 +138,10 @@ def _control(chance: Random, _base: Scenario) -> Item:
     return chance.choice([{"partition": ["CONTROLLER", SWITCHES]}, {"crash": "CONTROLLER"}, {"crash": SWITCHES}])
 
 
+def _clock(chance: Random, _base: Scenario) -> Item:
+    return {"clock-step": _ms(_evenly(chance, *_STEP_S))}
+
+
 _KINDS: dict[str, Callable[[Random, Scenario], Item]] = {
     "crash": _crash,
     "pause": _pause,
@@ -145,4 +151,5 @@ _KINDS: dict[str, Callable[[Random, Scenario], Item]] = {
     "disk": _disk,
     "air": _lost_air,
     "control": _control,
+    "clock": _clock,
 }

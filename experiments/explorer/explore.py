@@ -56,7 +56,8 @@ def explore(
     to be kept.
     """
     explored = Explored()
-    jobs = [Job(drawn(base, seed, rounds), out / f"{seed}", runtime, clock) for seed in seeds]
+    guest = runtime == "guest"
+    jobs = [Job(drawn(base, seed, rounds, own_clock=guest), out / f"{seed}", runtime, clock) for seed in seeds]
 
     def play(scenario: Scenario, folder: Path) -> list[str]:
         shutil.rmtree(folder, ignore_errors=True)

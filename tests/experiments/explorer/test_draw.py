@@ -27,8 +27,13 @@ def test_a_seed_gives_the_same_scenario_and_what_is_written_is_read_again() -> N
 
 def test_faults_of_every_kind_are_drawn_and_each_run_lacks_some() -> None:
     kinds = [{fault.kind for fault in drawn(BASE, seed).faults} for seed in SEEDS]
-    assert set().union(*kinds) == {"crash", "pause", "partition", "impair", "dns", "disk-full"}
-    assert all(0 < len(found) < 6 for found in kinds)
+    assert set().union(*kinds) == {"crash", "pause", "partition", "impair", "dns", "disk-full", "clock-step"}
+    assert all(0 < len(found) < 7 for found in kinds)
+
+
+def test_no_clock_steps_that_is_not_the_hosts_own() -> None:
+    native = [drawn(BASE, seed, own_clock=False) for seed in SEEDS]
+    assert not any(fault.clock_step for scenario in native for fault in scenario.faults)
 
 
 def test_probes_are_long_after_the_last_fault_and_by_every_method() -> None:
