@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dmmlab.topologies.openvswitch import Datapath
+from dmmlab.topologies.openvswitch import Datapath, ovs_vswitchd
 from dmmlab.topologies.ovsdb import Database, Operation
 
 NO_VLAN = 0
@@ -44,6 +45,12 @@ class Bridges:
     def followed(self) -> bool:
         """Whether somebody does what the database says."""
         return self._database.followed
+
+    def forget_flows(self) -> None:
+        """What its datapath has cached, unless a fault has stopped it: then it goes on by that."""
+        if self.followed:
+            with contextlib.closing(ovs_vswitchd(self._database.folder)) as daemon:
+                daemon.ask("revalidator/purge")
 
     def start(self, bridges: Sequence[Bridge]) -> None:
         """All of them, in one transaction; returns when they are there."""

@@ -158,15 +158,13 @@ class Network:
             for end in radio.middle:
                 self.netlink(AIR).change_wire(end, wire, self._seed)
 
-    def forget_flows(self) -> None:
-        """Has the switches look up every packet anew, where they are those of one site.
+    def forget_flows(self, switch: str) -> None:
+        """Has Open vSwitch look up every packet anew that comes to ``switch``, or to another one of its site.
 
-        They share a datapath, whose cached flows are looked over every 5 ms at most: so long, what came for a port that
-        has changed switches, and what it says, would still be dealt with by the switch that had it.
+        It looks its cached flows over every 5 ms at most: so long a port that has come would be sent nothing that is
+        for all, and what came for one that has left, and what it said, would be dealt with as before.
         """
-        if not self._one_site or not self._database.followed:
-            return
-        subprocess.run(["ovs-appctl", "--timeout=5", "revalidator/purge"], check=True, capture_output=True)
+        self._sites.forget_flows(switch)
 
     def attach(self, radio: Radio) -> None:
         """Gives the radio link its carrier: from now on frames pass.

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from dmmlab.topologies.jsonrpc import Connection
 from dmmlab.topologies.ovsdb import Database
 
 # Open vSwitch's names: the kernel's own, or its stand-in in user space where the kernel has none.
@@ -20,6 +21,13 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 # ovs-vswitchd looks at the number of cores when monotonic time is a multiple of 10 s; before the first such look it
 # believes there are none and serves no packet-in. A machine that has just booted is given the time it needs.
 _SETTLED_S = 15.0
+_TIMEOUT_S = 5.0  # for ovs-vswitchd to answer
+
+
+def ovs_vswitchd(folder: Path) -> Connection:
+    """A connection to the ovs-vswitchd of ``folder``, as ovs-appctl has one (ovs-vswitchd(8), runtime commands)."""
+    process = int((folder / "ovs-vswitchd.pid").read_text())
+    return Connection(folder / f"ovs-vswitchd.{process}.ctl", _TIMEOUT_S)
 
 
 class OpenVSwitch:

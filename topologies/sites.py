@@ -76,6 +76,10 @@ class Sites:
         folder = self._folders.get(self._site_of[switch])
         return {"OVS_RUNDIR": str(folder)} if folder is not None else {}
 
+    def forget_flows(self, switch: str) -> None:
+        """What the Open vSwitch of ``switch`` has cached."""
+        self._bridges[self._site_of[switch]].forget_flows()
+
     def make(self, bridges: Sequence[Bridge]) -> None:
         """All ``bridges``, each at its site; returns when they are there."""
         for site in self._sites:

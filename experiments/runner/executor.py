@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from dmmlab.topologies.build import Network
 
 
-_CACHED_S = 0.01  # after a gap that is not shorter no switch acts by what it has cached
-_RENUMBERED_S = 0.02  # nor of a port that a radio had before, while the other one was used
+_CACHED_S = 0.01  # so long after a port has come no switch acts by what it had cached before
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,6 @@ class Executor:
         self._network, self._log, self._check = network, log, check
         self._left = threading.Event()
         self._radios: dict[str, int] = {}  # by node: which it used last
-        self._left_s: dict[tuple[str, int], float] = {}  # by node and radio, when it lost its last link
 
     def play(self, start_ns: int, progress: Callable[[float], None]) -> None:
         """Until the scenario's end, which started at ``start_ns``; ``progress`` hears what share of it is over."""
@@ -101,9 +99,8 @@ class Executor:
         match event:
             case Announce():
                 self._warn(event)
-            case Detach(at_s, name, to, radio, from_):
+            case Detach(_, name, to, radio, from_):
                 node = self._network.plan.mobile_node(name)
-                self._left_s[name, radio] = at_s
                 self._network.detach(node.radios[radio])
                 if from_ is None:
                     self._log.emit("detached", mn=name, to=to)
@@ -111,14 +108,13 @@ class Executor:
                 else:
                     self._log.emit("left", mn=name, router=from_)
                     self._network.rewire(node, node.radios[radio], None)
-            case Attach(at_s, name, to, gap_s, radio):
+            case Attach(_, name, to, gap_s, radio):
                 node = self._network.plan.mobile_node(name)
+                router = self._network.plan.mobile_router(to)
                 if gap_s is None:  # otherwise that was done while it had no link
-                    self._network.rewire(node, node.radios[radio], self._network.plan.mobile_router(to))
-                # The radio's port has another number each time: it may have had another one just before.
-                cached_s = _CACHED_S if gap_s is not None else _RENUMBERED_S
-                if at_s - self._left_s.get((name, radio), -_RENUMBERED_S) < cached_s:
-                    self._network.forget_flows()
+                    self._network.rewire(node, node.radios[radio], router)
+                if (gap_s or 0.0) < _CACHED_S:
+                    self._network.forget_flows(router.switch)
                 self._network.attach(node.radios[radio])
                 self._radios[name] = radio
                 self._log.emit("attached", mn=name, to=to)

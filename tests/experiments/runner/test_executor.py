@@ -32,7 +32,7 @@ class FakeNetwork:
         self.now_s, self.done = -1.0, list[tuple[float, str]]()
         self.plan = SimpleNamespace(
             mobile_node=lambda name: SimpleNamespace(radios=(name, f"{name}'s other")),
-            mobile_router=lambda name: name,
+            mobile_router=lambda name: SimpleNamespace(switch=name),
         )
 
     def detach(self, radio: str) -> None:
@@ -41,11 +41,11 @@ class FakeNetwork:
     def attach(self, radio: str) -> None:
         self.done.append((self.now_s, f"{radio} on"))
 
-    def rewire(self, _node: object, radio: str, to: str | None) -> None:
-        self.done.append((self.now_s, f"{radio} at {to}"))
+    def rewire(self, _node: object, radio: str, to: SimpleNamespace | None) -> None:
+        self.done.append((self.now_s, f"{radio} at {to and to.switch}"))
 
-    def forget_flows(self) -> None:
-        self.done.append((self.now_s, "flows forgotten"))
+    def forget_flows(self, switch: str) -> None:
+        self.done.append((self.now_s, f"{switch} looks again"))
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def test_the_port_changes_switches_while_it_has_no_link(network: FakeNetwork, lo
     executor(network, log).play(START_NS, shares.append)
     assert network.done == [
         (0.0, "MN1 at MR1"),
+        (0.0, "MR1 looks again"),
         (0.0, "MN1 on"),
         (2.0, "MN1 off"),
         (2.0, "MN1 at MR2"),
@@ -94,8 +95,9 @@ def test_with_an_overlap_the_other_radio_is_there_before_the_first_one_goes(
         ScenarioEnd(3.5),
     )
     executor(network, log, events=events).play(START_NS, lambda share: None)
-    assert network.done[2:] == [
+    assert network.done[3:] == [
         (2.0, "MN1's other at MR2"),
+        (2.0, "MR2 looks again"),
         (2.0, "MN1's other on"),
         (2.5, "MN1 off"),
         (2.5, "MN1 at None"),
@@ -105,22 +107,15 @@ def test_with_an_overlap_the_other_radio_is_there_before_the_first_one_goes(
     assert rows[2]["router"] == "MR1"
 
 
-def test_a_radio_that_is_back_at_once_meets_no_switch_that_goes_on_as_before(
-    network: FakeNetwork, log: EventLog
+@pytest.mark.parametrize(
+    ("gap_s", "looks"), [(0.0, ["MR2 looks again"]), (0.009, ["MR2 looks again"]), (0.01, []), (0.5, [])]
+)
+def test_a_port_that_has_only_just_come_meets_no_switch_that_goes_on_as_before(
+    network: FakeNetwork, log: EventLog, gap_s: float, looks: list[str]
 ) -> None:
-    events = (
-        Attach(0.0, "MN1", "MR1", None),
-        Attach(2.0, "MN1", "MR2", None, radio=1, overlap_s=0.5),
-        Detach(2.5, "MN1", "MR2", radio=0, from_="MR1"),
-        Attach(2.51, "MN1", "MR1", None, radio=0, overlap_s=0.5),
-        ScenarioEnd(2.6),
-    )
+    events = (Detach(2.0, "MN1", "MR2"), Attach(2.0 + gap_s, "MN1", "MR2", gap_s), ScenarioEnd(3.0))
     executor(network, log, events=events).play(START_NS, lambda share: None)
-    assert [done for done in network.done if done[0] == 2.51] == [
-        (2.51, "MN1 at MR1"),
-        (2.51, "flows forgotten"),
-        (2.51, "MN1 on"),
-    ]
+    assert [done for _, done in network.done] == ["MN1 off", "MN1 at MR2", *looks, "MN1 on"]
 
 
 def test_a_daemon_that_dies_ends_the_scenario_within_a_second(network: FakeNetwork, log: EventLog) -> None:
