@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, inf
 
 from dmmlab.experiments.methods.base import DDNS, RESOLVER, CachedAnswer
 from dmmlab.experiments.oracle.delays import hosts_s
@@ -46,7 +46,10 @@ class Resolver:
             self._copies[node, record] = CachedAnswer(came_s, newest, floor(came_s) + ttl_s)
         return None if newest is None else self._copies[node, record]
 
-    def doubt(self, node: str, until_s: float) -> None:
-        """Somebody may ask for ``node``, once or more until ``until_s``, and nobody knows when."""
+    def doubt(self, node: str, until_s: float, from_s: float = inf) -> None:
+        """Somebody may ask for ``node``, once or more until ``until_s``, and nobody knows when: nor what it has learned
+        from ``from_s`` on.
+        """
+        self._copies = {key: copy for key, copy in self._copies.items() if key[0] != node or copy.came_s < from_s}
         kept_s = until_s + 2 * hosts_s(self._scenario, RESOLVER, DDNS) + round(self._scenario.ddns.ttl) + 1
         self._doubtful[node] = max(kept_s, self._doubtful.get(node, 0.0))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import replace
+from math import inf
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import MN, RESOLVER, SERVER, Lookup
@@ -63,7 +64,7 @@ class Lookups:
             moving = any(session.at_s < move.at <= over_s for move in scenario.moves_of(session.cn))
             lost = place(scenario, session.cn, session.at_s) is None or unsettled(scenario, session.cn, session.at_s)
             if moving or lost:
-                self._doubt(session, session.at_s + _ASKED_S)
+                self._doubt(session, session.at_s + _ASKED_S, session.at_s)
         return None if whose in self._unsure and world.cn_cache != "off" else lookup
 
     def _connects_s(self, session: SessionSpec) -> float | None:
@@ -127,6 +128,6 @@ class Lookups:
         can_s = attached_s + configured_s(self._scenario, end, len(moves) - 1)
         return at_s >= max(can_s, redirected_s(self._scenario, end, at_s)) and not unsettled(self._scenario, end, at_s)
 
-    def _doubt(self, session: SessionSpec, until_s: float) -> None:
-        self._world.resolver.doubt(session.mn, until_s)
+    def _doubt(self, session: SessionSpec, until_s: float, from_s: float = inf) -> None:
+        self._world.resolver.doubt(session.mn, until_s, from_s)
         self._unsure.add((session.method, session.cn, session.mn))
