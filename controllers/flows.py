@@ -184,7 +184,8 @@ class Route:
 
     ``hardware`` is the MAC that the anchor's router knows it by, ``radio`` its MAC where it is served: the serving
     switch puts one for the other. They differ only if it has changed radios. ``several`` is whether it has more than
-    one: then its router may in truth know it by another one's MAC, if it left again too soon to tell.
+    one: then its router may in truth know it by another one's MAC, if it left again too soon to tell, or is back and
+    has told the router before the switch.
     """
 
     path: Path

@@ -67,6 +67,7 @@ class Plan:
     releases: bool = False  # whether mobile nodes give IPv6 addresses back (RFC 6775), as they do with DHCP's
     announced: bool = False  # whether mobile nodes say that they are about to leave, and where to
     buffered: bool = False  # whether routers keep what comes for a mobile node that is between two links
+    several_radios: bool = False  # whether mobile nodes have: routers may hear of the other one before switches do
     stations: tuple[tuple[Station, ...], ...] = ()  # each node's radios, where source addresses are checked (`guard`)
 
     def __post_init__(self) -> None:
@@ -102,12 +103,12 @@ class Plan:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise PlanError(f"not JSON: {error}") from None
-        flagged = {"peers", "releases", "announced", "buffered"}
+        flagged = ("peers", "releases", "announced", "buffered", "several_radios")
         top = _fields(data, "plan", {"switches"}, {"format", "family", "stations", *flagged})
         if top.pop("format", FORMAT) != FORMAT:
             raise PlanError(f"format: expected {FORMAT}")
         switches = tuple(_switch(each, f"switches[{i}]") for i, each in enumerate(_list(top["switches"], "switches")))
-        flags = {name: bool(top.get(name, False)) for name in ("peers", "releases", "announced", "buffered")}
+        flags = {name: bool(top.get(name, False)) for name in flagged}
         stations = tuple(_stations(each) for each in _list(top.get("stations", []), "stations"))
         return cls(switches=switches, family=str(top.get("family", "ipv4")), stations=stations, **flags)
 

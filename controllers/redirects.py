@@ -43,7 +43,7 @@ class Redirects:
             return None
         ports = {dpid: switch.ports for dpid, switch in self._switches.items()}
         path = shortest(self._plan, ports, binding.anchor, location.dpid, location.port)
-        several = len(self._radios(binding.mac)) > 1
+        several = self._plan.several_radios or len(self._radios(binding.mac)) > 1
         return Route(path, binding.hardware, location.radio, several) if path else None
 
     def refresh_all(self, now_ns: int, cause: str) -> None:

@@ -179,8 +179,6 @@ class Ways:
             raise Undecided
         if any(self._turns_off(stay, router, passes_s, arrives_s) for stay in self._later):
             raise Undecided
-        if router != self._anchor and any(self._misdirected(stay, passes_s) for stay in self._later):
-            raise Undecided
         return None if arrives_s is None or self._has_dropped(arrives_s) else arrives_s
 
     def _turns_off(self, stay: Stay, router: str, passes_s: float, arrives_s: float | None) -> bool:
@@ -195,13 +193,6 @@ class Ways:
         link_ways_s = (link_s(self._scenario, self._anchor, router), hosts_s(self._scenario, self._anchor, router))
         straight = any(abs(across_s - way_s) < _GRAIN_S for way_s in link_ways_s)
         return not straight and self._delivered(stay.router, passes_s) != arrives_s
-
-    def _misdirected(self, stay: Stay, passes_s: float) -> bool:
-        """Whether the anchor's router knows the MAC of the radio by which the node is back, and the switches have the
-        redirect to the other one yet.
-        """
-        back = stay.router == self._anchor and stay.overlaps
-        return back and stay.address_s + stay.radio_s <= passes_s + _GRAIN_S <= stay.redirected_s + _CACHED_S
 
     def _has_dropped(self, at_s: float) -> bool:
         """Whether the node no longer has its address by then. When it comes back for it, the anchor's router may be

@@ -21,8 +21,9 @@ from dmmlab.topologies.plan import MobileRouter, NetworkPlan
 
 def redirect_plan(plan: NetworkPlan, scenario: Scenario, releases: bool = False) -> Plan:
     """What the controller is told of the network: switches, routers and inter-MR ports, and nothing of any MN but
-    whether they are peers of each other, give addresses back without DHCP and announce that they leave, and whether
-    routers keep packets for them; and, where source addresses are checked, whose radio each port is.
+    whether they are peers of each other, give addresses back without DHCP, announce that they leave, have several
+    radios, and whether routers keep packets for them; and, where source addresses are checked, whose radio each port
+    is.
     """
     return Plan(
         tuple(_switch_plan(plan, router) for router in plan.mobile_routers),
@@ -31,6 +32,7 @@ def redirect_plan(plan: NetworkPlan, scenario: Scenario, releases: bool = False)
         releases,
         scenario.handover.announce is not None,
         scenario.handover.buffer,
+        any(len(node.radios) > 1 for node in plan.mobile_nodes),
         tuple(tuple(Station(radio.port, radio.mac) for radio in node.radios) for node in plan.mobile_nodes)
         if scenario.addresses.guard
         else (),

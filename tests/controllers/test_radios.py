@@ -1,5 +1,7 @@
 """A mobile node with two radios (make-before-break): one node by its DHCP client id, one MAC put for the other."""
 
+from dataclasses import replace
+
 import pytest
 from controllers_fake import (
     BROADCAST,
@@ -101,6 +103,16 @@ def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
     check_restart(net)
     assert SECOND in lease(net, SECOND, 1)
     check(net, 1, SECOND, SECOND)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_its_router_sends_to_a_radio_that_the_switches_have_not_heard_of_follows_the_redirect(known: bool) -> None:
+    net = FakeNetwork(replace(mesh(3), several_radios=known))
+    attach(net, FIRST, 1)
+    detach(net, FIRST)
+    attach(net, FIRST, 3)
+    down = net.from_router(1, ip_frame(router_mac(1), SECOND, CN, leased(1), 17))
+    assert [(who, f["eth_dst"]) for _, who, f in down] == ([(FIRST, FIRST)] if known else [])
 
 
 def test_back_at_an_anchor_by_the_other_radio_older_addresses_go_by_their_own_anchors() -> None:
