@@ -40,7 +40,12 @@ class Core:
         self.bindings: dict[str, Binding] = {}
         self.identities = Identities()
         self._out: list[Command] = []
-        self.updates = Updates(self.switches, self._out, lambda rule: self.redirects.held(rule))
+        self.updates = Updates(
+            self.switches,
+            self._out,
+            held=lambda rule: self.redirects.held(rule),
+            lingers=lambda rule: self.redirects.lingers(rule),
+        )
         known = self.switches, self.nodes, self.bindings
         self.redirects = Redirects(plan, *known, self.updates, redirect, self.identities.radios)
         self.holds = Holds(self.switches, self.updates, self._out, plan.buffered and redirect)
@@ -81,7 +86,7 @@ class Core:
 
     # Switches
 
-    def _switch_connected(self, event: messages.SwitchConnected, _now_ns: int) -> str | None:
+    def _switch_connected(self, event: messages.SwitchConnected, now_ns: int) -> str | None:
         switch = self.switches.get(event.dpid)
         if switch is None:
             self.updates.record("switch_unknown", dpid=event.dpid)
@@ -91,7 +96,7 @@ class Core:
         self.updates.record("switch_connected", switch=switch.plan.name, ports=sorted(event.ports))
         for name, number in list(switch.ports.items()):
             if event.ports.get(name) != number:
-                self._port_gone(switch, name)
+                self._port_gone(switch, name, now_ns)
         switch.ports = dict(event.ports)
         self._out.append(ReportRules(event.dpid))
         return None
@@ -167,7 +172,7 @@ class Core:
         if switch is None or switch.ports.get(event.name) == event.number:
             return None
         if event.name in switch.ports:
-            self._port_gone(switch, event.name)
+            self._port_gone(switch, event.name, now_ns)
         switch.ports[event.name] = event.number
         role = switch.role(event.name)
         self.updates.record("port_added", switch=switch.plan.name, port=event.name, role=role)
@@ -184,7 +189,7 @@ class Core:
             return None
         role = switch.role(event.name)
         self.updates.record("port_removed", switch=switch.plan.name, port=event.name, role=role)
-        moved = self._port_gone(switch, event.name)
+        moved = self._port_gone(switch, event.name, now_ns)
         if role != "mobile_node":
             self._assign_base(switch)
             self.redirects.refresh_all(now_ns, "port_removed")
@@ -192,7 +197,7 @@ class Core:
             self.redirects.refresh(node.mac, now_ns, "port_removed")
         return "port_removed"
 
-    def _port_gone(self, switch: Switch, name: str) -> list[MobileNode]:
+    def _port_gone(self, switch: Switch, name: str, now_ns: int) -> list[MobileNode]:
         """Forget a port and who was seen there; the mobile nodes that are elsewhere because of it."""
         here = (switch.plan.dpid, switch.ports.pop(name))
         self.guard.port(switch, name)
@@ -210,7 +215,10 @@ class Core:
                 self.redirects.assign_answers(node.mac)
                 self.updates.record("mn_detached", mn=node.mac, switch=switch.plan.name, port=name)
                 self.departures.hold(node)
-            elif node.location in gone:
+                continue
+            for each in gone:
+                self.redirects.link_gone(node.mac, each, now_ns)
+            if node.location in gone:
                 node.location = node.latest()
                 moved.append(node)
                 self._record_place(node, "mn_attached")

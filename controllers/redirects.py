@@ -8,7 +8,7 @@ from dmmlab.controllers.paths import shortest
 from dmmlab.controllers.peers import peer_rules
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import Rule, address_tag, mac_tag
-from dmmlab.controllers.state import Binding, Change, MobileNode, Switch
+from dmmlab.controllers.state import Binding, Change, Location, MobileNode, Switch
 from dmmlab.controllers.updates import Updates
 
 
@@ -131,3 +131,18 @@ class Redirects:
         return rule.tag in {address_tag(each.address) for each in unknown} | {
             mac_tag(each.hardware) for each in unknown
         }
+
+    def lingers(self, rule: Rule) -> bool:
+        """Whether a redirect rule that nothing wants is of a node that has two links: it may send by the other one."""
+        both = {mac for mac, node in self._nodes.items() if len(node.sightings) > 1}
+        return bool(both) and rule.tag in {
+            *(address_tag(each.address) for each in self._bindings.values() if each.mac in both),
+            *(mac_tag(radio) for mac in both for radio in self._radios(mac)),
+        }
+
+    def link_gone(self, mac: str, location: Location, now_ns: int) -> None:
+        """The node had two links, and has that at ``location`` no more."""
+        ports = {dpid: switch.ports for dpid, switch in self._switches.items()}
+        mine = (each.anchor for each in self._bindings.values() if each.mac == mac)
+        paths = (shortest(self._plan, ports, anchor, location.dpid, location.port) for anchor in mine)
+        self._updates.leave(max((path.delay_s for path in paths if path is not None), default=0.0), now_ns)

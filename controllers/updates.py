@@ -4,7 +4,8 @@ What an event changes is collected under one token, that of the update which :me
 
 New rules and those that put traffic back on its ordinary way at the anchor are sent at once, to all switches in
 parallel. Other stale rules go only when every change is confirmed and the packets that were on the old path have had
-time to leave it: until then they do no harm, and with an overlap they still deliver.
+time to leave it: until then they do no harm. Those of a node that still has another link go only after that: it may
+go on sending by it, and what it sends arrives.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,17 +30,24 @@ class Updates:
     """Rules on their way, and the changes that wait for them.
 
     ``out`` is the list that commands are appended to; ``held`` says of a stale redirect rule that it may still turn
-    out to be wanted, as after a restart before all is known. ``token`` is that of the update that is being collected.
+    out to be wanted, as after a restart before all is known, and ``lingers`` that it is of a node that may still use
+    its old link. ``token`` is that of the update that is being collected.
     """
 
-    def __init__(self, switches: Mapping[int, Switch], out: list[Command], held: Callable[[Rule], bool]) -> None:
+    def __init__(
+        self,
+        switches: Mapping[int, Switch],
+        out: list[Command],
+        held: Callable[[Rule], bool],
+        lingers: Callable[[Rule], bool],
+    ) -> None:
         self.book = Rulebook()
         self.counters = {dpid: Counters() for dpid in switches}
         self.token = 1
         self.open: dict[str, Change] = {}
         self._switches = switches
         self._out = out
-        self._held = held
+        self._held, self._lingers = held, lingers
         self._asked: set[int] = set()
         self._sent: dict[int, Update] = {}
         self._linger_s = 0.0
@@ -97,7 +105,9 @@ class Updates:
                 return True
             if self._held(rule):
                 return False
-            return drained or diverts(rule, self._switches[dpid].router_port()) or self._at_home(dpid, rule)
+            if diverts(rule, self._switches[dpid].router_port()) or self._at_home(dpid, rule):
+                return True
+            return drained and not self._lingers(rule)
 
         return removable
 
@@ -119,6 +129,13 @@ class Updates:
         self._linger_s, self._drain_ns = max(self._linger_s, old_delay_s), None
         self.open[change.address] = change
         self.record("redirect_decided", **self.about(change))
+
+    def leave(self, old_delay_s: float, now_ns: int) -> None:
+        """A node has its other link no more; what it has sent by it may take so long to be where it goes."""
+        if self.book.waiting():
+            self._travels_ns = max(self._travels_ns, now_ns + int(old_delay_s * NS))
+            if not self.open:
+                self._drain_ns = max(self._drain_ns or 0, self._travels_ns)
 
     def about(self, change: Change) -> dict[str, object]:
         """The fields that name a change on the timeline."""

@@ -169,8 +169,9 @@ class Requests:
         addresses, port = message.addresses, message.port or 0
         if pending.session is not None:
             session = self.sessions[pending.session]
-            leg = ("udp", addresses[0], port)
-            self._add_leg(session, (addresses[0], port), message.leg or Leg.PLAIN, leg, message, now_ns)
+            if not session.legs:  # else it has moved since it first gave this answer, and has opened a newer one
+                leg = ("udp", addresses[0], port)
+                self._add_leg(session, (addresses[0], port), message.leg or Leg.PLAIN, leg, message, now_ns)
             assert self.relay_address is not None
             addresses, port = (self.relay_address,), session.port
         record = self._replies.records[pending.requester]

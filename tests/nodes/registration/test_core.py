@@ -1,5 +1,7 @@
 """The sans-IO cores of server and client in a simulated network: the draft's figures, each leg and each move."""
 
+from dataclasses import replace
+
 from registration_world import KEYS, SERVER, World, register, registered_world, request
 
 from dmmlab.nodes.registration.bindings import (
@@ -103,6 +105,20 @@ def test_nobody_else_can_end_a_session_in_the_servers_name() -> None:
     mn.core.receive(encode(forged, KEYS["mn2"]), world.now_ns)
     world.settle()
     assert mn.ended == []
+
+
+def test_an_answer_that_was_given_before_a_move_and_comes_after_it_takes_no_session_back() -> None:
+    world, mn, cn = registered_world()
+    mn.mute = True
+    ticket = cn.core.start(request(Mode.CENTRAL), world.now_ns)
+    world.run(0.1)
+    world.move(mn, "10.2.0.2")
+    leg = Message(MessageType.LEG_OPEN, 0, session=mn.incoming[0].session, addresses=("10.2.0.2",), port=7000)
+    assert world.ask(mn, leg, 1.0).ok
+    mn.core.answer(mn.incoming[0].number, replace(leg, type=MessageType.INCOMING_ANSWER, addresses=("10.1.0.2",)))
+    world.run(0.1)
+    assert cn.outcomes[ticket].ok and cn.outcomes[ticket].addresses == ("10.0.0.5",)
+    assert world.server.requests.sessions[leg.session or 0].legs[-1] == ("10.2.0.2", 7000)
 
 
 def test_going_back_to_an_old_leg_keeps_it() -> None:
