@@ -246,7 +246,7 @@ class Ways:
         if there_s > stay.until_s + _GRAIN_S:
             return None
         gateway = stay.router if known else self._gateway(link)
-        return self._onwards(stay, link, gateway, there_s)
+        return self._onwards(stay, gateway, there_s)
 
     def fate(self, sent_s: float) -> Fate:
         """What becomes at once of what the node sends: without a link its interface drops it, and in IPv6 there is no
@@ -274,19 +274,11 @@ class Ways:
         settled = [stay.router for stay in self._stays[:link] if stay.address_s < stay.until_s]
         return settled[-1] if settled else self._stays[link].router
 
-    def _onwards(self, stay: Stay, link: int, gateway: str, there_s: float) -> float | None:
+    def _onwards(self, stay: Stay, gateway: str, there_s: float) -> float | None:
         """From the access switch of ``stay`` on."""
-        drained_s, late_s = self._drained_s(link)
-        redirected = stay.redirected_s <= there_s + _GRAIN_S and there_s <= drained_s + _GRAIN_S
-        across_s = self._across_s(stay.router, self._anchor if gateway == stay.router else gateway) or 0.0
-        if redirected and there_s + across_s > late_s + _CACHED_S + _GRAIN_S:
-            return None  # the switch at the other end does not know it by then, nor has it cached
-        if redirected and there_s + across_s > max(drained_s, self._touched_s(link, drained_s) + _CACHED_S) + _GRAIN_S:
-            raise Undecided
+        redirected = stay.redirected_s <= there_s + _GRAIN_S
         arrives_s = self._handed_on(stay, gateway, there_s, redirected)
-        changed_s = stay.redirected_s if redirected else drained_s
-        until_s = (stay.redirected_s if redirected else late_s) + _CACHED_S
-        cached = changed_s <= there_s + _GRAIN_S and there_s <= until_s + _GRAIN_S
+        cached = redirected and there_s <= stay.redirected_s + _CACHED_S + _GRAIN_S
         if cached and self._handed_on(stay, gateway, there_s, not redirected) != arrives_s:
             raise Undecided
         return arrives_s
@@ -300,31 +292,6 @@ class Ways:
         if across_s is None:
             return there_s + self._core_s(gateway) if gateway == stay.router else None
         return there_s + across_s + self._core_s(towards)
-
-    def _drained_s(self, link: int) -> tuple[float, float]:
-        """Between which times the rules of a link that the node still has beside its new one are removed: when the old
-        way is empty, but not while a change is under way, as where the node is back and renews the lease of its radio.
-        """
-        if link + 1 == len(self._stays):
-            return _NEVER, _NEVER
-        across_s, after = self._across_s(self._anchor, self._stays[link].router) or 0.0, self._stays[link + 1]
-        drained_s = after.redirected_s + 2 * self._control_s + across_s
-        renewed_s = after.address_s - after.radio_s + self._control_s  # at the controller
-        back = any(stay.router == after.router for stay in self._stays[: link + 1])
-        if not back or renewed_s > drained_s - self._control_s + _GRAIN_S:
-            return drained_s, drained_s
-        return drained_s, max(drained_s, renewed_s + 3 * self._control_s)
-
-    def _touched_s(self, link: int, until_s: float) -> float:
-        """When the anchor's switch got the last rule before ``until_s``: by the redirect, or of a lease that the node,
-        back there, renews. It looks its cached flows over then, and not again for a while (docs/handovers.md).
-        """
-        if link + 1 == len(self._stays):
-            return _NEVER
-        after = self._stays[link + 1]
-        renewed_s = after.address_s - after.radio_s + 2 * self._control_s
-        back = after.router == self._anchor and renewed_s <= until_s
-        return max(after.redirected_s, renewed_s) if back else after.redirected_s
 
 
 def _dropped_s(scenario: Scenario, node: str, anchor: str) -> tuple[float, float]:
