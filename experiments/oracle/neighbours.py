@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dmmlab.experiments.oracle.delays import Place, radio_s
+from dmmlab.experiments.oracle.moves import configured_s, released_s
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
@@ -24,17 +25,20 @@ class Waits(NamedTuple):
     answering_s: float
 
 
-def resolves(scenario: Scenario, node: str, at_s: float) -> int | None:
-    """The number of ``node``'s last move, if that was back to a router that may have given it up (IPv6), and so asks
-    for it before it delivers the first packet, at once or by `RESOLVED_S`; None if it was not.
+def resolves(scenario: Scenario, node: str, at_s: float) -> tuple[int, float] | None:
+    """The number of ``node``'s last move, if that was back to a router that may have given it up, and so asks for it
+    before it delivers a packet, at once or by `RESOLVED_S`; and until when it may give it up yet. None if it was not.
 
-    Without the redirect nobody has answered for it there meanwhile, and its address is not advertised as a new one is.
+    Without the redirect nobody has answered for it there meanwhile, and an IPv6 address is not advertised as a new one
+    is. Of an address that it had dropped the router may have asked three times in vain, lastly just before it came.
     """
     moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
-    if scenario.family == "ipv4" or scenario.redirects or not moves:
+    if not moves or moves[-1].to not in {move.to for move in moves[:-1]}:
         return None
-    back = moves[-1].to in {move.to for move in moves[:-1]}
-    return len(moves) - 1 if back else None
+    back, turn = moves[-1], len(moves) - 1
+    if released_s(scenario, node, back.to, back.at - 1e-9) <= back.over_s + configured_s(scenario, node, turn):
+        return turn, back.over_s + 3 * RESOLVED_S
+    return None if scenario.family == "ipv4" or scenario.redirects else (turn, back.over_s)
 
 
 class Opening(NamedTuple):
@@ -108,9 +112,12 @@ class Neighbours:
         """Whether the routers of both ``ends`` of a session, whose first packet leaves at ``sent_s``, know them."""
         known = True
         for end in ends:
-            turn = resolves(self._scenario, end, at_s)
-            if turn is not None:
-                known = self._delivered.setdefault((end, turn), at_s) + RESOLVED_S <= min(at_s, sent_s) and known
+            resolving = resolves(self._scenario, end, at_s)
+            if resolving is None:
+                continue
+            turn, may_s = resolving
+            delivered_s = self._delivered.setdefault((end, turn), at_s) if at_s >= may_s else at_s
+            known = delivered_s + RESOLVED_S <= min(at_s, sent_s) and known
         return known
 
     def _asks_s(self, who: Place, link: str, whom: Place, at_s: float) -> float:

@@ -89,6 +89,7 @@ class Trips:
                 settled_s += (
                     settled_s - stirred_s + _REPEAT_S
                 )  # what it repeats, it repeats after twice as long each time
+            settled_s = max(settled_s, self._sought_s(session, until_s))
             kept_s = self._kept_s(session, near, far, until_s)
             if settled_s < min(until_s, kept_s):
                 yield Spell(settled_s, min(until_s, kept_s), trip_s, stirred_s is not None)
@@ -96,15 +97,19 @@ class Trips:
 
     def _asked_s(self, session: SessionSpec, until_s: float) -> float:
         """Two mobile nodes may have come to one link, and ask each other's MAC with the first probe (ARP): its time,
-        and what the exchange takes. Routers that nodes come back to may ask for them (`resolves`).
+        and what the exchange takes. In IPv6 routers that nodes come back to may ask for them (`resolves`).
         """
-        ends = (session.cn, session.mn)
-        if any(resolves(self._scenario, end, until_s - 1e-9) is not None for end in ends):
+        if self._scenario.family == "ipv6" and self._sought_s(session, until_s):
             return (session.interval_s or 0.0) + RESOLVED_S
         radios = [self._scenario.link(RADIO, end) for end in (session.cn, session.mn)]
         if self._scenario.family == "ipv6" or METHODS[session.method].relayed or None in radios:
             return 0.0
         return (session.interval_s or 0.0) + 4 * sum(radio.delay for radio in radios if radio)
+
+    def _sought_s(self, session: SessionSpec, until_s: float) -> float:
+        """When no router that an end is back at may look for it any more (`resolves`); 0 if none may at all."""
+        sought = [resolves(self._scenario, end, until_s - 1e-9) for end in (session.cn, session.mn)]
+        return max((may_s + (session.interval_s or 0.0) + RESOLVED_S for _, may_s in filter(None, sought)), default=0.0)
 
     def _trip_s(self, session: SessionSpec, near: str, far: str, until_s: float) -> float | None:
         """There and back, by where the ends are just before ``until_s``."""
