@@ -252,6 +252,9 @@ class Core:
             self.updates.book.assign(("sightings", other.mac), {})
             self._assign_sightings(node)
             node.location = node.latest() or node.location or other.location
+            if other.attached:
+                node.expected = node.leaves_for = None
+                self.holds.arrived(mac)
         anchors = set()
         for binding in [each for each in self.bindings.values() if each.mac == taken_for]:
             binding.mac = mac
@@ -290,10 +293,13 @@ class Core:
             return None
         cause = None
         at_node = switch.role(name) == "mobile_node"
+        is_node = at_node and self._is_node(switch, name, radio, event)
+        if is_node:
+            self._recognise(switch, event, radio, now_ns)
         self._answer(switch, event, radio)
         if at_node:
             self.departures.frame_copied(switch, event)
-        if at_node and self._is_node(switch, name, radio, event):
+        if is_node:
             if message is not None and self.guard.on:
                 self.guard.hear(radio, message)
             known = message is not None and message.mac == radio and not self.guard.on
@@ -325,6 +331,17 @@ class Core:
         if admitted:
             self._forget_idle()
         return bool(admitted)
+
+    def _recognise(self, switch: Switch, event: messages.FrameCopied, radio: str, now_ns: int) -> None:
+        """Who looks for duplicates (RFC 4862) of an address whose node is away, at its anchor and with none of his own,
+        is that node by another radio, where nodes may have several: a stranger would hear that the address is taken.
+        """
+        asked = nd.question(event.frame) if self.plan.several_radios and not self.guard.on else None
+        binding = self.bindings.get(asked.target) if asked is not None and nd.probed(event.frame) else None
+        if binding is None or binding.anchor != switch.plan.dpid or not self.redirects.absent(binding):
+            return
+        if all(each.mac != self.identities.of(radio) for each in self.bindings.values()):
+            self._join(radio, binding.mac, now_ns)
 
     def _forget_idle(self) -> None:
         """Of so many nodes that have no address and are nowhere, the oldest are forgotten."""

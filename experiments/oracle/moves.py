@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -199,27 +198,8 @@ def identified_s(scenario: Scenario, node: str, turn: int) -> float:
     """
     if scenario.family == "ipv4" or all(move.overlap is None for move in scenario.moves_of(node)[: turn + 1]):
         return 0.0
-    if scenario.moves_of(node)[turn].at >= strange_s(scenario, node):
-        return math.inf
     crossing_s = radio_s(scenario, node, scenario.moves_of(node)[turn].to)
     return crossing_s + 2 * link_s(scenario, CONTROLLER, SWITCHES) + FORGOTTEN_S
-
-
-@once
-def strange_s(scenario: Scenario, node: str) -> float:
-    """When ``node`` may come back (IPv6) by a radio that the network does not know to be its own: it had no time yet to
-    use an address of its other one there. The switch of its anchor answers for who is away, so it finds that somebody
-    has its address, if it looks for duplicates, and forms none. Mostly never.
-    """
-    known, anchors = set[int](), set[str]()
-    for turn, move in enumerate(scenario.moves_of(node) if scenario.family == "ipv6" else ()):
-        radio = scenario.radio_of(node, turn)
-        if scenario.addresses.dad != "off" and anchors == {move.to} and radio not in known:
-            return move.at
-        if _formed(scenario, node, turn):
-            known.add(radio)
-            anchors.add(move.to)
-    return math.inf
 
 
 @once

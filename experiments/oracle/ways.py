@@ -20,7 +20,7 @@ from functools import cached_property
 
 from dmmlab.experiments.oracle.delays import hosts_s, link_s, radio_s, redirect_s
 from dmmlab.experiments.oracle.memo import once
-from dmmlab.experiments.oracle.moves import SETTLED_S, address_s, configured_s, released_s, strange_s
+from dmmlab.experiments.oracle.moves import SETTLED_S, address_s, configured_s, released_s
 from dmmlab.experiments.oracle.tcp.segments import Fate
 from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Scenario
 
@@ -128,7 +128,6 @@ class Ways:
         first = next(n for n, stay in enumerate(self._stays) if stay.router == anchor)
         self._later = self._stays[first + 1 :]
         self._control_s = link_s(scenario, CONTROLLER, SWITCHES)
-        self._strange_s = strange_s(scenario, node)
         self._dropped_s, self._regained_s = _dropped_s(scenario, node, anchor)
 
     def _core_s(self, router: str) -> float:
@@ -159,8 +158,6 @@ class Ways:
     def down(self, sent_s: float) -> float | None:
         """When what a host sends at ``sent_s`` reaches the node."""
         passes_s = sent_s + self._core_s(self._anchor)
-        if passes_s >= self._strange_s:
-            raise Undecided
         for kept_s, delivered_s, certain in self._holds:
             if kept_s <= passes_s + _GRAIN_S and not certain and passes_s < delivered_s + 4 * self._control_s:
                 raise Undecided
@@ -234,8 +231,6 @@ class Ways:
 
     def up(self, sent_s: float) -> float | None:
         """When what the node sends at ``sent_s`` reaches the host."""
-        if sent_s >= self._strange_s:
-            raise Undecided
         link = self._link(sent_s)
         if link is None or self._has_dropped(sent_s):
             return None

@@ -1,6 +1,7 @@
 """The redirect of IPv6 addresses: bindings from neighbour discovery, and what stays on the new link."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from controllers_fake import (
@@ -172,6 +173,23 @@ def test_an_address_is_defended_while_its_node_is_away(away: bool) -> None:
     for _, _, frame in net.answers:
         sent = Ether(frame)
         assert (sent[IPv6].dst, sent[ICMPv6ND_NA].S, sent[ICMPv6ND_NA].O) == ("ff02::1", 0, 1)
+
+
+@pytest.mark.parametrize("several_radios", [True, False])
+def test_a_second_radio_that_nobody_knew_may_form_at_home_the_address_of_its_node(several_radios: bool) -> None:
+    net = FakeNetwork(replace(plan6(2), several_radios=several_radios))
+    move(net, 1, 1)
+    move(net, 1, 2)
+    net.detach(mn_mac(1))
+    net.attach(mn_mac(2), 1)
+    net.from_mn(mn_mac(2), ip6_frame(mn_mac(2), ALL_ROUTERS, "fe80::2", "ff02::2", 58))
+    net.pump()
+    net.answers.clear()
+    net.from_mn(mn_mac(2), nd_frame(mn_mac(2), SOLICITED_NODE, "::", SOLICITATION, mn_ip6(1, 1)))
+    net.pump()
+    assert bool(net.answers) is not several_radios
+    down = net.from_router(2, ip6_frame(router_mac(2), mn_mac(1), CN, mn_ip6(1, 2), 17))
+    assert [who for _, who, _ in down] == ([mn_mac(2)] if several_radios else [])
 
 
 def test_the_ablation_answers_for_nobody() -> None:

@@ -6,7 +6,20 @@ import ipaddress
 from dataclasses import replace
 
 import pytest
-from controllers_fake import CN, FakeNetwork, chain, ip_frame, mesh, mn_ip, mn_mac, router_mac
+from controllers_fake import (
+    CN,
+    FIRST,
+    SECOND,
+    FakeNetwork,
+    chain,
+    ip_frame,
+    lease,
+    leased,
+    mesh,
+    mn_ip,
+    mn_mac,
+    router_mac,
+)
 
 from dmmlab.controllers import leaving, messages
 from dmmlab.controllers.plan import Plan
@@ -163,6 +176,22 @@ def test_a_node_that_moves_on_in_the_middle_of_a_handover_is_still_waited_for() 
     net.attach(NODE, 1)
     net.dhcp(1)
     assert orders(net)[1:] == [(1, False, mn_ip(1, 1))]
+
+
+def test_what_was_kept_goes_when_a_radio_that_nobody_knew_turns_out_to_be_the_nodes() -> None:
+    net = FakeNetwork(plan(mesh(2), announced=False, buffered=True))
+    net.attach(FIRST, 1)
+    lease(net, FIRST, 1)
+    net.detach(FIRST)
+    net.pump()
+    net.attach(SECOND, 2)
+    net.from_mn(SECOND, ip_frame(SECOND, router_mac(2), "0.0.0.0", "224.0.0.22", 2))
+    net.pump()
+    told = [Order.read(frame) for _, _, frame in net.answers]
+    assert [order.hold for order in told] == [True], "it may be anybody's"
+    lease(net, SECOND, 2)
+    told = [Order.read(frame) for _, _, frame in net.answers]
+    assert [(order.hold, str(order.address)) for order in told[1:]] == [(False, leased(1))]
 
 
 def test_an_address_that_ends_meanwhile_is_held_no_longer() -> None:

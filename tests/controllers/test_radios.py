@@ -26,7 +26,7 @@ from controllers_fake import (
 )
 
 from dmmlab.controllers.plan import Plan
-from dmmlab.controllers.rules import SetField
+from dmmlab.controllers.rules import Kind, SetField
 
 
 def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
@@ -103,6 +103,23 @@ def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
     check_restart(net)
     assert SECOND in lease(net, SECOND, 1)
     check(net, 1, SECOND, SECOND)
+
+
+def test_what_it_sends_by_its_old_link_arrives_for_as_long_as_it_has_that() -> None:
+    net = FakeNetwork(mesh(3))
+    attach(net, FIRST, 1)
+    detach(net, FIRST)
+    attach(net, FIRST, 2)
+    attach(net, SECOND, 3)
+    net.advance(10)
+    sent = ip_frame(FIRST, router_mac(2), leased(1), CN, 17)
+    assert [(who, f["eth_dst"]) for _, who, f in net.from_mn(FIRST, sent)] == [("MR1", router_mac(1))]
+    check_restart(net)
+    assert [who for _, who, _ in net.from_mn(FIRST, sent)] == ["MR1"]
+    detach(net, FIRST)
+    check(net, 1, FIRST, SECOND)
+    stale = [rule for switch in net.switches.values() for rule in switch.rules.values() if rule.get("eth_src") == FIRST]
+    assert not [rule for rule in stale if rule.kind is not Kind.BINDING and rule.get("in_port") is not None], stale
 
 
 @pytest.mark.parametrize("known", [True, False])
