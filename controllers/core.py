@@ -300,24 +300,30 @@ class Core:
         if at_node:
             self.departures.frame_copied(switch, event)
         if is_node:
-            if message is not None and self.guard.on:
-                self.guard.hear(radio, message)
-            known = message is not None and message.mac == radio and not self.guard.on
-            same = self.identities.hear(message) if message is not None and known else None
-            if same is not None:
-                self._join(radio, same, now_ns)
-            here = Location(event.dpid, event.in_port, radio)
-            if self.unheard.listens(here) and not self.guard.on:
-                self._snoop(switch, radio, event.frame, now_ns)
-            mac = self.identities.of(radio)
-            if self._sight(mac, here, now_ns, "mn_attached"):
-                self.redirects.refresh(mac, now_ns, "mn_attached")
-            if self._learn_claimed(switch, radio, event.frame, now_ns) and self.guard.on:
-                self._pass_on(switch, event.frame)
+            self._node_heard(switch, event, radio, message, now_ns)
             cause = "mn_attached"
         if message is not None:
             cause = self._overhear(switch, event.in_port, radio, message, now_ns) or cause
         return self._given_back(switch, radio, event.frame, now_ns) or cause
+
+    def _node_heard(
+        self, switch: Switch, event: messages.FrameCopied, radio: str, message: dhcp.DhcpMessage | None, now_ns: int
+    ) -> None:
+        """What a frame of a mobile node's says: which node that is, where it is, which address it has."""
+        if message is not None and self.guard.on:
+            self.guard.hear(radio, message)
+        known = message is not None and message.mac == radio and not self.guard.on
+        same = self.identities.hear(message) if message is not None and known else None
+        if same is not None:
+            self._join(radio, same, now_ns)
+        here = Location(event.dpid, event.in_port, radio)
+        if self.unheard.listens(here) and not self.guard.on:
+            self._snoop(switch, radio, event.frame, now_ns)
+        mac = self.identities.of(radio)
+        if self._sight(mac, here, now_ns, "mn_attached"):
+            self.redirects.refresh(mac, now_ns, "mn_attached")
+        if self._learn_claimed(switch, radio, event.frame, now_ns) and self.guard.on:
+            self._pass_on(switch, event.frame)
 
     def _is_node(self, switch: Switch, port: str, radio: str, event: messages.FrameCopied) -> bool:
         """Whether a frame at a mobile node's port may tell where one is: from a MAC that may be there, and not from one

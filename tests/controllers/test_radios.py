@@ -26,7 +26,7 @@ from controllers_fake import (
 )
 
 from dmmlab.controllers.plan import Plan
-from dmmlab.controllers.rules import Kind, SetField
+from dmmlab.controllers.rules import SetField
 
 
 def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
@@ -116,10 +116,12 @@ def test_what_it_sends_by_its_old_link_arrives_for_as_long_as_it_has_that() -> N
     assert [(who, f["eth_dst"]) for _, who, f in net.from_mn(FIRST, sent)] == [("MR1", router_mac(1))]
     check_restart(net)
     assert [who for _, who, _ in net.from_mn(FIRST, sent)] == ["MR1"]
+    i, port = net.place[FIRST]
+    number = net.switches[i].ports[port]
+    assert [rule for rule in net.switches[i].rules.values() if rule.get("in_port") == number]
     detach(net, FIRST)
     check(net, 1, FIRST, SECOND)
-    stale = [rule for switch in net.switches.values() for rule in switch.rules.values() if rule.get("eth_src") == FIRST]
-    assert not [rule for rule in stale if rule.kind is not Kind.BINDING and rule.get("in_port") is not None], stale
+    assert not [rule for rule in net.switches[i].rules.values() if rule.get("in_port") == number], "all drained"
 
 
 @pytest.mark.parametrize("known", [True, False])
