@@ -50,6 +50,7 @@ class Radio:
         self.mac = ""
         self.up = False  # it has a carrier
         self.attached = 0  # which attachment of the node's this is, if it is
+        self.formed = False  # it has an address of this link, or had it before the other one took its place (SLAAC)
         self.attachment: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
@@ -140,8 +141,10 @@ class MobileNode:
         self._news = True
 
     async def _look(self) -> None:
-        """Sees which radios have a carrier, and asks for an address anew."""
-        for radio in self._radios:
+        """Sees which radios have a carrier, and asks for an address anew; lastly by one that was not in use, which is
+        that of the newer link.
+        """
+        for radio in sorted(self._radios, key=lambda radio: radio is not self._current_by):
             for message in await self._ip.link("get", index=radio.index):
                 await self._link_changed(radio, message)
 
@@ -176,11 +179,28 @@ class MobileNode:
     async def _carrier(self, radio: Radio, up: bool) -> None:
         await radio.stop()
         if up:
-            radio.attached = 1 + max(each.attached for each in self._radios)
-            radio.attachment = asyncio.create_task(self._attach(radio))
-        elif not self._keeps and self._current is not None and self._current_by is radio:
+            self._begin(radio)
+            return
+        if not self._keeps and self._current is not None and self._current_by is radio:
             await self._drop(self._current, radio)
             self._current = None
+        for other in self._unused(radio):
+            self._begin(other)
+
+    def _begin(self, radio: Radio) -> None:
+        radio.attached = 1 + max(each.attached for each in self._radios)
+        radio.attachment = asyncio.create_task(self._attach(radio))
+
+    def _unused(self, gone: Radio) -> list[Radio]:
+        """Radios that have a link and no address of it to come, when that of the one in use has ``gone``: an agent that
+        is started again in the middle of a handover may have taken the older of two links for the newer one.
+        """
+        others = self._radios if self._current_by is gone else []
+        return [other for other in others if other is not gone and other.up and self._is_through(other)]
+
+    def _is_through(self, radio: Radio) -> bool:
+        """Whether it is asking for nothing any more."""
+        return radio.attachment is None
 
     async def _attach(self, radio: Radio) -> None:
         """Asks for a lease until there is one, takes it, and renews it at half its time."""

@@ -125,8 +125,13 @@ class SlaacNode(MobileNode):
             else:  # it goes as the interface does
                 self._log.emit("address_dropped", address=str(self._current.address.ip))
             self._current = None
-        for state in ("down", "up"):
-            await self._ip.link("set", index=radio.index, state=state)
+        radio.formed = False
+        for each in (radio, *self._unused(radio)):
+            for state in ("down", "up"):
+                await self._ip.link("set", index=each.index, state=state)
+
+    def _is_through(self, radio: Radio) -> bool:
+        return radio.formed
 
     async def _formed(self, message: Any, flags: int, radio: Radio) -> None:
         """An address has been formed, or is known to be nobody else's, or its prefix was advertised again."""
@@ -141,6 +146,7 @@ class SlaacNode(MobileNode):
         if self._current is not None and self._current.address == address:
             self._log.emit("address_renewed", address=str(address.ip), router=str(router), lease_s=seconds)
             return
+        radio.formed = True
         await self._take_over(address, radio)
         self._current, self._current_by = Lease(address, router, router, seconds), radio
         await radio.stop()
