@@ -16,6 +16,7 @@ from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 RESOLVED_S = 1.1  # RetransTimer (RFC 4861 section 10), and a timer that is late
+_DELAYED_S = 5.0  # DELAY_FIRST_PROBE_TIME (there as well): before a router asks whether a MAC is right
 
 
 class Waits(NamedTuple):
@@ -30,14 +31,17 @@ def resolves(scenario: Scenario, node: str, at_s: float) -> tuple[int, float] | 
     before it delivers a packet, at once or by `RESOLVED_S`; and until when it may give it up yet. None if it was not.
 
     Without the redirect nobody has answered for it there meanwhile, and an IPv6 address is not advertised as a new one
-    is. Of an address that it had dropped the router may have asked three times in vain, lastly just before it came.
+    is. Of an address that it had dropped the router may have asked three times in vain, lastly just before it came; in
+    IPv6 it may yet have to, if it knows the MAC of another radio, which is not to be overridden (RFC 4429 section 3.3).
     """
     moves = [move for move in scenario.moves_of(node) if move.at <= at_s]
     if not moves or moves[-1].to not in {move.to for move in moves[:-1]}:
         return None
     back, turn = moves[-1], len(moves) - 1
     if released_s(scenario, node, back.to, back.at - 1e-9) <= back.over_s + configured_s(scenario, node, turn):
-        return turn, back.over_s + 3 * RESOLVED_S
+        visits = (number for number, move in enumerate(moves) if move.to == back.to)
+        other = scenario.family == "ipv6" and len({scenario.radio_of(node, visit) for visit in visits}) > 1
+        return turn, back.over_s + 3 * RESOLVED_S + (_DELAYED_S if other else 0.0)
     return None if scenario.family == "ipv4" or scenario.redirects else (turn, back.over_s)
 
 
