@@ -16,6 +16,7 @@ from itertools import pairwise
 from math import isnan, nan
 
 from dmmlab.experiments.methods import METHODS
+from dmmlab.experiments.oracle.delays import radio_s, to_core_s
 from dmmlab.experiments.oracle.faults import touches
 from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.oracle.moves import place
@@ -74,7 +75,7 @@ def _streamed_s(
     if scenario.addresses.keep is not None:
         return None  # or to one whose address goes
     far: Fates = (_carried, ways.fate) if session.mn in scenario.mobile_nodes else (ways.fate, _carried)
-    stream = Stream(trip, far, _SEGMENT_BYTES[scenario.family])
+    stream = Stream(trip, far, _SEGMENT_BYTES[scenario.family], _first_link_s(scenario, session, ways.node))
     try:
         if not stream.open(session.at_s, session.interval_s or 0.0, session.count):
             return None
@@ -83,6 +84,14 @@ def _streamed_s(
     with contextlib.suppress(Undecided, Beyond):
         stream.run()
     return stream.answers_s(nan)
+
+
+def _first_link_s(scenario: Scenario, session: SessionSpec, node: str) -> tuple[float, float]:
+    """Of the opener and of the other end: of ``node`` the longest that it ever has."""
+    radio = max(radio_s(scenario, node, router) for router in scenario.mobile_routers)
+    ends = {node: radio}
+    opener, other = (ends.get(end, to_core_s(scenario, end)) for end in (session.cn, session.mn))
+    return opener, other
 
 
 def _carried(_sent_s: float) -> Fate:

@@ -21,11 +21,12 @@ _TIMER, _PACKET, _PROGRAM = range(3)  # what is at one instant comes in this ord
 class Stream:
     """A connection whose one end, the opener, sends probes, which the other sends back.
 
-    ``ways`` and ``fates`` are of what the opener sends, and of what the other does; ``largest``: bytes of a segment.
+    ``ways`` and ``fates`` are of what the opener sends, and of what the other does; ``largest``: bytes of a segment;
+    ``first_link_s``: how long at most what one of them sends is on the link that it sends it by.
     """
 
-    def __init__(self, ways: tuple[Way, Way], fates: Fates, largest: int) -> None:
-        self._ways, self._fates = ways, fates
+    def __init__(self, ways: tuple[Way, Way], fates: Fates, largest: int, first_link_s: tuple[float, float]) -> None:
+        self._ways, self._fates, self._first_link_s = ways, fates, first_link_s
         self._events: list[tuple[int, int, int, Callable[[], None]]] = []
         self._timers: dict[tuple[int, str], int] = {}
         self._made = 0
@@ -110,4 +111,9 @@ class Stream:
         if not known:
             raise Beyond
         del self._timers[number, what]
-        self._end(number).fire(what)
+        end = self._end(number)
+        # To the kernel what is on that link is in a queue of the host's: it is not sent again, and not probed with.
+        probes = what == "send" and end.pending == "probe" and bool(end.out)
+        if probes and end.now_us - end.out[-1].sent_us <= self._first_link_s[number] * 1e6:
+            raise Beyond
+        end.fire(what)

@@ -19,7 +19,9 @@ class Path:
 
     def __init__(self, cut_s: float, fate: Fate = "sent") -> None:
         self.sent_s: tuple[list[float], list[float]] = ([], [])
-        self.stream = Stream((self._way(0, cut_s), self._way(1, cut_s)), (lambda _: fate, lambda _: "sent"), 1448)
+        self.stream = Stream(
+            (self._way(0, cut_s), self._way(1, cut_s)), (lambda _: fate, lambda _: "sent"), 1448, (0.0, 0.0)
+        )
 
     def _way(self, number: int, cut_s: float):  # type: ignore[no-untyped-def]
         def way(sent_s: float) -> float | None:
