@@ -81,7 +81,8 @@ class ZoneUpdater:
         if self._browse is not None and self._resolver is not None:
             client = LookupClient((self._resolver, DNS_PORT), family=family_of(self._key.server))
             found = await client.discover(UPDATES, self._browse)
-            self._log.emit("ddns_discovered", status=found.status, address=found.addresses[:1], port=found.port)
+            server = next(iter(found.addresses), None)
+            self._log.emit("ddns_discovered", status=found.status, address=server, port=found.port)
             if found.ok:  # else the configured one
                 self._client.server = (found.addresses[0], found.port)
                 self._browse = None
