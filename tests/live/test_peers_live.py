@@ -243,6 +243,6 @@ def test_who_a_node_is_and_where_the_servers_are_can_be_found_in_the_dns(run: Ru
     ]
     ddns = [event for event in recording.logged if event["event"] == "ddns_discovered"]
     address = str(recording.plan.host("DDNS").address.ip)
-    assert [(event["status"], event["address"], event["port"]) for event in ddns] == [("ok", [address], 53)] * 2
+    assert [(event["status"], event["address"], event["port"]) for event in ddns] == [("ok", address, 53)] * 2
     causes = {row.cause for row in recording.signalling}
     assert "discovery" in causes and "unknown" not in causes
