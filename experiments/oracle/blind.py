@@ -53,12 +53,13 @@ class Answer(NamedTuple):
 @dataclass(frozen=True)
 class _Found:
     """What a lookup gives at ``at_s``: routers of addresses in the order in which they are tried; behind a relay, the
-    one of the node's first leg. It may be ``late_s`` later.
+    one of the node's first leg. It may be ``late_s`` later. Where the node is asked, it hears so at ``heard_s``.
     """
 
     at_s: float
     anchors: tuple[str, ...]
     late_s: float = 0.0
+    heard_s: float = 0.0
 
 
 class _News(NamedTuple):
@@ -177,7 +178,7 @@ class Blind:
         first, if that was lost, from whichever address it has by then.
         """
         way_s = hosts_s(self._scenario, session.cn, SERVER)
-        answers, said = [], tuple[str, ...]()
+        answers, said, heard_s = [], tuple[str, ...](), 0.0
         self._sure(session.mn, SERVER, session.at_s + way_s)
         for sent_s, late_s in sorted(self._questions_s(session.mn, session.at_s + way_s)):
             to = latest([(since_s, router) for since_s, router, _ in self._known(session.mn, SERVER)], sent_s)
@@ -189,10 +190,11 @@ class Blind:
             newest = self._newest(session.mn, asked_s)
             if newest is None:
                 continue
-            said = said or self._named(session.mn, newest, asked_s)
+            if not said:
+                said, heard_s = self._named(session.mn, newest, asked_s), asked_s
             answered_s = self._ways(session.mn, newest, SERVER).up(asked_s)
             if answered_s is not None:
-                answers.append(_Found(answered_s + way_s, said, late_s))
+                answers.append(_Found(answered_s + way_s, said, late_s, heard_s))
         return min(answers, key=lambda answer: answer.at_s, default=None)
 
     def _news(self, node: str, host: str) -> Iterator[_News]:
@@ -232,12 +234,14 @@ class Blind:
         return None if there_s is None else ways.up(there_s)
 
     def _relayed_s(self, session: SessionSpec, found: _Found) -> float | None:
-        """By the node's newest leg, when the packet is at the server."""
+        """By the node's newest leg, when the packet is at the server: that of its answer, or of where it has come to
+        since it heard of the session.
+        """
         way_s = hosts_s(self._scenario, session.cn, SERVER)
         there_s = found.at_s + way_s
-        answered_s, known = found.at_s - way_s, self._known(session.mn, SERVER)
         self._sure(session.mn, SERVER, there_s)
-        asked_for = [router for since_s, router, _ in known if answered_s < since_s <= there_s]
+        known = self._known(session.mn, SERVER)
+        asked_for = [router for since_s, router, _ in known if found.heard_s < since_s <= there_s]
         leg = asked_for[-1] if asked_for else found.anchors[0]
         back_s = self._there_and_back_s(session.mn, leg, SERVER, there_s)
         return None if back_s is None else back_s + way_s

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from math import isnan, nan
+from math import inf, isnan, nan
 
 from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.oracle.delays import radio_s, to_core_s
@@ -29,7 +29,7 @@ from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of
 
 _NEVER = float("inf")
 _SEGMENT_BYTES = {"ipv4": 1448, "ipv6": 1428}  # of 1500, less the headers and timestamps
-_UNDER_WAY_S = 1.0  # longer than any packet is
+_UNDER_WAY_S = {"udp": 1.0, "tcp": inf}  # longer than any packet is; a stream says again what was lost
 
 
 def answers_s(scenario: Scenario, session: SessionSpec) -> list[float | None] | None:
@@ -137,7 +137,7 @@ def longest_of_all_s(scenario: Scenario, node: str) -> Mapping[int, float]:
             silence_s = exact.get(turn)
             if silence_s is not None:
                 found[turn] = max(found.get(turn, 0.0), silence_s)
-            elif session.at_s < begin_s[turn + 1] and begin_s[turn] < ends_s + _UNDER_WAY_S:
+            elif session.at_s < begin_s[turn + 1] and begin_s[turn] < ends_s + _UNDER_WAY_S[session.transport]:
                 open_ended.add(turn)
     return {turn: silence_s for turn, silence_s in found.items() if turn not in open_ended}
 
@@ -151,9 +151,10 @@ def _longest_s(scenario: Scenario, session: SessionSpec, turn: int, answers: lis
     touched = touches(scenario)
     if touched.stay(begins_s, ends_s) or touched.probe(session, begins_s, ends_s):
         return None
+    under_way_s = _UNDER_WAY_S[session.transport]
     for number, answer in enumerate(answers):
         sent_s = session.at_s + number * session.interval_s
-        if answer is not None and isnan(answer) and begins_s - _UNDER_WAY_S < sent_s < ends_s:
+        if answer is not None and isnan(answer) and begins_s - under_way_s < sent_s < ends_s:
             return None
     heard = sorted(answer for answer in answers if answer is not None and not isnan(answer))
     return max(_silences(heard, begins_s, ends_s), default=None)
