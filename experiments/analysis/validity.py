@@ -49,7 +49,10 @@ def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
     for session in run.sessions:
         if not _plain(run, session, core_is_plain):
             continue
+        opened_s = _opened_s(run, session)
         for probe in run.probes[session.spec.name]:
+            if probe.sent_s < opened_s:
+                continue  # of an attempt that heard nothing: its numbers are sent, and answered, again
             touched = faults.probe(session.spec, probe.sent_s, probe.sent_s + (probe.rtt_ms or 0.0) / 1e3)
             expected_ms = None if touched else _expected_ms(run, session, probe.sent_s)
             if expected_ms is not None and probe.rtt_ms is not None:
@@ -70,8 +73,7 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
         even = session.spec.entry.spacing == "even"
         if METHODS[session.spec.method].asks or session.spec.transport != "udp" or interval_s is None or not even:
             continue
-        attempts = run.lookups[session.spec.name][1:]  # of which each counts anew
-        opened_s = attempts[-1]["time_s"] if attempts else session.spec.at_s
+        opened_s = _opened_s(run, session)
         for probe in run.probes[session.spec.name]:
             if (_asks_first(session) and probe.seq == 0) or _asks_again(run, session, probe.sent_s):
                 continue
@@ -84,6 +86,12 @@ def _late_probes(run: Recording, limits: Limits) -> Iterator[str]:
                 f"probes at the {part} of the run left {stats.quantile(values, 0.95):.3f} ms late (p95); "
                 f"{limits.late_ms:g} ms are allowed"
             )
+
+
+def _opened_s(run: Recording, session: RecordedSession) -> float:
+    """When its last attempt began: each counts its probes anew."""
+    attempts = run.lookups[session.spec.name][1:]
+    return float(attempts[-1]["time_s"]) if attempts else session.spec.at_s
 
 
 def _asks_first(session: RecordedSession) -> bool:
