@@ -35,7 +35,8 @@ def stretches(events: Iterable[Mapping[str, Any]]) -> list[Stretch]:
 
 def stamps(of: Iterable[Stretch], capture: str) -> Stamp:
     """Puts the stamps of ``capture`` right."""
-    coming = list(of)
+    # Of one without a packet nothing here tells when it is over: the next one's stamps may be before it would begin.
+    coming = [stretch for stretch in of if stretch.packets.get(capture)]
     last_ns = left = 0  # of the stretch that the capture is in: its last stamp, and how many packets are to come
 
     def put_right(stamp_ns: int) -> int:
@@ -45,7 +46,7 @@ def stamps(of: Iterable[Stretch], capture: str) -> Stamp:
             if not last_ns:
                 if stamp_ns < stretch.from_ns + stretch.by_ns:
                     return stamp_ns
-                left = stretch.packets.get(capture, 0)
+                left = stretch.packets[capture]
             if left > 0 and stamp_ns >= last_ns:
                 last_ns, left = stamp_ns, left - 1
                 return stamp_ns - stretch.by_ns

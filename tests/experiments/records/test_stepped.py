@@ -48,6 +48,13 @@ def test_one_step_after_the_other() -> None:
     assert [put_right(each) for each in kernel] == [round(each * 1e9) for each in true_s]
 
 
+def test_a_long_step_without_a_packet_and_a_shorter_one_while_its_stamps_would_come() -> None:
+    steps, true_s = ((2.0, 2.4, 11.8), (11.7, 12.0, 1.8)), (1.0, 11.6, 11.72, 11.98, 12.1, 14.0)
+    seen = [stamped(at_s, of=step)[0] for at_s in true_s for step in steps[1:]]
+    put_right = stamps(stretches(events(*steps, true_s=true_s)), "CN1")
+    assert [put_right(stamp) / 1e9 for stamp in seen] == list(true_s)
+
+
 def test_without_steps_stamps_are_times() -> None:
     assert stretches([]) == []
     assert [stamps([], "CN1")(each) for each in (3, 1, 2)] == [3, 1, 2]
