@@ -50,7 +50,9 @@ class Bridges:
         """What its datapath has cached, unless a fault has stopped it: then it goes on by that."""
         if self.followed:
             with contextlib.closing(ovs_vswitchd(self._database.folder)) as daemon:
-                daemon.ask("revalidator/purge")
+                answer = daemon.ask("revalidator/purge")
+            if answer["error"] is not None:
+                raise RuntimeError(f"ovs-vswitchd: revalidator/purge: {answer['error']}")
 
     def start(self, bridges: Sequence[Bridge]) -> None:
         """All of them, in one transaction; returns when they are there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -175,3 +176,18 @@ def test_all_bridges_are_made_in_one_transaction(recorder: _Recorder, datapath: 
         "s1": None, "s1-eth1": None, "s1-s2": 4094,
     }  # fmt: skip
     assert len({op["uuid-name"] for op in operations if "uuid-name" in op}) == sum(map(len, rows.values()))
+
+
+@pytest.mark.parametrize("error", [None, "no such command"])
+def test_what_a_switch_has_cached_is_forgotten_or_it_is_said_that_it_is_not(
+    talk: Talk, tmp_path: Path, error: str | None
+) -> None:
+    database, _ = talk([])
+    (tmp_path / "ovs-vswitchd.pid").write_text("7\n")
+    daemon = Server(tmp_path / "ovs-vswitchd.7.ctl", [json.dumps({"id": 1, "result": "", "error": error}).encode()], 9)
+    with contextlib.nullcontext() if error is None else pytest.raises(RuntimeError, match=error):
+        Bridges(database, "system").forget_flows()
+    daemon.thread.join(timeout=10)
+    assert [asked["method"] for asked in daemon.asked] == ["revalidator/purge"]
+    database.followed = False  # a fault has stopped it: it goes on by what it has
+    Bridges(database, "system").forget_flows()
