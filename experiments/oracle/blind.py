@@ -25,7 +25,8 @@ from dmmlab.experiments.methods import METHODS
 from dmmlab.experiments.methods.base import CN, DDNS, MN, RESOLVER, SERVER
 from dmmlab.experiments.oracle.delays import hosts_s, radio_s
 from dmmlab.experiments.oracle.moves import known_at_s, latest
-from dmmlab.experiments.oracle.ways import Undecided, Ways, stays
+from dmmlab.experiments.oracle.stays import stays
+from dmmlab.experiments.oracle.ways import Undecided, Ways
 from dmmlab.experiments.oracle.world import ScenarioWorld
 from dmmlab.experiments.scenario.model import Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec, sessions_of

@@ -27,6 +27,7 @@ from dmmlab.experiments.oracle.moves import (
     stirs_s,
 )
 from dmmlab.experiments.oracle.neighbours import RESOLVED_S, resolves
+from dmmlab.experiments.oracle.stays import stays
 from dmmlab.experiments.scenario.model import RADIO, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec
 
@@ -86,9 +87,9 @@ class Trips:
             settled_s = max(self._settled_s(session, end, until_s, trip_s) for end in (session.cn, session.mn))
             settled_s += self._asked_s(session, until_s)
             if stirred_s is not None and session.transport == "tcp":
-                settled_s += (
-                    settled_s - stirred_s + _REPEAT_S
-                )  # what it repeats, it repeats after twice as long each time
+                settled_s = max(settled_s, self._held_s(session, until_s))
+                # What it repeats, it repeats after twice as long each time.
+                settled_s += settled_s - stirred_s + _REPEAT_S
             settled_s = max(settled_s, self._sought_s(session, until_s))
             kept_s = self._kept_s(session, near, far, until_s)
             if settled_s < min(until_s, kept_s):
@@ -110,6 +111,12 @@ class Trips:
         """When no router that an end is back at may look for it any more (`resolves`); 0 if none may at all."""
         sought = [resolves(self._scenario, end, until_s - 1e-9) for end in (session.cn, session.mn)]
         return max((may_s + (session.interval_s or 0.0) + RESOLVED_S for _, may_s in filter(None, sought)), default=0.0)
+
+    def _held_s(self, session: SessionSpec, until_s: float) -> float:
+        """When no end's kernel holds a segment any more that waits for a router's answer."""
+        mobile = [end for end in (session.cn, session.mn) if end in self._scenario.mobile_nodes]
+        held = (stay.held_until_s for end in mobile for stay in stays(self._scenario, end) if stay.since_s < until_s)
+        return max(held, default=0.0)
 
     def _trip_s(self, session: SessionSpec, near: str, far: str, until_s: float) -> float | None:
         """There and back, by where the ends are just before ``until_s``."""

@@ -1,117 +1,26 @@
 """Where packets from and to a mobile node go while it changes links, and whether they arrive: from the scenario alone.
 
 A packet is lost where there is no link under it, or no rule that takes it further yet; where routers keep it
-(`handover: {buffer: true}`) it waits. Everything that decides is a sum of configured delays:
-
-========================== ====================================================================================
-redirect in force          first frame by the new link, to the controller and back: a radio and two control crossings
-the same, announced        both ports, which the controller hears of: two control crossings after the link is gone
-kept from, announced       the announcement and the order: a radio and two control crossings
-kept from, not announced   the port that leaves, and the order: two control crossings after the link is gone
-delivered                  first frame, and the order, but not before all switches have confirmed the redirect
-========================== ====================================================================================
+(`handover: {buffer: true}`) it waits. When that begins and ends, the node's `stays` say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
-from dmmlab.experiments.oracle.delays import hosts_s, link_s, radio_s, redirect_s
-from dmmlab.experiments.oracle.memo import once
-from dmmlab.experiments.oracle.moves import SETTLED_S, address_s, configured_s, released_s
+from dmmlab.experiments.oracle.delays import hosts_s, link_s, redirect_s
+from dmmlab.experiments.oracle.moves import released_s
+from dmmlab.experiments.oracle.stays import ASKING_S, Stay, stays
 from dmmlab.experiments.oracle.tcp.segments import Fate
 from dmmlab.experiments.scenario.model import CONTROLLER, SWITCHES, Scenario
 
 _NEVER = float("inf")
 _CACHED_S = 0.005  # how long at most a switch goes on doing what it did before a rule was changed (docs/handovers.md)
-_ASKING_S = 3.0  # three questions by ARP or neighbour discovery, a second each (RFC 4861 section 10, as Linux has it)
 _GRAIN_S = 1e-9  # what two sums of delays may differ by and be the same
 
 
 Way = Callable[[float], float | None]  # from when a packet leaves to when it arrives; None if it is lost
-
-
-@dataclass(frozen=True)
-class Stay:
-    """A node's link to ``router``, of ``radio_s``, from ``since_s`` to ``until_s``, and what follows from it.
-
-    It has its address at ``address_s`` and knows its router at ``settled_s``. ``redirected_s`` is when the switches
-    have the redirects of older addresses; ``kept_s`` and ``delivered_s`` bound the time in which routers keep what
-    comes for the node, if they do.
-    """
-
-    router: str
-    radio_s: float
-    since_s: float
-    until_s: float
-    address_s: float
-    settled_s: float
-    redirected_s: float
-    kept_s: float = _NEVER
-    delivered_s: float = _NEVER
-    overlaps: bool = False
-
-
-@once  # each looks back at all before it
-def stays(scenario: Scenario, node: str) -> tuple[Stay, ...]:
-    """All links of ``node``, in order."""
-    found: list[Stay] = []
-    moves, control_s = scenario.moves_of(node), link_s(scenario, CONTROLLER, SWITCHES)
-    going_by_s = -_NEVER  # from then on switches go by what they have confirmed
-    for turn, move in enumerate(moves):
-        after = moves[turn + 1] if turn + 1 < len(moves) else None
-        until_s = _NEVER if after is None else after.at if after.overlap is None else after.over_s
-        crossing_s = radio_s(scenario, node, move.to)
-        since_s = move.at if turn == 0 or move.overlap is not None else move.over_s
-        spoke_s = since_s + scenario.costs.dhcp_s
-        heard_s = spoke_s + crossing_s + control_s + scenario.costs.packet_in_s  # at the controller
-        redirected_s, kept_s, delivered_s = heard_s + control_s, _NEVER, _NEVER
-        lead_s = _lead_s(scenario, node, found[-1], move.at) if found and move.overlap is None else None
-        if lead_s is not None:
-            redirected_s = move.at + 2 * control_s
-        if _changes(scenario, node, found, move.to, heard_s):
-            going_by_s = redirected_s + control_s + SETTLED_S
-        if found and move.overlap is None and scenario.handover.buffer:
-            told_s = move.at
-            if lead_s is not None:
-                told_s += found[-1].radio_s + scenario.costs.packet_in_s - lead_s
-            kept_s = told_s + 2 * control_s
-            delivered_s = max(heard_s, going_by_s) + control_s
-        if until_s <= spoke_s + crossing_s:  # it has left before it was heard
-            redirected_s = redirected_s if lead_s is not None else _NEVER
-            delivered_s = _NEVER
-        found.append(
-            Stay(
-                *(move.to, crossing_s, since_s, until_s),
-                since_s + address_s(scenario, node, turn),
-                since_s + configured_s(scenario, node, turn),
-                *(redirected_s, kept_s, delivered_s),
-                overlaps=move.overlap is not None,
-            )
-        )
-    return tuple(found)
-
-
-def _changes(scenario: Scenario, node: str, before: list[Stay], to: str, at_s: float) -> bool:
-    """Whether redirects begin, end or go elsewhere when the node is heard at ``to``: without a way, none does."""
-    places = [to, *(stay.router for stay in reversed(before) if stay.redirected_s < _NEVER)][:2]
-    had = {stay.router for stay in before if released_s(scenario, node, stay.router, at_s) > at_s}
-    pairs = [(anchor, place) for anchor in had for place in places if anchor != place]
-    return scenario.redirect and any(redirect_s(scenario, *pair) is not None for pair in pairs)
-
-
-def _lead_s(scenario: Scenario, node: str, before: Stay, leaves_s: float) -> float | None:
-    """How long before it leaves the node's announcement is under way; None if it says nothing, or not in time."""
-    lead_s = scenario.handover.announce
-    if lead_s is None or lead_s <= before.radio_s:
-        return None
-    speaks_from_s = before.since_s if scenario.family == "ipv4" else before.address_s
-    first = before.router == scenario.moves_of(node)[0].to and before.since_s == scenario.moves_of(node)[0].at
-    if first:
-        speaks_from_s = before.address_s
-    return lead_s if leaves_s - lead_s >= speaks_from_s else None
 
 
 class Undecided(Exception):
@@ -195,7 +104,7 @@ class Ways:
         """Whether the node no longer has its address by then. When it comes back for it, the anchor's router may be
         looking for it, and deliver what it has kept: `Undecided`.
         """
-        if at_s > self._regained_s - _ASKING_S:
+        if at_s > self._regained_s - ASKING_S:
             raise Undecided
         return at_s >= self._dropped_s
 
@@ -226,16 +135,16 @@ class Ways:
         if back and unhelped and any(one.overlaps for one in self._stays) and there_s <= known_s:
             raise Undecided
         sought = self._scenario.family == "ipv6" and not self._scenario.redirect
-        if back and sought and there_s <= stay.since_s + _ASKING_S:
+        if back and sought and there_s <= stay.since_s + ASKING_S:
             raise Undecided
 
     def up(self, sent_s: float) -> float | None:
         """When what the node sends at ``sent_s`` reaches the host."""
         link = self._link(sent_s)
-        if link is None or self._has_dropped(sent_s):
+        if self._held(sent_s) or link is None or self._has_dropped(sent_s):
             return None
         stay, known = self._stays[link], sent_s > self._stays[link].address_s + _GRAIN_S
-        if known and self._scenario.family == "ipv4":
+        if known:
             sent_s = max(sent_s, stay.settled_s)  # it waits for the answer to who its router is
         there_s = sent_s + stay.radio_s
         if there_s > stay.until_s + _GRAIN_S:
@@ -244,13 +153,29 @@ class Ways:
         return self._onwards(stay, gateway, there_s)
 
     def fate(self, sent_s: float) -> Fate:
-        """What becomes at once of what the node sends: without a link its interface drops it, and in IPv6 there is no
-        route without an address.
+        """What becomes at once of what the node sends: without a link its interface drops it, in IPv6 there is no route
+        without an address, and its kernel holds what waits for a router whose answer comes when the node has left.
         """
         if self._scenario.family == "ipv6" and self._link(sent_s) is None:
             return "unreachable"
+        if self._held(sent_s):
+            return "held"
         up = any(stay.since_s + _GRAIN_S < sent_s <= stay.until_s + _GRAIN_S for stay in self._stays)
         return "sent" if up else "dropped"
+
+    def _held(self, sent_s: float) -> bool:
+        """Whether what is sent then waits for a router whose answer never comes: also without a link, until the node
+        has another router. `Undecided` if it comes back to that one while its kernel holds what is for it.
+        """
+        for number, stay in enumerate(self._stays):
+            later = self._stays[number + 1 :]
+            other_s = min((other.address_s for other in later if other.address_s < other.until_s), default=_NEVER)
+            if not stay.address_s + _GRAIN_S < sent_s <= min(other_s, stay.held_until_s):
+                continue
+            if any(other.router == stay.router and other.since_s < stay.held_until_s for other in later):
+                raise Undecided
+            return True
+        return False
 
     def _link(self, sent_s: float) -> int | None:
         """The number of the stay whose link is used."""

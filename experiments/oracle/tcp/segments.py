@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Fate = Literal["sent", "dropped", "unreachable"]  # under way, if not lost there; by its own link; it has no route
+# Under way, if not lost there; by its own link; it has no route; it waits for the MAC of a router that does not answer.
+Fate = Literal["sent", "dropped", "unreachable", "held"]
 
 
 class Beyond(Exception):

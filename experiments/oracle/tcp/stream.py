@@ -78,7 +78,10 @@ class Stream:
         arrives_s = self._ways[number](self.now_ns / _S)
         if arrives_s is None:
             segment.taken = True
-            return self._fates[number](self.now_ns / _S)
+            fate = self._fates[number](self.now_ns / _S)
+            if fate == "held":  # it is not sent again before the host gives it up
+                raise Beyond
+            return fate
         self._at(round(arrives_s * _S), _PACKET, partial(self._arrive, 1 - number, segment))
         return "sent"
 

@@ -143,6 +143,32 @@ def test_an_address_that_is_dropped_is_not_answered_any_more(family: str, last_s
     assert silence_ms(scenario(family=family, addresses={"keep": "500ms"}, movement=back)) is None, "who asks for it?"
 
 
+def test_what_waits_for_a_router_that_does_not_answer_holds_up_a_stream() -> None:
+    """MN1 is at MR2 from 10.05 s, has its address at 10.058 and its router's MAC at 10.062. If it leaves just before
+    that, its kernel holds what is sent at 10.063 without a link; TCP sends nothing again that the kernel holds.
+    """
+
+    def answers(leaves: str, transport: str, *more: dict[str, str]) -> list[float | None]:
+        stays = [("0s", "MR1", "0s"), ("10s", "MR2", "50ms"), (leaves, "MR1", "20ms")]
+        movement = [{"at": at, "node": "MN1", "to": to, "gap": gap} for at, to, gap in stays]
+        of = scenario(at="4003ms", movement=[*movement, *more], opener="MN1", opened="CN2")
+        found = answers_s(of, next(one for one in sessions_of(of) if one.transport == transport))
+        assert found is not None
+        return found
+
+    def undecided(found: list[float | None]) -> list[float]:
+        return [round(4.003 + number * 0.02, 3) for number, one in enumerate(found) if one is not None and isnan(one)]
+
+    assert not undecided(answers("10064ms", "tcp"))
+    assert undecided(answers("10060ms", "tcp"))
+    assert answers("10060ms", "udp") == answers("10064ms", "udp"), "a datagram is lost either way"
+    again = {"at": "12s", "node": "MN1", "to": "MR2"}
+    assert undecided(answers("10060ms", "udp", again)) == [10.063, 10.083], (
+        "or comes late, if that router is asked again"
+    )
+    assert not undecided(answers("10064ms", "udp", again))
+
+
 def test_what_a_switch_may_do_by_its_cache_has_no_closed_form() -> None:
     """It passes at 10.056, 2 ms after the redirect is in force."""
     of = scenario(at="4001ms")
