@@ -21,6 +21,7 @@ from dmmlab.experiments.oracle.faults import touches
 from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.oracle.moves import place
 from dmmlab.experiments.oracle.tcp.segments import Beyond, Fate
+from dmmlab.experiments.oracle.tcp.sender import WINDOW
 from dmmlab.experiments.oracle.tcp.stream import Fates, Stream
 from dmmlab.experiments.oracle.ways import Undecided, Way, Ways
 from dmmlab.experiments.scenario.model import CONTROLLER, Scenario
@@ -55,13 +56,24 @@ def answers_s(scenario: Scenario, session: SessionSpec) -> list[float | None] | 
         if answered_s is None or isnan(answered_s):
             return None
         opened_s = answered_s
-    found = [
-        _there_and_back(trip, max(session.at_s + number * session.interval_s, opened_s))
-        for number in range(session.count)
-    ]
-    if session.transport == "tcp" and any(answer is None or isnan(answer) for answer in found):
+    sent = [max(session.at_s + number * session.interval_s, opened_s) for number in range(session.count)]
+    found = [_there_and_back(trip, sent_s) for sent_s in sent]
+    if session.transport != "tcp":
+        return found
+    answered = [answer for answer in found if answer is not None and not isnan(answer)]
+    if len(answered) < len(sent):
         return _streamed_s(scenario, session, ways, trip)
-    return found
+    return list(_as_its_window_lets_it(sent, answered))
+
+
+def _as_its_window_lets_it(sent: list[float], answered: list[float]) -> Iterator[float]:
+    """The answers of a stream that loses nothing; NaN from the first probe that has to wait until so many before it are
+    answered, as those may that were due while it was opened, to the first that is sent when the last of them is.
+    """
+    waits = [number for number in range(WINDOW, len(sent)) if answered[number - WINDOW] >= sent[number]]
+    held_s = (sent[waits[0]], 2 * answered[waits[-1]] - sent[waits[-1]]) if waits else (inf, inf)
+    for sent_s, answer_s in zip(sent, answered, strict=True):
+        yield nan if held_s[0] <= sent_s <= held_s[1] else answer_s
 
 
 def _streamed_s(

@@ -28,10 +28,10 @@ from dmmlab.experiments.oracle.moves import (
 )
 from dmmlab.experiments.oracle.neighbours import RESOLVED_S, resolves
 from dmmlab.experiments.oracle.stays import stays
+from dmmlab.experiments.oracle.tcp.sender import WINDOW
 from dmmlab.experiments.scenario.model import RADIO, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec
 
-_WINDOW = 10  # segments that TCP sends before it hears of the first (RFC 6928)
 _REPEAT_S = 1.0  # more than TCP waits before it repeats a segment, once it knows the round trip (RFC 6298)
 _LEG_TRIPS = 3  # round trips in which a relayed stream goes on by another connection (docs/registration.md)
 
@@ -66,7 +66,7 @@ class Trips:
         spell = next((spell for spell in spells if spell.from_s <= sent_s < spell.until_s), None)
         if spell is None or sent_s + spell.trip_s >= spell.until_s:
             return None
-        window = 1 if spell.stirred else _WINDOW
+        window = 1 if spell.stirred else WINDOW
         if session.transport == "tcp" and spell.trip_s >= window * (session.interval_s or float("inf")):
             return None
         return None if self._faults.probe(session, sent_s, sent_s + spell.trip_s) else spell.trip_s

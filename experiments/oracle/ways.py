@@ -123,14 +123,12 @@ class Ways:
 
     def _known_by_mac(self, stay: Stay, there_s: float) -> None:
         """Back at its anchor, perhaps by its other radio, a node is known to its router by that one's MAC when it has
-        said so itself. If no redirect puts the one for the other (it goes with the next lease), or the controller, in
-        IPv6, does not know before either whose radio that is: `Undecided` until then. In IPv6 without a redirect the
+        said so itself. If no redirect puts the one for the other, or the controller, in IPv6, does not know before
+        either whose radio that is: `Undecided` until then. In IPv6 without a redirect the
         router has asked for it in vain, and its timers decide which of its next questions is the one that is answered.
         """
         back = stay.router == self._anchor and stay in self._later
-        visits = [n for n, one in enumerate(self._stays) if one.router == self._anchor and one.since_s <= stay.since_s]
-        radios = [self._scenario.radio_of(self.node, turn) for turn in visits[-2:]]
-        unhelped = not self._scenario.redirect or self._scenario.family == "ipv6" or len(set(radios)) > 1
+        unhelped = not self._scenario.redirect or self._scenario.family == "ipv6"
         known_s = stay.settled_s + stay.radio_s + 2 * self._control_s + _CACHED_S
         if back and unhelped and any(one.overlaps for one in self._stays) and there_s <= known_s:
             raise Undecided

@@ -28,6 +28,8 @@ from controllers_fake import (
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import SetField
 
+OTHER = "02:aa:00:00:09:01"
+
 
 def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
     """The radio joins switch i and gets a lease there."""
@@ -37,6 +39,13 @@ def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -
 
 def detach(net: FakeNetwork, radio: str) -> None:
     net.detach(radio)
+    net.pump()
+
+
+def announce(net: FakeNetwork, radio: str, i: int) -> None:
+    """The radio says by ARP that it has MRi's address."""
+    net.updates.clear()
+    net.from_mn(radio, arp_frame(radio, BROADCAST, leased(i), leased(i)))
     net.pump()
 
 
@@ -102,7 +111,23 @@ def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
     check(net, 1, FIRST, SECOND)
     check_restart(net)
     assert SECOND in lease(net, SECOND, 1)
+    check(net, 1, FIRST, SECOND)
+    check_restart(net)
+    announce(net, SECOND, 1)
     check(net, 1, SECOND, SECOND)
+    assert net.changed() > 0, "what put one for the other goes"
+    check_restart(net)
+
+
+def test_by_which_radio_it_has_an_address_a_node_alone_says_and_at_its_anchor() -> None:
+    net = FakeNetwork(mesh(2))
+    attach(net, FIRST, 1)
+    attach(net, SECOND, 2)
+    announce(net, SECOND, 1)
+    check(net, 1, FIRST, SECOND)
+    net.attach(OTHER, 1, port="radio-09")
+    announce(net, OTHER, 1)
+    check(net, 1, FIRST, SECOND)
 
 
 def test_what_it_sends_by_its_old_link_arrives_for_as_long_as_it_has_that() -> None:
@@ -215,7 +240,8 @@ def test_at_its_anchor_one_mac_is_put_for_the_other_both_ways_or_neither() -> No
     net.attach(SECOND, 1, port="radio-01")
     net.from_mn(SECOND, dhcp_frame(SECOND, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
     net.pump()
-    net.updates.clear()
     assert SECOND in lease(net, SECOND, 1)
+    net.updates.clear()
+    announce(net, SECOND, 1)
     taken = [sum(isinstance(a, SetField) for rule in each.remove for a in rule.actions) for each in net.updates]
     assert len([number for number in taken if number]) == 1, "all in one update"

@@ -13,7 +13,7 @@ from dmmlab.experiments.oracle.tcp.wheel import NEVER, TICK_US, runs_out, ticks
 
 State = Literal["open", "disorder", "cwr", "recovery", "loss"]
 Pending = Literal["none", "retransmit", "probe", "reorder"]  # what its timer is for
-_WINDOW = 10  # RFC 6928
+WINDOW = 10  # segments, before it hears of the first (RFC 6928)
 _SOON_US = 2_000  # TCP_TIMEOUT_MIN_US
 
 
@@ -27,7 +27,7 @@ class Sender(Receiver):
     acknowledged: int = 0
     out: list[Sent] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)  # where what was written in one go ends
-    window: int = _WINDOW
+    window: int = WINDOW
     threshold: int = NEVER
     cubic: Cubic = field(default_factory=Cubic)
     limited: bool = False  # by the window

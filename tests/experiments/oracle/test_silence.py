@@ -64,6 +64,20 @@ def test_a_stream_that_has_lost_all_goes_on_by_its_timer(family: str) -> None:
     assert silence_ms(scenario(family=family, link={"gap": "500ms"}), "tcp") == 1012
 
 
+def test_probes_that_were_due_while_a_stream_was_opened_fill_its_window() -> None:
+    """Opened from 4.006 to 4.04 s: six probes are due, and go at once; four more, until 4.06, may be sent before the
+    first is answered at 4.074. Those of 4.066 and 4.072 wait, and the next may go with them.
+    """
+    probes = {"name": "S", "at": "4006ms", "from": "CN1", "to": "MN1", "interval": "6ms", "duration": "5s"}
+    of = load("two-mr", {"sessions": [{**probes, "transport": ["tcp"]}]})
+    answers = answers_s(of, next(iter(sessions_of(of))))
+    assert answers is not None
+    known = [answer is not None and not isnan(answer) for answer in answers]
+    assert known.index(False) == 10
+    assert all(known[known.index(True, 10) :])
+    assert [round(answer, 6) for answer in answers[:10] if answer] == [4.074] * 6 + [4.076, 4.082, 4.088, 4.094]
+
+
 def test_announced_the_gap_alone_counts() -> None:
     """The redirect is in force at 10.002; what passes at 10.061 is the first that finds a link, as without."""
     assert silence_ms(scenario(handover={"announce": "50ms"})) == 88
