@@ -134,8 +134,8 @@ def _setup(recording: Recording, session: RecordedSession) -> Iterator[Distance]
 def _trips(recording: Recording, ways: Trips, session: RecordedSession) -> Iterator[Distance]:
     """Those of a session that was set up; of its first probe, the set-up speaks.
 
-    A session that was retried sent its first probes more than once: they say nothing. Those of a relayed stream may
-    have to wait with the first one for its leg, and where that is, is known if its set-up is.
+    Of a session that was retried, those of the attempt that was answered. Those of a relayed stream may have to wait
+    with the first one for its leg, and where that is, is known if its set-up is.
     """
     row, spec = session.row, session.spec
     if not session.worked or spec.size is not None:

@@ -16,7 +16,11 @@ _SEQUENCE_AT = 8  # of a probe: after magic and session, 8 bytes
 
 @dataclass
 class Flow:
-    """What one host's capture shows of one session: ns of the first packet out, of the first payload in, of probes."""
+    """What one host's capture shows of one session: ns of the first packet out, of the first payload in, of probes.
+
+    A session that hears nothing is opened anew, and counts anew: of a probe that was sent more than once, the time is
+    that of the sending that was answered, or of the last.
+    """
 
     opened_ns: int | None = None
     answered_ns: int | None = None
@@ -34,7 +38,10 @@ class Flow:
             self._add_segment(packet, outgoing)
         elif packet.payload_bytes >= PROBE_BYTES:
             number = int.from_bytes(packet.payload[_SEQUENCE_AT : _SEQUENCE_AT + 8], "big")
-            (self.sent_ns if outgoing else self.received_ns).setdefault(number, packet.time_ns)
+            if not outgoing:
+                self.received_ns.setdefault(number, packet.time_ns)
+            elif number not in self.received_ns:
+                self.sent_ns[number] = packet.time_ns
 
     def note(self, packet: Frame, outgoing: bool) -> None:
         """The same, whatever it carries."""
@@ -50,6 +57,8 @@ class Flow:
         that holds its last.
         """
         if packet.flags & pcap.SYN:
+            if outgoing and self._isn.get(True) != packet.sequence:  # another connection, and not the same SYN again
+                self.sent_ns = {number: at_ns for number, at_ns in self.sent_ns.items() if number in self.received_ns}
             self._isn[outgoing] = packet.sequence
         if not packet.payload_bytes or outgoing not in self._isn:
             return

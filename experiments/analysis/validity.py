@@ -49,10 +49,7 @@ def _wrong_delays(run: Recording, limits: Limits) -> Iterator[str]:
     for session in run.sessions:
         if not _plain(run, session, core_is_plain):
             continue
-        opened_s = _opened_s(run, session)
         for probe in run.probes[session.spec.name]:
-            if probe.sent_s < opened_s:
-                continue  # of an attempt that heard nothing: its numbers are sent, and answered, again
             touched = faults.probe(session.spec, probe.sent_s, probe.sent_s + (probe.rtt_ms or 0.0) / 1e3)
             expected_ms = None if touched else _expected_ms(run, session, probe.sent_s)
             if expected_ms is not None and probe.rtt_ms is not None:

@@ -60,6 +60,34 @@ def test_udp_probes_are_matched_by_their_numbers(tmp_path: Path) -> None:
     assert (flow.opened_ns, flow.answered_ns) == (START_NS, START_NS + 34_000_001)
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_probe_of_a_session_that_was_opened_anew_has_the_time_of_the_sending_that_was_answered(
+    tmp_path: Path, transport: str
+) -> None:
+    """The first attempt sends probes 0 and 1 in vain; the second sends both again, and 1 is answered; 1 is sent once
+    more afterwards, which TCP may do by itself.
+    """
+
+    def packet(number: int, isn: int, outgoing: bool = True) -> Packet:
+        ports = {"sport": LOCAL, "dport": ECHO_PORT} if outgoing else {"sport": ECHO_PORT, "dport": LOCAL}
+        probe = Probe(session=0, sequence=number)
+        if transport == "udp":
+            return UDP(**ports) / probe
+        return TCP(flags="PA", seq=isn + 1 + number * PROBE_BYTES, **ports) / bytes(probe)
+
+    def opened(isn: int, at_ns: int) -> list[tuple[int, bytes]]:
+        asked = out(TCP(flags="S", seq=isn, sport=LOCAL, dport=ECHO_PORT), at_ns)
+        answered = back(TCP(flags="SA", seq=7, sport=ECHO_PORT, dport=LOCAL), at_ns + 1)
+        return [asked, answered] if transport == "tcp" else []
+
+    frames = [*opened(1000, 0), out(packet(0, 1000), 10), out(packet(1, 1000), 20)]
+    frames += [*opened(5000, 50), out(packet(0, 5000), 60), out(packet(1, 5000), 70)]
+    frames += [back(packet(1, 7, outgoing=False), 75), out(packet(1, 5000), 80)]
+    flow = flow_of(capture(tmp_path, frames))
+    assert {n: ns - START_NS for n, ns in flow.sent_ns.items()} == {0: 60, 1: 70}
+    assert {n: ns - START_NS for n, ns in flow.received_ns.items()} == {1: 75}
+
+
 def test_tcp_records_are_found_in_segments_however_they_were_cut(tmp_path: Path) -> None:
     """Two records leave in one segment and come back in three that cut through them; one segment is retransmitted."""
     isn_out, isn_back = 2**32 - 5, 77  # sequence numbers wrap within the stream
