@@ -70,7 +70,8 @@ class Neighbours:
 
     def __init__(self, scenario: Scenario, openings: Iterable[Opening]) -> None:
         self._scenario = scenario
-        self._known: dict[tuple[str, str, str], float] = {}  # by who, whom and its address' router: from when on (s)
+        # From when on (s), by who, by which of its radios, whom and the router of the address.
+        self._known: dict[tuple[str, int, str, str], float] = {}
         self._waits: dict[int, Waits] = {}
         self._delivered: dict[tuple[str, int], float] = {}  # by node and its move, when its router first had to (s)
         self._long = [session for session in sessions_of(scenario) if session.duration_s or session.size]
@@ -126,18 +127,24 @@ class Neighbours:
 
     def _asks_s(self, who: Place, link: str, whom: Place, at_s: float) -> float:
         """How long ``who`` asks on the ``link`` that it is on: by radio, there and back, the other or its switch."""
-        key = (who.name, whom.name, whom.anchor)
         if link != whom.anchor:
             return 0.0
+        key = (who.name, self._radio(who, at_s), whom.name, whom.anchor)
         never = float("inf")
         if self._known.get(key, never) > at_s:
             crossings_s = radio_s(self._scenario, who.name, who.serving)
             if whom.serving == whom.anchor:
                 crossings_s += radio_s(self._scenario, whom.name, whom.serving)
-                taught = (whom.name, who.name, link)
+                taught = (whom.name, self._radio(whom, at_s), who.name, link)
                 self._known[taught] = min(self._known.get(taught, never), at_s + crossings_s)
             self._known[key] = min(self._known.get(key, never), at_s + 2 * crossings_s)
         return max(0.0, self._known[key] - at_s)
+
+    def _radio(self, who: Place, at_s: float) -> int:
+        """By which radio it is where it is served: each knows its own neighbours."""
+        moves = enumerate(self._scenario.moves_of(who.name))
+        there = [turn for turn, move in moves if move.to == who.serving and move.at <= at_s]
+        return self._scenario.radio_of(who.name, there[-1]) if there else 0
 
     def _taught(self, session: SessionSpec) -> bool:
         ends = {session.cn, session.mn}

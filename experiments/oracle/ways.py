@@ -185,6 +185,8 @@ class Ways:
             return newest
         if self._stays[newest].overlaps:
             return newest - 1 if newest - 1 in up else None
+        if self._scenario.family == "ipv6" and sent_s > self._stays[newest].address_s - _GRAIN_S:
+            raise Undecided  # at one instant its kernel gets the address, and its program sends
         return newest if self._scenario.family == "ipv4" else None
 
     def _gateway(self, link: int) -> str:
