@@ -153,7 +153,7 @@ class Oracle:
         """
         if any(session.at_s < move.at <= until_s for move in self._scenario.moves_of(end)):
             return True
-        if anchor and kept(self._scenario, end, anchor, session.at_s, until_s):
+        if kept(self._scenario, end, anchor, session.at_s, until_s):
             return True
         return bool(anchor) and released_s(self._scenario, end, anchor, session.at_s) <= until_s
 
