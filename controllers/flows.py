@@ -257,8 +257,8 @@ def _down(
 
 
 def _up(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
-    """Back at its anchor by another radio a mobile node is heard with that one's MAC: its router has to learn it, and in
-    IPv6 these rules go then. What it sends from an address of another anchor's goes there all the same, by its
+    """Back at its anchor by another radio a mobile node is heard with that one's MAC: its router has to learn it, and
+    in IPv6 these rules go then. What it sends from an address of another anchor's goes there all the same, by its
     rules.
     """
     away = len(route.path.hops) > 1

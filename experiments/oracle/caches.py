@@ -38,7 +38,7 @@ class Resolver:
         came_s, ttl_s = at_s + 2 * way_s, round(scenario.ddns.ttl)
         known = known_at_s(scenario, node, DDNS)
         newest = latest(known, at_s + way_s)
-        if newest is None and at_s + way_s > known[0][0] - discovered_s(scenario, node, DDNS):
+        if newest is None and at_s + way_s > known[0][0] - discovered_s(scenario, node, DDNS, known[0][1]):
             self.doubt(node, at_s)
         elif newest is None:
             self._missing[node, record] = floor(came_s) + ttl_s

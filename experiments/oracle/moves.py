@@ -109,8 +109,8 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> tuple[tuple[float, s
             told_s += 2 * (way or 0.0)  # a connection from the new address comes first
         if host == SERVER:
             told_s += scenario.costs.register_s  # which it takes to know it
-        if turn == 0:
-            told_s += discovered_s(scenario, node, host)
+        if not known:
+            told_s += discovered_s(scenario, node, host, move.to)
         if lazy_s and turn:
             told_s = max(told_s, attached_s + address_s(scenario, node, turn) + lazy_s)
         if any(_gone_s(after) <= told_s for after in moves[turn + 1 : turn + 2]):
@@ -119,14 +119,13 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> tuple[tuple[float, s
     return tuple(known)
 
 
-def discovered_s(scenario: Scenario, node: str, host: str) -> float:
-    """How long ``node`` needs at most to find ``host`` out in the DNS, once: an SRV record and then an address, each
-    one round trip to the resolver, and one from there if nobody has asked for it before.
+def discovered_s(scenario: Scenario, node: str, host: str, here: str) -> float:
+    """How long ``node`` needs at most to find ``host`` out in the DNS, once, from the router ``here``: an SRV record
+    and then an address, each one round trip to the resolver, and one from there if nobody has asked for it before.
     """
     asks = {"configuration": (), "dns": (SERVER,), "dns-sd": (SERVER, DDNS)}[scenario.discovery]
     if host not in asks or RESOLVER not in scenario.hosts:
         return 0.0
-    here = scenario.moves_of(node)[0].to
     way = host_to_mn_s(scenario, RESOLVER, node, here, here) or 0.0
     return 2 * (2 * way + 2 * hosts_s(scenario, RESOLVER, DDNS))
 
