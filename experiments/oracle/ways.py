@@ -50,18 +50,20 @@ class Ways:
 
     @cached_property
     def _holds(self) -> list[tuple[float, float, bool]]:
-        """In which times the anchor's router keeps what comes, and whether its end is certain: back there by its other
-        radio the node's lease may be renewed before all switches have confirmed the redirect, which is another then.
+        """In which times the anchor's router keeps what comes, and whether its end is certain: in IPv6, back at a
+        router by its other radio, the node may say so before all switches have confirmed its redirects, which then are
+        others.
         """
         found: list[tuple[float, float, bool]] = []
-        several = any(stay.overlaps for stay in self._stays)
-        for stay in self._later:
-            if stay.kept_s == _NEVER:
+        told = self._scenario.family == "ipv6" and any(stay.overlaps for stay in self._stays)
+        for number, stay in enumerate(self._stays):
+            if stay.kept_s == _NEVER or stay not in self._later:
                 continue
+            certain = not (told and stay.router in {before.router for before in self._stays[:number]})
             if found and stay.kept_s - self._control_s <= found[-1][1] - self._control_s:  # it has left again
-                found[-1] = (found[-1][0], stay.delivered_s, not (several and stay.router == self._anchor))
+                found[-1] = (found[-1][0], stay.delivered_s, certain)
             else:
-                found.append((stay.kept_s, stay.delivered_s, not (several and stay.router == self._anchor)))
+                found.append((stay.kept_s, stay.delivered_s, certain))
         return found
 
     def down(self, sent_s: float) -> float | None:
