@@ -322,6 +322,8 @@ class Core:
         mac = self.identities.of(radio)
         if self._sight(mac, here, now_ns, "mn_attached"):
             self.redirects.refresh(mac, now_ns, "mn_attached")
+        if is_arp(event.frame):
+            self._told(switch, radio, event.frame, now_ns)
         if self._learn_claimed(switch, radio, event.frame, now_ns) and self.guard.on:
             self._pass_on(switch, event.frame)
 
@@ -407,7 +409,7 @@ class Core:
         if held is None:
             self._bind(Binding(mac, message.mac, address, anchor, expires_ns), now_ns, "binding_learned")
         else:
-            held.expires_ns = expires_ns  # for its anchor's link it goes on having the MAC that it had first
+            held.expires_ns = expires_ns  # by which radio its router knows it, the lease does not say
             self._record_binding(held, "binding_renewed", now_ns)
             self._assign_ledger(held, now_ns, restart=True)
             self.redirects.refresh(mac, now_ns, "binding_renewed")
@@ -478,11 +480,15 @@ class Core:
         if held is not None and held.mac != mac and self.unheard.stranger(mac):
             self._join(radio, held.mac, now_ns)
         home = anchor.dpid == switch.plan.dpid
-        if held is not None and home and held.mac == self.identities.of(radio) and is_arp(frame):
-            self._rename(held, radio, now_ns)
-        elif held is None and home and self.limits.claim(mac, anchor.dpid, self.bindings):
+        if held is None and home and self.limits.claim(mac, anchor.dpid, self.bindings):
             self.unheard.snooped(address)
             self._bind(Binding(mac, radio, address, anchor.dpid, None), now_ns, "binding_learned")
+
+    def _told(self, switch: Switch, radio: str, frame: bytes, now_ns: int) -> None:
+        """By ARP at its anchor a mobile node's router learns by which radio it has an address."""
+        held = self.bindings.get(source_address(frame) or "")
+        if held is not None and (held.mac, held.anchor) == (self.identities.of(radio), switch.plan.dpid):
+            self._rename(held, radio, now_ns)
 
     def _bind(self, binding: Binding, now_ns: int, event: str) -> None:
         self.bindings[binding.address] = binding

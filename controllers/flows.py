@@ -49,7 +49,8 @@ class Family:
     ``on_link`` is what a router says to a host before the host can send: see :func:`pair_rules`. ``stays`` is what a
     host sends from an old address and means for its new link all the same. ``overheard`` is what tells of bindings,
     ``given_back`` what ends them, ``withheld`` what a router says that its mobile nodes are spared.
-    ``hardware`` is where a host's MAC is written inside a message, the first of them in a question.
+    ``hardware`` is where a host's MAC is written inside a message, the first of them in a question; ``teller`` who says
+    so, where such messages are not ``overheard``.
     """
 
     to_address: Mapping[str, Value]
@@ -59,6 +60,7 @@ class Family:
     target: str
     on_link: tuple[Mapping[str, Value], ...]
     hardware: tuple[tuple[Mapping[str, Value], str], ...]
+    teller: str | None = None
     stays: tuple[Mapping[str, Value], ...] = ()
     overheard: tuple[Mapping[str, Value], ...] = ()
     given_back: tuple[Mapping[str, Value], ...] = ()
@@ -86,6 +88,7 @@ IPV4 = Family(
     target="arp_tpa",
     on_link=({"eth_type": 0x0806}, {"eth_type": 0x0800, "ip_proto": 17, "udp_src": 67, "udp_dst": 68}),
     hardware=(({"eth_type": 0x0806}, "arp_sha"),),
+    teller="arp_spa",
     given_back=({"eth_type": 0x0800, "ip_proto": 17, "udp_src": 68, "udp_dst": 67},),
 )
 _ND = {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}  # OVS 3.1 gets a match on nd_target wrong without code
@@ -257,9 +260,9 @@ def _down(
 
 
 def _up(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
-    """Back at its anchor by another radio a mobile node is heard with that one's MAC: its router has to learn it, and
-    in IPv6 these rules go then. What it sends from an address of another anchor's goes there all the same, by its
-    rules.
+    """Back at its anchor by another radio a mobile node is heard with that one's MAC: its router has to learn it, for
+    then these rules go. What it sends from an address of another anchor's goes
+    there all the same, by that one's rules.
     """
     away = len(route.path.hops) > 1
     fields: dict[str, Value] = {"in_port": hop.outward, "eth_src": route.outer(hop)}
@@ -300,6 +303,11 @@ def redirect_rules(route: Route, address: str, router_mac: str) -> dict[int, lis
     sent: dict[str, Value] = {"in_port": serving.outward, "eth_src": route.radio}
     handed_back = (SetField("eth_dst", router_mac), *route.inwards(serving))
     rules[serving.dpid].append(Rule(FORWARD, _REDIRECT, family.of(address, **sent), handed_back, mark))
+    if serving is anchor and family.teller:
+        # At home by another radio, by which its router does not know it yet: it does when that radio has said so.
+        told, own = family.hardware[0]
+        said = match(**{**told, family.teller: address, own: route.radio, **sent})
+        rules[anchor.dpid].append(Rule(ADMIT, _OVERHEARD, said, (ToController(SIGHTING_BYTES), Goto(FORWARD)), mark))
     for each in family.stays:
         rules[serving.dpid].append(Rule(FORWARD, _STAYS, family.of(address, **sent, **each), (Normal(),), mark))
     return rules

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dmmlab.controllers import flows
 from dmmlab.controllers.flows import Route
 from dmmlab.controllers.paths import shortest
-from dmmlab.controllers.peers import peer_rules
+from dmmlab.controllers.peers import at_home, peer_rules
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import Rule, address_tag, mac_tag
 from dmmlab.controllers.state import Binding, Change, Location, MobileNode, Switch
@@ -65,9 +65,17 @@ class Redirects:
             if route != binding.route:
                 anchors.add(binding.anchor)
                 self._decide(binding, route, now_ns, cause)
+            if route is None:
+                self._assign_at_home(binding)
         for anchor in sorted(anchors):
             self.assign_pairs(mac, anchor)
         self.assign_answers(mac)
+
+    def _assign_at_home(self, binding: Binding) -> None:
+        switch = self._switches[binding.anchor]
+        rules = at_home(self._plan, binding.address, switch.plan, switch.router_port())
+        if rules and self._enabled:
+            self._updates.book.assign(("redirect", binding.address), {binding.anchor: rules})
 
     def assign_answers(self, mac: str) -> None:
         """Have the controller asked for those of a node's addresses that it is not at home for (IPv6)."""
@@ -113,7 +121,8 @@ class Redirects:
 
     def withdraw(self, binding: Binding, now_ns: int, cause: str) -> None:
         """End the redirect of a binding that is no more."""
-        self._updates.book.assign(("answer", binding.address), {})
+        for kind in ("answer", "redirect"):
+            self._updates.book.assign((kind, binding.address), {})
         self._decide(binding, None, now_ns, cause)
         self.assign_pairs(binding.mac, binding.anchor)
 

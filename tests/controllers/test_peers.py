@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
-from controllers_fake import BROADCAST, FakeNetwork, Frame, arp_frame, ip_frame, make_plan, mn_ip, mn_mac, router_mac
+from controllers_fake import (
+    BROADCAST,
+    FIRST,
+    SECOND,
+    FakeNetwork,
+    Frame,
+    arp_frame,
+    dhcp_frame,
+    ip_frame,
+    lease,
+    leased,
+    make_plan,
+    mn_ip,
+    mn_mac,
+    router_ip,
+    router_mac,
+)
 
 ONE, OTHER = 1, 2
 
@@ -85,6 +102,36 @@ def test_where_no_two_nodes_speak_there_is_no_such_rule() -> None:
         net.move(ONE, 2)
         rules.append(sum(len(switch.rules) for switch in net.switches.values()))
     assert rules[1] == rules[0] + 2
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_home_by_another_radio_a_node_is_reached_by_the_mac_that_a_peer_still_knows(several: bool) -> None:
+    """The peer was elsewhere when the node told its router, and all who were there, of the other radio's MAC."""
+    net = FakeNetwork(replace(make_plan([(1, 2)], 2, peers=True), several_radios=several))
+    assert FIRST in home(net, FIRST)
+    assert SECOND in home(net, SECOND)
+    net.move(OTHER, 1)
+    frame = ip_frame(mn_mac(OTHER), FIRST, mn_ip(OTHER, 1), leased(1), 17)
+    assert ([who for _, who, _ in net.from_mn(mn_mac(OTHER), frame)] == ["MR1"]) is several
+    if several:
+        back = net.from_router(1, ip_frame(router_mac(1), SECOND, mn_ip(OTHER, 1), leased(1), 17))
+        assert [who for what, who, _ in back if what == "mn"] == [SECOND]
+        net.restart()
+        assert net.changed() == 0
+        net.from_mn(SECOND, dhcp_frame(SECOND, router_mac(1), leased(1), router_ip(1), 7, ciaddr=leased(1)))
+        net.pump()
+        assert [who for _, who, _ in net.from_mn(mn_mac(OTHER), frame)] != ["MR1"], "nobody's any more"
+
+
+def home(net: FakeNetwork, radio: str) -> list[str]:
+    """The radio, and no other of the node's, is at MR1, has a lease and says so; who got that."""
+    for mac in [mac for mac in net.place if mac in (FIRST, SECOND)]:
+        net.detach(mac)
+    net.attach(radio, 1, port=f"radio-{radio[-5:-3]}")
+    got = lease(net, radio, 1)
+    net.from_mn(radio, arp_frame(radio, BROADCAST, leased(1), leased(1)))
+    net.pump()
+    return got
 
 
 def test_a_restart_finds_them_again() -> None:

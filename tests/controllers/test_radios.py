@@ -28,6 +28,8 @@ from controllers_fake import (
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import SetField
 
+OTHER = "02:aa:00:00:09:01"
+
 
 def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -> None:
     """The radio joins switch i and gets a lease there."""
@@ -37,6 +39,13 @@ def attach(net: FakeNetwork, radio: str, i: int, client_id: bytes = CLIENT_ID) -
 
 def detach(net: FakeNetwork, radio: str) -> None:
     net.detach(radio)
+    net.pump()
+
+
+def announce(net: FakeNetwork, radio: str, i: int) -> None:
+    """The radio says by ARP that it has MRi's address."""
+    net.updates.clear()
+    net.from_mn(radio, arp_frame(radio, BROADCAST, leased(i), leased(i)))
     net.pump()
 
 
@@ -84,15 +93,13 @@ def test_two_radios_take_turns(plan: Plan) -> None:
         check(net, i, hardware, FIRST)
     check_restart(net)
     attach(net, SECOND, 1)
-    for i, hardware in ((1, FIRST), (2, SECOND), (3, FIRST)):
+    for i, hardware in ((1, SECOND), (2, SECOND), (3, FIRST)):
         check(net, i, hardware, SECOND)
     assert {binding.mac for binding in net.core.bindings.values()} == {FIRST}
 
 
-def test_back_at_the_anchor_by_the_other_radio_one_mac_is_put_for_the_other() -> None:
-    """The router knows the address by the first radio's MAC, and others of the link may, whatever the lease says: the
-    anchor's own switch puts one for the other for as long as the node is there by that radio.
-    """
+def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
+    """The router knows the address by the first radio's MAC: the anchor's own switch puts one for the other."""
     net = FakeNetwork(mesh(2))
     attach(net, FIRST, 1)
     attach(net, SECOND, 2)
@@ -106,10 +113,21 @@ def test_back_at_the_anchor_by_the_other_radio_one_mac_is_put_for_the_other() ->
     assert SECOND in lease(net, SECOND, 1)
     check(net, 1, FIRST, SECOND)
     check_restart(net)
-    detach(net, SECOND)
+    announce(net, SECOND, 1)
+    check(net, 1, SECOND, SECOND)
+    assert net.changed() > 0, "what put one for the other goes"
+    check_restart(net)
+
+
+def test_by_which_radio_it_has_an_address_a_node_alone_says_and_at_its_anchor() -> None:
+    net = FakeNetwork(mesh(2))
     attach(net, FIRST, 1)
-    check(net, 1, FIRST, FIRST)
-    assert net.core.bindings[leased(1)].route is None
+    attach(net, SECOND, 2)
+    announce(net, SECOND, 1)
+    check(net, 1, FIRST, SECOND)
+    net.attach(OTHER, 1, port="radio-09")
+    announce(net, OTHER, 1)
+    check(net, 1, FIRST, SECOND)
 
 
 def test_what_it_sends_by_its_old_link_arrives_for_as_long_as_it_has_that() -> None:
@@ -215,24 +233,15 @@ def test_ipv6_using_an_address_elsewhere_says_whose_radio_it_is() -> None:
 
 
 def test_at_its_anchor_one_mac_is_put_for_the_other_both_ways_or_neither() -> None:
-    """Else an answer to what was asked in the old name goes to a MAC that is not put for the other any more: in IPv6
-    neither, once the node has said by which radio it has the address.
-    """
-    net = FakeNetwork(make_plan([(1, 2)], 2, family="ipv6"))
-    mine, all_nodes = "fd00:1::50", "33:33:ff:00:00:01"
-    for radio, i in ((FIRST, 1), (SECOND, 2)):
-        net.attach(radio, i, port=f"radio-{i}")
-        net.from_mn(radio, nd_frame(radio, all_nodes, mine, 135, router_ip6(i)))
-        net.pump()
+    """Else an answer to what was asked in the old name goes to a MAC that is not put for the other any more."""
+    net = FakeNetwork(mesh(2))
+    attach(net, FIRST, 1)
     detach(net, FIRST)
-    detach(net, SECOND)
-    net.attach(SECOND, 1, port="radio-2")
-    net.from_mn(SECOND, ip6_frame(SECOND, router_mac(1), mine, "fd00:9::2", 17))
+    net.attach(SECOND, 1, port="radio-01")
+    net.from_mn(SECOND, dhcp_frame(SECOND, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
     net.pump()
-    down = net.from_router(1, ip6_frame(router_mac(1), FIRST, "fd00:9::2", mine, 17))
-    assert [(who, f["eth_dst"]) for _, who, f in down] == [(SECOND, SECOND)]
+    assert SECOND in lease(net, SECOND, 1)
     net.updates.clear()
-    net.from_mn(SECOND, nd_frame(SECOND, all_nodes, mine, 135, router_ip6(1)))
-    net.pump()
+    announce(net, SECOND, 1)
     taken = [sum(isinstance(a, SetField) for rule in each.remove for a in rule.actions) for each in net.updates]
     assert len([number for number in taken if number]) == 1, "all in one update"
