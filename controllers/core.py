@@ -235,6 +235,8 @@ class Core:
         if node.latest() != location:
             return False
         node.location, node.expected, node.leaves_for = location, None, None
+        for binding in [each for each in self.bindings.values() if each.mac == mac and each.left(location)]:
+            self._assign_ledger(binding, since_ns)
         self._record_place(node, event)
         self.holds.arrived(mac)
         return True
@@ -424,7 +426,7 @@ class Core:
         # back, nobody else has heard it.
         mine = self.identities.of(radio) == binding.mac
         if event.in_port == switch.router_port() or (self.redirects.absent(binding) and not mine):
-            self._out.append(SendFrame(event.dpid, event.in_port, asked.answer(binding.hardware)))
+            self._out.append(SendFrame(event.dpid, event.in_port, asked.answer(binding.told or binding.hardware)))
             anchor = switch.plan.mobile_router
             self.updates.record("neighbour_answered", mn=binding.mac, address=binding.address, anchor=anchor)
 
@@ -465,8 +467,7 @@ class Core:
 
     def _rename(self, binding: Binding, radio: str, now_ns: int) -> None:
         """The anchor's router knows the address by this radio's MAC, for it has heard it as well."""
-        if binding.hardware != radio:
-            binding.hardware = radio
+        if binding.rename(radio):
             self._assign_ledger(binding, now_ns)
             self.redirects.refresh(binding.mac, now_ns, "binding_renewed")
 

@@ -260,9 +260,8 @@ def _down(
 
 
 def _up(route: Route, hop: Hop, router: SwitchPlan, addresses: list[str], mark: int) -> Iterator[Rule]:
-    """Back at its anchor by another radio a mobile node is heard with that one's MAC: its router has to learn it, for
-    then these rules go. What it sends from an address of another anchor's goes
-    there all the same, by that one's rules.
+    """Back at its anchor by another radio a mobile node is heard with that one's MAC, so that its router learns it.
+    What it sends from an address of another anchor's goes there all the same, by that one's rules.
     """
     away = len(route.path.hops) > 1
     fields: dict[str, Value] = {"in_port": hop.outward, "eth_src": route.outer(hop)}

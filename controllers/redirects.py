@@ -39,12 +39,13 @@ class Redirects:
         location = self._nodes[binding.mac].place
         if not self._enabled or location is None:
             return None
-        if (location.dpid, location.radio) == (binding.anchor, binding.hardware):
+        hardware = binding.known_as(location)
+        if (location.dpid, location.radio) == (binding.anchor, hardware):
             return None
         ports = {dpid: switch.ports for dpid, switch in self._switches.items()}
         path = shortest(self._plan, ports, binding.anchor, location.dpid, location.port)
         several = self._plan.several_radios or len(self._radios(binding.mac)) > 1
-        return Route(path, binding.hardware, location.radio, several) if path else None
+        return Route(path, hardware, location.radio, several) if path else None
 
     def refresh_all(self, now_ns: int, cause: str) -> None:
         """Bring all redirects in line with what is known."""

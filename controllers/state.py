@@ -77,7 +77,9 @@ class MobileNode:
 class Binding:
     """An address that an anchor's router allocated to a mobile node, and the route that it is redirected along.
 
-    ``mac`` is the mobile node, ``hardware`` the MAC that the router knows the address by.
+    ``mac`` is the mobile node, ``hardware`` the MAC that the router knows the address by. At home by another radio, the
+    node tells the router of that: ``told``, which counts when it leaves. Until then its switch puts one for the other,
+    for what the router has kept, or others of the link send, goes by the MAC that it had.
     """
 
     mac: str
@@ -87,6 +89,28 @@ class Binding:
     expires_ns: int | None
     route: Route | None = None
     stranded: bool = False  # away from its anchor, and no path leads there
+    told: str | None = None
+
+    def known_as(self, location: Location) -> str:
+        """The MAC that its router knows the address by, if the node is there."""
+        stays = (location.dpid, location.radio) == (self.anchor, self.told)
+        return self.hardware if self.told is None or stays else self.told
+
+    def left(self, location: Location) -> bool:
+        """The node is at ``location``; whether what it had told its router counts from now on."""
+        if self.told is None or self.known_as(location) != self.told:
+            return False
+        self.hardware, self.told = self.told, None
+        return True
+
+    def rename(self, radio: str) -> bool:
+        """The router has heard that the address has this radio's MAC; whether it knew another one's for good."""
+        before = self.hardware
+        if self.route is not None and len(self.route.path.hops) == 1:
+            self.hardware, self.told = self.route.hardware, radio
+        else:
+            self.hardware, self.told = radio, None
+        return self.hardware != before
 
 
 @dataclass

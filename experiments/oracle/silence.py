@@ -22,7 +22,7 @@ from dmmlab.experiments.oracle.memo import once
 from dmmlab.experiments.oracle.moves import place
 from dmmlab.experiments.oracle.tcp.segments import Beyond, Fate
 from dmmlab.experiments.oracle.tcp.sender import WINDOW
-from dmmlab.experiments.oracle.tcp.stream import Fates, Stream
+from dmmlab.experiments.oracle.tcp.stream import Fates, Stream, keeps_its_route
 from dmmlab.experiments.oracle.ways import Undecided, Way, Ways
 from dmmlab.experiments.scenario.model import CONTROLLER, Scenario
 from dmmlab.experiments.scenario.sections.movement import Movement
@@ -87,7 +87,10 @@ def _streamed_s(
     if scenario.addresses.keep is not None:
         return None  # or to one whose address goes
     far: Fates = (_carried, ways.fate) if session.mn in scenario.mobile_nodes else (ways.fate, _carried)
-    stream = Stream(trip, far, _SEGMENT_BYTES[scenario.family], _first_link_s(scenario, session, ways.node))
+    ends = (session.cn, session.mn)
+    rerouted = [ways.rerouted if end == ways.node and scenario.family == "ipv4" else keeps_its_route for end in ends]
+    first_link_s = _first_link_s(scenario, session, ways.node)
+    stream = Stream(trip, far, _SEGMENT_BYTES[scenario.family], first_link_s, (rerouted[0], rerouted[1]))
     try:
         if not stream.open(session.at_s, session.interval_s or 0.0, session.count):
             return None

@@ -13,7 +13,7 @@ delivered                  first frame, and the order, but not before all switch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dmmlab.experiments.oracle.delays import link_s, radio_s, redirect_s
 from dmmlab.experiments.oracle.memo import once
@@ -70,7 +70,10 @@ def stays(scenario: Scenario, node: str) -> tuple[Stay, ...]:
         if lead_s is not None:
             redirected_s = move.at + 2 * control_s
         if _changes(scenario, node, found, move.to, heard_s):
+            again = heard_s < going_by_s - SETTLED_S  # before the last change is confirmed
             going_by_s = redirected_s + control_s + SETTLED_S
+            if again and found and found[-1].delivered_s < _NEVER:
+                found[-1] = replace(found[-1], delivered_s=going_by_s + control_s)
         if found and move.overlap is None and scenario.handover.buffer:
             told_s = move.at
             if lead_s is not None:

@@ -49,29 +49,22 @@ class Ways:
         return redirect_s(self._scenario, one, other) if self._scenario.redirect else None
 
     @cached_property
-    def _holds(self) -> list[tuple[float, float, bool]]:
-        """In which times the anchor's router keeps what comes, and whether its end is certain: in IPv6, back at a
-        router by its other radio, the node may say so before all switches have confirmed its redirects, which then are
-        others.
-        """
-        found: list[tuple[float, float, bool]] = []
-        told = self._scenario.family == "ipv6" and any(stay.overlaps for stay in self._stays)
-        for number, stay in enumerate(self._stays):
-            if stay.kept_s == _NEVER or stay not in self._later:
+    def _holds(self) -> list[tuple[float, float]]:
+        """In which times the anchor's router keeps what comes."""
+        found: list[tuple[float, float]] = []
+        for stay in self._later:
+            if stay.kept_s == _NEVER:
                 continue
-            certain = not (told and stay.router in {before.router for before in self._stays[:number]})
             if found and stay.kept_s - self._control_s <= found[-1][1] - self._control_s:  # it has left again
-                found[-1] = (found[-1][0], stay.delivered_s, certain)
+                found[-1] = (found[-1][0], stay.delivered_s)
             else:
-                found.append((stay.kept_s, stay.delivered_s, certain))
+                found.append((stay.kept_s, stay.delivered_s))
         return found
 
     def down(self, sent_s: float) -> float | None:
         """When what a host sends at ``sent_s`` reaches the node."""
         passes_s = sent_s + self._core_s(self._anchor)
-        for kept_s, delivered_s, certain in self._holds:
-            if kept_s <= passes_s + _GRAIN_S and not certain and passes_s < delivered_s + 4 * self._control_s:
-                raise Undecided
+        for kept_s, delivered_s in self._holds:
             if kept_s <= passes_s + _GRAIN_S and passes_s < delivered_s:
                 passes_s = delivered_s
         if passes_s == _NEVER:
@@ -144,8 +137,10 @@ class Ways:
         if self._held(sent_s) or link is None or self._has_dropped(sent_s):
             return None
         stay, known = self._stays[link], sent_s > self._stays[link].address_s + _GRAIN_S
-        if known:
-            sent_s = max(sent_s, stay.settled_s)  # it waits for the answer to who its router is
+        if known and sent_s < stay.settled_s:
+            if self._scenario.redirect and any(before.router == stay.router for before in self._stays[:link]):
+                raise Undecided  # by the redirect that router may have asked for the node, and told its MAC so
+            sent_s = stay.settled_s  # it waits for the answer to who its router is
         there_s = sent_s + stay.radio_s
         if there_s > stay.until_s + _GRAIN_S:
             return None
@@ -162,6 +157,10 @@ class Ways:
             return "held"
         up = any(stay.since_s + _GRAIN_S < sent_s <= stay.until_s + _GRAIN_S for stay in self._stays)
         return "sent" if up else "dropped"
+
+    def rerouted(self, after_s: float, by_s: float) -> bool:
+        """Whether the node has got another router after the one time and by the other."""
+        return any(stay.address_s < stay.until_s and after_s < stay.address_s <= by_s for stay in self._stays)
 
     def _held(self, sent_s: float) -> bool:
         """Whether what is sent then waits for a router whose answer never comes: also without a link, until the node

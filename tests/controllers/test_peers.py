@@ -104,21 +104,23 @@ def test_where_no_two_nodes_speak_there_is_no_such_rule() -> None:
     assert rules[1] == rules[0] + 2
 
 
-@pytest.mark.parametrize("several", [True, False])
-def test_home_by_another_radio_a_node_is_reached_by_the_mac_that_a_peer_still_knows(several: bool) -> None:
-    """The peer was elsewhere when the node told its router, and all who were there, of the other radio's MAC."""
+@pytest.mark.parametrize(("several", "radios"), [(True, (FIRST, SECOND)), (True, (FIRST,)), (False, (FIRST,))])
+def test_by_which_radio_a_node_is_home_its_peers_need_not_know(several: bool, radios: tuple[str, ...]) -> None:
+    """The peer may have been elsewhere when the node told its router, and all who were there, of a radio's MAC."""
     net = FakeNetwork(replace(make_plan([(1, 2)], 2, peers=True), several_radios=several))
-    assert FIRST in home(net, FIRST)
-    assert SECOND in home(net, SECOND)
+    for radio in radios:
+        assert radio in home(net, radio)
     net.move(OTHER, 1)
-    frame = ip_frame(mn_mac(OTHER), FIRST, mn_ip(OTHER, 1), leased(1), 17)
-    assert ([who for _, who, _ in net.from_mn(mn_mac(OTHER), frame)] == ["MR1"]) is several
+    for known in (FIRST, SECOND):
+        frame = ip_frame(mn_mac(OTHER), known, mn_ip(OTHER, 1), leased(1), 17)
+        assert ([who for _, who, _ in net.from_mn(mn_mac(OTHER), frame)] == ["MR1"]) is several
     if several:
-        back = net.from_router(1, ip_frame(router_mac(1), SECOND, mn_ip(OTHER, 1), leased(1), 17))
-        assert [who for what, who, _ in back if what == "mn"] == [SECOND]
+        back = net.from_router(1, ip_frame(router_mac(1), radios[-1], mn_ip(OTHER, 1), leased(1), 17))
+        assert [who for what, who, _ in back if what == "mn"] == [radios[-1]]
         net.restart()
         assert net.changed() == 0
-        net.from_mn(SECOND, dhcp_frame(SECOND, router_mac(1), leased(1), router_ip(1), 7, ciaddr=leased(1)))
+        radio = radios[-1]
+        net.from_mn(radio, dhcp_frame(radio, router_mac(1), leased(1), router_ip(1), 7, ciaddr=leased(1)))
         net.pump()
         assert [who for _, who, _ in net.from_mn(mn_mac(OTHER), frame)] != ["MR1"], "nobody's any more"
 

@@ -98,8 +98,10 @@ def test_two_radios_take_turns(plan: Plan) -> None:
     assert {binding.mac for binding in net.core.bindings.values()} == {FIRST}
 
 
-def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
-    """The router knows the address by the first radio's MAC: the anchor's own switch puts one for the other."""
+def test_back_at_the_anchor_by_the_other_radio_one_mac_is_put_for_the_other_for_as_long_as_it_is_there() -> None:
+    """The router knows the address by the first radio's MAC until the second has announced it; and what the router has
+    kept, or others of the link send, goes by the first one's all the same.
+    """
     net = FakeNetwork(mesh(2))
     attach(net, FIRST, 1)
     attach(net, SECOND, 2)
@@ -111,11 +113,27 @@ def test_back_at_the_anchor_by_the_other_radio_before_it_has_a_lease() -> None:
     check(net, 1, FIRST, SECOND)
     check_restart(net)
     assert SECOND in lease(net, SECOND, 1)
-    check(net, 1, FIRST, SECOND)
-    check_restart(net)
     announce(net, SECOND, 1)
-    check(net, 1, SECOND, SECOND)
-    assert net.changed() > 0, "what put one for the other goes"
+    check(net, 1, FIRST, SECOND)
+    down = net.from_router(1, ip_frame(router_mac(1), SECOND, CN, leased(1), 17))
+    assert [(who, f["eth_dst"]) for _, who, f in down] == [(SECOND, SECOND)]
+    check_restart(net)
+
+
+def test_home_by_the_first_radio_again_the_router_knows_it_by_the_other() -> None:
+    net = FakeNetwork(mesh(2))
+    attach(net, FIRST, 1)
+    attach(net, SECOND, 2)
+    detach(net, FIRST)
+    detach(net, SECOND)
+    for radio, hardware in ((SECOND, FIRST), (FIRST, SECOND), (SECOND, FIRST)):
+        attach(net, radio, 1)
+        check(net, 1, hardware, radio)
+        announce(net, radio, 1)
+        check(net, 1, hardware, radio)
+        detach(net, radio)
+    attach(net, FIRST, 2)
+    check(net, 1, SECOND, FIRST)
     check_restart(net)
 
 
@@ -237,11 +255,9 @@ def test_at_its_anchor_one_mac_is_put_for_the_other_both_ways_or_neither() -> No
     net = FakeNetwork(mesh(2))
     attach(net, FIRST, 1)
     detach(net, FIRST)
-    net.attach(SECOND, 1, port="radio-01")
-    net.from_mn(SECOND, dhcp_frame(SECOND, BROADCAST, "0.0.0.0", "255.255.255.255", 1, client_id=CLIENT_ID))
-    net.pump()
-    assert SECOND in lease(net, SECOND, 1)
-    net.updates.clear()
+    attach(net, SECOND, 1)
     announce(net, SECOND, 1)
+    net.updates.clear()
+    attach(net, FIRST, 2)
     taken = [sum(isinstance(a, SetField) for rule in each.remove for a in rule.actions) for each in net.updates]
     assert len([number for number in taken if number]) == 1, "all in one update"

@@ -12,10 +12,19 @@ from dmmlab.experiments.oracle.tcp.wheel import NEVER, START, TICK_NS
 
 Way = Callable[[float], float | None]  # from when a packet leaves to when it arrives; None if it is lost
 Fates = tuple[Callable[[float], Fate], Callable[[float], Fate]]
+Rerouted = Callable[[float, float], bool]  # whether an end's route was replaced after the one time and by the other
 
 _PROBE_BYTES = 24
+# What is written first when the route is another goes in segments of so many bytes, for Linux asks the route that is
+# gone (IPv4): its least of 48 (TCP_MIN_SND_MSS), less the timestamps.
+_LEAST_BYTES = 36
 _S = 1_000_000_000
 _TIMER, _PACKET, _PROGRAM = range(3)  # what is at one instant comes in this order
+
+
+def keeps_its_route(_after_s: float, _by_s: float) -> bool:
+    """An end that does not move."""
+    return False
 
 
 class Stream:
@@ -25,8 +34,16 @@ class Stream:
     ``first_link_s``: how long at most what one of them sends is on the link that it sends it by.
     """
 
-    def __init__(self, ways: tuple[Way, Way], fates: Fates, largest: int, first_link_s: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        ways: tuple[Way, Way],
+        fates: Fates,
+        largest: int,
+        first_link_s: tuple[float, float],
+        rerouted: tuple[Rerouted, Rerouted] = (keeps_its_route, keeps_its_route),
+    ) -> None:
         self._ways, self._fates, self._first_link_s = ways, fates, first_link_s
+        self._rerouted, self._sent_s = rerouted, [0.0, 0.0]
         self._events: list[tuple[int, int, int, Callable[[], None]]] = []
         self._timers: dict[tuple[int, str], int] = {}
         self._made = 0
@@ -75,10 +92,15 @@ class Stream:
         return self.ends[number]
 
     def _send(self, number: int, segment: Segment) -> Fate:
-        arrives_s = self._ways[number](self.now_ns / _S)
+        now_s = self.now_ns / _S
+        arrives_s = self._ways[number](now_s)
+        cut = segment.end - segment.first > _LEAST_BYTES and self._rerouted[number](self._sent_s[number], now_s)
+        if cut and (arrives_s is None or number == 0):
+            raise Beyond  # in several segments, whose timers and answers are others
+        self._sent_s[number] = now_s
         if arrives_s is None:
             segment.taken = True
-            fate = self._fates[number](self.now_ns / _S)
+            fate = self._fates[number](now_s)
             if fate == "held":  # it is not sent again before the host gives it up
                 raise Beyond
             return fate
