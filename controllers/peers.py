@@ -50,9 +50,9 @@ def peer_rules(route: Route, address: str, router: SwitchPlan) -> list[Rule]:
     return [*rules, Rule(FORWARD, _PEER, question, answer, _mark(address))]
 
 
-def at_home(plan: Plan, address: str, router: SwitchPlan, router_port: int | None) -> list[Rule]:
-    """The same about an address whose node is at its anchor, in IPv4, where nodes may have several radios: a peer that
-    was away when the node came home by another one, and told its router, goes on with the MAC that it knows.
+def by_any_radio(plan: Plan, address: str, router: SwitchPlan, router_port: int | None) -> list[Rule]:
+    """The same about an address that is not redirected, in IPv4, where nodes may have several radios: a peer that was
+    away when the node came home by another one, and told its router, goes on with the MAC that it knows.
     """
     if router_port is None or not (plan.peers and plan.several_radios and plan.family == "ipv4"):
         return []

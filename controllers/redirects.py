@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dmmlab.controllers import flows
 from dmmlab.controllers.flows import Route
 from dmmlab.controllers.paths import shortest
-from dmmlab.controllers.peers import at_home, peer_rules
+from dmmlab.controllers.peers import by_any_radio, peer_rules
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import Rule, address_tag, mac_tag
 from dmmlab.controllers.state import Binding, Change, Location, MobileNode, Switch
@@ -67,14 +67,14 @@ class Redirects:
                 anchors.add(binding.anchor)
                 self._decide(binding, route, now_ns, cause)
             if route is None:
-                self._assign_at_home(binding)
+                self._assign_by_any_radio(binding)
         for anchor in sorted(anchors):
             self.assign_pairs(mac, anchor)
         self.assign_answers(mac)
 
-    def _assign_at_home(self, binding: Binding) -> None:
+    def _assign_by_any_radio(self, binding: Binding) -> None:
         switch = self._switches[binding.anchor]
-        rules = at_home(self._plan, binding.address, switch.plan, switch.router_port())
+        rules = by_any_radio(self._plan, binding.address, switch.plan, switch.router_port())
         if rules and self._enabled:
             self._updates.book.assign(("redirect", binding.address), {binding.anchor: rules})
 
