@@ -88,7 +88,7 @@ def _streamed_s(
         return None  # or to one whose address goes
     far: Fates = (_carried, ways.fate) if session.mn in scenario.mobile_nodes else (ways.fate, _carried)
     ends = (session.cn, session.mn)
-    rerouted = [ways.rerouted if end == ways.node and scenario.family == "ipv4" else keeps_its_route for end in ends]
+    rerouted = [ways.rerouted if end == ways.node else keeps_its_route for end in ends]
     first_link_s = _first_link_s(scenario, session, ways.node)
     stream = Stream(trip, far, _SEGMENT_BYTES[scenario.family], first_link_s, (rerouted[0], rerouted[1]))
     try:

@@ -22,12 +22,13 @@ _SHARE, _MOST_HELD_NS, _SLACK_NS = 33, 1_000_000, 10_000  # of a round trip, in 
 @dataclass
 class Receiver:
     """``send`` is told each segment that it sends, and says what becomes of it; ``wake`` sets one of its timers, for a
-    tick, of which `fire` is called then; ``now_ns`` has to be set before each call.
+    tick, of which `fire` is called then; ``largest`` says how many bytes a segment takes; ``now_ns`` has to be set
+    before each call.
     """
 
     send: Callable[[Segment], Fate]
     wake: Callable[[str, int, bool], None]
-    largest: int  # bytes of a segment
+    largest: Callable[[], int]
     phase: int  # ticks at time 0
     now_ns: int = 0
     path: RoundTrip = field(default_factory=RoundTrip)
@@ -72,7 +73,7 @@ class Receiver:
     def room(self) -> int:
         """Bytes in a segment beside what it selects."""
         blocks = min(len(self.beyond) + (self.twice is not None), _BLOCKS)
-        return self.largest - (4 + 8 * blocks if blocks else 0)
+        return self.largest() - (4 + 8 * blocks if blocks else 0)
 
     def _take_data(self, segment: Segment) -> None:
         first, end = segment.first, segment.end

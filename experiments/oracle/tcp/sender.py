@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dmmlab.experiments.oracle.tcp.cubic import Cubic
@@ -86,13 +86,12 @@ class Sender(Receiver):
 
     def push(self, probe: bool = False) -> bool:
         """Sends what the window lets through; ``probe``: one segment, whatever the window."""
-        sent = 0
+        sent, room = 0, self.room
         while self.next < self.written:
-            room = self.window - self.in_flight
-            if room <= 0 and not probe:
+            if self.in_flight >= self.window and not probe:
                 break
             end = next(mark for mark in self.marks if mark > self.next)
-            end = min(end, self.next + self.room)
+            end = min(end, self.next + room)
             new = Sent(self.next, end, self.now_us, None)
             if not self._transmit(new):
                 if not self.out:
@@ -165,12 +164,15 @@ class Sender(Receiver):
 
     def _again(self, one: Sent, count: bool = True) -> bool:
         """Sends ``one`` once more, with what follows it as far as both fit one segment and nobody else holds it."""
-        place = self.out.index(one)
+        place, room = self.out.index(one), self.room
         one.first = max(one.first, self.acknowledged)
-        if not one.selected and self._free(one):
+        if one.end - one.first > room:
+            self.out.insert(place + 1, replace(one, first=one.first + room))
+            one.end = one.first + room
+        elif not one.selected and self._free(one):
             while place + 1 < len(self.out):
                 after = self.out[place + 1]
-                if after.selected or not self._free(after) or after.end - one.first > self.room:
+                if after.selected or not self._free(after) or after.end - one.first > room:
                     break
                 one.end, one.ever_again = after.end, one.ever_again or after.ever_again
                 self.out.pop(place + 1)

@@ -15,8 +15,8 @@ Fates = tuple[Callable[[float], Fate], Callable[[float], Fate]]
 Rerouted = Callable[[float, float], bool]  # whether an end's route was replaced after the one time and by the other
 
 _PROBE_BYTES = 24
-# What is written first when the route is another goes in segments of so many bytes, for Linux asks the route that is
-# gone (IPv4): its least of 48 (TCP_MIN_SND_MSS), less the timestamps.
+# Until an end has sent anything by a new route, Linux asks the one that is gone for the size of segments: its least of
+# 48 (TCP_MIN_SND_MSS), less the timestamps.
 _LEAST_BYTES = 36
 _S = 1_000_000_000
 _TIMER, _PACKET, _PROGRAM = range(3)  # what is at one instant comes in this order
@@ -43,7 +43,7 @@ class Stream:
         rerouted: tuple[Rerouted, Rerouted] = (keeps_its_route, keeps_its_route),
     ) -> None:
         self._ways, self._fates, self._first_link_s = ways, fates, first_link_s
-        self._rerouted, self._sent_s = rerouted, [0.0, 0.0]
+        self._largest, self._rerouted, self._sent_s = largest, rerouted, [0.0, 0.0]
         self._events: list[tuple[int, int, int, Callable[[], None]]] = []
         self._timers: dict[tuple[int, str], int] = {}
         self._made = 0
@@ -51,7 +51,8 @@ class Stream:
         self._came_ns: list[int] = []
         self.now_ns = 0
         self.ends = [
-            End(partial(self._send, number), partial(self._wake, number), largest, START) for number in range(2)
+            End(partial(self._send, number), partial(self._wake, number), partial(self._size, number), START)
+            for number in range(2)
         ]
 
     def open(self, at_s: float, interval_s: float, count: int) -> bool:
@@ -66,7 +67,7 @@ class Stream:
             end.path.measured((answered - asked) // 1000, 0, 0)
             end.path.least_us = (answered - asked) // 1000
         self.ends[0].echo_ms, self.ends[1].echo_ms = comes // 1_000_000, back // 1_000_000
-        self._probes = count
+        self._probes, self._sent_s = count, [at_s, at_s]
         for number in range(count):
             due = round((at_s + number * interval_s) * _S)
             self._at(max(due, back), _PROGRAM, partial(self._write, 0, _PROBE_BYTES))
@@ -94,18 +95,20 @@ class Stream:
     def _send(self, number: int, segment: Segment) -> Fate:
         now_s = self.now_ns / _S
         arrives_s = self._ways[number](now_s)
-        cut = segment.end - segment.first > _LEAST_BYTES and self._rerouted[number](self._sent_s[number], now_s)
-        if cut and (arrives_s is None or number == 0):
-            raise Beyond  # in several segments, whose timers and answers are others
-        self._sent_s[number] = now_s
+        fate: Fate = "sent" if arrives_s is not None else self._fates[number](now_s)
+        if fate == "held":  # it is not sent again before the host gives it up
+            raise Beyond
+        if fate != "unreachable":
+            self._sent_s[number] = now_s
         if arrives_s is None:
             segment.taken = True
-            fate = self._fates[number](now_s)
-            if fate == "held":  # it is not sent again before the host gives it up
-                raise Beyond
             return fate
         self._at(round(arrives_s * _S), _PACKET, partial(self._arrive, 1 - number, segment))
         return "sent"
+
+    def _size(self, number: int) -> int:
+        """Bytes that a segment takes."""
+        return _LEAST_BYTES if self._rerouted[number](self._sent_s[number], self.now_ns / _S) else self._largest
 
     def _arrive(self, number: int, segment: Segment) -> None:
         self._end(number).receive(segment)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import inf, nan
 
 import pytest
 
 from dmmlab.experiments.oracle.tcp.roundtrip import RoundTrip
 from dmmlab.experiments.oracle.tcp.segments import Beyond, Fate
-from dmmlab.experiments.oracle.tcp.stream import Stream
+from dmmlab.experiments.oracle.tcp.stream import Stream, keeps_its_route
 from dmmlab.experiments.oracle.tcp.wheel import runs_out
 
 WAY_S = 0.017
@@ -17,11 +17,11 @@ WAY_S = 0.017
 class Path:
     """17 ms each way, cut from 4 s for ``cut_s``, and when each end sends over it."""
 
-    def __init__(self, cut_s: float, fate: Fate = "sent") -> None:
+    def __init__(self, cut_s: float, fate: Fate = "sent", rerouted_s: float = inf) -> None:
         self.sent_s: tuple[list[float], list[float]] = ([], [])
-        self.stream = Stream(
-            (self._way(0, cut_s), self._way(1, cut_s)), (lambda _: fate, lambda _: "sent"), 1448, (0.0, 0.0)
-        )
+        ways = (self._way(0, cut_s), self._way(1, cut_s))
+        rerouted = (lambda after_s, by_s: after_s < rerouted_s <= by_s, keeps_its_route)
+        self.stream = Stream(ways, (lambda _: fate, lambda _: "sent"), 1448, (0.0, 0.0), rerouted)
 
     def _way(self, number: int, cut_s: float):  # type: ignore[no-untyped-def]
         def way(sent_s: float) -> float | None:
@@ -48,6 +48,15 @@ def test_a_timer_runs_out_one_step_late_at_most_and_never_early(after: int, tick
 
 def test_where_steps_are_of_64_ticks_it_is_not_known_when_it_runs_out() -> None:
     assert runs_out(100, 800, running=False) == (901, False)
+
+
+@pytest.mark.parametrize(("rerouted_s", "segments"), [(inf, 1), (4.05, 4), (4.2, 1)])
+def test_what_is_sent_first_by_a_new_route_goes_in_the_least_of_segments(rerouted_s: float, segments: int) -> None:
+    """Six probes wait until 4.106 s, 144 bytes: as four times 36 if the route is another by then."""
+    path = Path(0.1, "unreachable", rerouted_s)
+    came = path.played()
+    assert path.sent_s[0].count(4.106) == segments
+    assert came[100:106] == [4.14] * 6
 
 
 def test_the_timer_of_a_path_that_does_not_vary() -> None:
