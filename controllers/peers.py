@@ -8,12 +8,11 @@ does (proxy ARP, RFC 5944 section 4.6). A scenario in which no two mobile nodes 
 from __future__ import annotations
 
 from dmmlab.controllers.flows import Route, family_of
-from dmmlab.controllers.plan import Plan, SwitchPlan
+from dmmlab.controllers.plan import SwitchPlan
 from dmmlab.controllers.rules import (
     FORWARD,
     Copy,
     Kind,
-    Normal,
     Output,
     OutputInPort,
     Rule,
@@ -24,7 +23,7 @@ from dmmlab.controllers.rules import (
 )
 
 _PEER = 100  # below what concerns the anchor's router, above what comes from other switches
-_BY_ROUTER = 101
+_DELIVERED = 112  # above what hands to that router all that a redirected node sends
 _REQUEST, _REPLY = 1, 2  # of ARP (RFC 826)
 
 
@@ -33,7 +32,11 @@ def peer_rules(route: Route, address: str, router: SwitchPlan) -> list[Rule]:
 
     IPv6 has the first of them only: there a router that announces its prefix as off-link is sent everything.
     """
-    rules = [_by_the_router(address, router, route.path.anchor.inward)]
+    anchor, mark = route.path.anchor, cookie(Kind.REDIRECT, address_tag(address))
+    to_router = (SetField("eth_dst", router.router_mac), Output(anchor.inward))
+    home = len(route.path.hops) == 1
+    rules = [delivered(address, route.radio, anchor.outward)] if home else []
+    rules += [] if home else [Rule(FORWARD, _PEER, family_of(address).to(address), to_router, mark)]
     if ":" in address:
         return rules
     question = match(eth_type=0x0806, arp_op=_REQUEST, arp_tpa=address)
@@ -47,25 +50,12 @@ def peer_rules(route: Route, address: str, router: SwitchPlan) -> list[Rule]:
         SetField("arp_spa", address),
         OutputInPort(),
     )
-    return [*rules, Rule(FORWARD, _PEER, question, answer, _mark(address))]
+    return [*rules, Rule(FORWARD, _PEER, question, answer, mark)]
 
 
-def by_any_radio(plan: Plan, address: str, router: SwitchPlan, router_port: int | None) -> list[Rule]:
-    """The same about an address that is not redirected, in IPv4, where nodes may have several radios: a peer that was
-    away when the node came home by another one, and told its router, goes on with the MAC that it knows.
+def delivered(address: str, radio: str, port: int) -> Rule:
+    """To a node that is at its anchor, by whichever MAC: a peer that was away when the node came home by another radio,
+    and told all who were there, goes on with the one that it knows.
     """
-    if router_port is None or not (plan.peers and plan.several_radios and plan.family == "ipv4"):
-        return []
-    delivered = Rule(
-        FORWARD, _BY_ROUTER, family_of(address).to(address, in_port=router_port), (Normal(),), _mark(address)
-    )
-    return [_by_the_router(address, router, router_port), delivered]
-
-
-def _by_the_router(address: str, router: SwitchPlan, router_port: int) -> Rule:
-    to_router = (SetField("eth_dst", router.router_mac), Output(router_port))
-    return Rule(FORWARD, _PEER, family_of(address).to(address), to_router, _mark(address))
-
-
-def _mark(address: str) -> int:
-    return cookie(Kind.REDIRECT, address_tag(address))
+    mark = cookie(Kind.REDIRECT, address_tag(address))
+    return Rule(FORWARD, _DELIVERED, family_of(address).to(address), (SetField("eth_dst", radio), Output(port)), mark)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dmmlab.controllers import flows
 from dmmlab.controllers.flows import Route
 from dmmlab.controllers.paths import shortest
-from dmmlab.controllers.peers import by_any_radio, peer_rules
+from dmmlab.controllers.peers import delivered, peer_rules
 from dmmlab.controllers.plan import Plan
 from dmmlab.controllers.rules import Rule, address_tag, mac_tag
 from dmmlab.controllers.state import Binding, Change, Location, MobileNode, Switch
@@ -67,15 +67,17 @@ class Redirects:
                 anchors.add(binding.anchor)
                 self._decide(binding, route, now_ns, cause)
             if route is None:
-                self._assign_by_any_radio(binding)
+                self._assign_home(binding)
         for anchor in sorted(anchors):
             self.assign_pairs(mac, anchor)
         self.assign_answers(mac)
 
-    def _assign_by_any_radio(self, binding: Binding) -> None:
-        switch = self._switches[binding.anchor]
-        rules = by_any_radio(self._plan, binding.address, switch.plan, switch.router_port())
-        if rules and self._enabled:
+    def _assign_home(self, binding: Binding) -> None:
+        """In IPv4 others of the link may know the address by any of the node's radios."""
+        plan, location = self._plan, self._nodes[binding.mac].place
+        if plan.peers and plan.several_radios and plan.family == "ipv4" and self._enabled:
+            home = location is not None and location.dpid == binding.anchor
+            rules = [delivered(binding.address, location.radio, location.port)] if location and home else []
             self._updates.book.assign(("redirect", binding.address), {binding.anchor: rules})
 
     def assign_answers(self, mac: str) -> None:

@@ -201,6 +201,8 @@ class Oracle:
         if not selection.policy.compares:
             return Choice(lookup.anchor)
         ways_s = self._ways_s(session, lookup, near, at_router)
+        if self._scenario.family == "ipv4" and near.mobile and near.serving in ways_s:
+            return None  # measuring, it may have to ask for the other's MAC on their link (ARP)
         asked_s = session.at_s + lookup.lookup_s
         if len(ways_s) > 1 and asked_s < redirected_s(self._scenario, session.mn, session.at_s):
             return None

@@ -96,7 +96,8 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> tuple[tuple[float, s
 
     The node has an address and knows its router (`configured_s`), and one message takes the news to the host. The first
     time it may have to find the host out before: the most that this takes (`discovered_s`). With a lazy update the
-    registration server is told later. Nobody is told of an address that the node has left, or replaced, by then.
+    registration server, if it knows the node, is told later. Nobody is told of an address that the node has left, or
+    replaced, by then.
     """
     known: list[tuple[float, str]] = []
     moves = scenario.moves_of(node)
@@ -111,7 +112,7 @@ def known_at_s(scenario: Scenario, node: str, host: str) -> tuple[tuple[float, s
             told_s += scenario.costs.register_s  # which it takes to know it
         if not known:
             told_s += discovered_s(scenario, node, host, move.to)
-        if lazy_s and turn:
+        if lazy_s and known:
             told_s = max(told_s, attached_s + address_s(scenario, node, turn) + lazy_s)
         if any(_gone_s(after) <= told_s for after in moves[turn + 1 : turn + 2]):
             continue

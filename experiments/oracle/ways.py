@@ -93,7 +93,9 @@ class Ways:
             return False
         link_ways_s = (link_s(self._scenario, self._anchor, router), hosts_s(self._scenario, self._anchor, router))
         straight = any(abs(across_s - way_s) < _GRAIN_S for way_s in link_ways_s)
-        return not straight and self._delivered(stay.router, passes_s) != arrives_s
+        on_s, there_s = self._across_s(router, stay.router), self._across_s(self._anchor, stay.router)
+        by_router = on_s is not None and there_s is not None and abs(across_s + on_s - there_s) < _GRAIN_S
+        return (by_router or not straight) and self._delivered(stay.router, passes_s) != arrives_s
 
     def _has_dropped(self, at_s: float) -> bool:
         """Whether the node no longer has its address by then. When it comes back for it, the anchor's router may be

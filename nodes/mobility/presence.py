@@ -113,6 +113,7 @@ class Registrar:
         self._terminals: dict[str, LegTerminal] = {}  # by service: where the server's TCP legs end
         self._addresses: tuple[str, ...] = ()
         self._updates = 0
+        self._known = False  # to the server
         self._relayed: dict[int, int] = {}  # sessions over UDP that have a leg of ours, and its port
 
     @classmethod
@@ -133,14 +134,16 @@ class Registrar:
         self._updates += 1
         update = self._updates
         self._addresses = (address, *deprecated)[:MOST_VALUES]  # the oldest of more are in use, and not told
+        lazily = moved and self._after_s > 0 and self._known
         self.client.offer(self._addresses, ECHO_PORT)
+        if lazily:
+            self.client.hold()
         await self.client.bind(address, linger_s=LINGER_S + self._after_s)
         # The new legs are asked for first, as the draft has it, but the registration does not wait for the answers:
         # a correspondent that asks the server meanwhile should get the new address.
         legs = asyncio.create_task(self._move_legs(address, self._ask_for_legs(address))) if moved else None
         await asyncio.sleep(0)  # the turn in which they are asked for
-        if moved and self._after_s:
-            self.client.hold()
+        if lazily:
             await asyncio.sleep(self._after_s)
             if self._updates != update:
                 return  # it has moved on: that address is registered in its own time
@@ -154,6 +157,7 @@ class Registrar:
     def _registered(self, outcome: Outcome, address: str | None = None) -> None:
         """Notes what became of a registration; of the newest address, if it is none that is named."""
         reason = outcome.reason.name.lower() if outcome.reason is not None else ""
+        self._known |= outcome.ok
         address = address or self._addresses[0]
         self._log.emit(
             "registered", address=address, outcome=outcome.status.value, reason=reason, attempts=outcome.attempts

@@ -282,6 +282,8 @@ class RegistrationClient:
     def hold(self) -> None:
         """Do not repeat the registration until the next ``register``, which has other addresses."""
         self._stop_refresh()
+        self.core.supersede()
+        self._work()
 
     def _stop_refresh(self) -> None:
         if self._refresh is not None:

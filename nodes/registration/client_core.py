@@ -126,12 +126,16 @@ class ClientCore:
         Raises WireError when the message cannot be written.
         """
         if message.type in BINDING_TYPES:
-            for old in [one for one in self._running.values() if one.message.type in BINDING_TYPES]:
-                self._complete(old, Outcome(Status.SUPERSEDED))
+            self.supersede()
         self._tickets += 1
         running = _Running(self._tickets, message, b"", 0.0, 0, now_ns + nanoseconds(self._backoff.deadline_s))
         self._issue(running, now_ns)
         return running.ticket
+
+    def supersede(self) -> None:
+        """Give up the registration that still runs: what it says is not so any more."""
+        for old in [one for one in self._running.values() if one.message.type in BINDING_TYPES]:
+            self._complete(old, Outcome(Status.SUPERSEDED))
 
     def _issue(self, running: _Running, now_ns: int) -> None:
         """Give the request a number of its own and send it."""

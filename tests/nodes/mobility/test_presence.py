@@ -254,6 +254,36 @@ def test_a_lazy_update_is_not_sent_for_an_address_that_was_left_again(scene: Sce
     assert scene.server.addresses(NAME) == (OLD, NEW)
 
 
+def test_a_lazy_update_that_is_not_answered_before_the_next_move_is_left_out(scene: Scene) -> None:
+    """Else it would be said again from the new place, and the server take the older address for the newest."""
+    silent = scene.of.network.silent
+    scene.play(
+        lazy(),
+        (1.0, scene.announce(OLD)),
+        (3.0, scene.announce(NEW, OLD)),
+        (7.9, lambda node: silent.add(SERVER)),
+        (8.2, lambda node: silent.clear()),
+        (8.2, scene.announce(OLD, NEW)),
+        (13.5, lambda node: None),
+    )
+    assert sent_to_server(scene) == [
+        (1.0, MessageType.REGISTER),
+        (8.0, MessageType.REGISTER),
+        (13.2, MessageType.REGISTER),
+    ]
+    assert scene.server.addresses(NAME) == (OLD, NEW)
+
+
+def test_a_node_that_the_server_does_not_know_yet_registers_at_once_after_a_move_too(scene: Scene) -> None:
+    silent = scene.of.network.silent
+    silent.add(SERVER)
+    scene.play(
+        lazy(), (1.0, scene.announce(OLD)), (1.2, lambda node: silent.clear()), (1.2, scene.announce(NEW, OLD)),
+    )  # fmt: skip
+    assert sent_to_server(scene)[-1] == (1.2, MessageType.REGISTER)
+    assert scene.server.addresses(NAME) == (NEW, OLD)
+
+
 def test_a_session_that_is_over_gets_no_leg(scene: Scene) -> None:
     def end(node: presence.Presence) -> None:
         (session,) = scene.server.core.requests.sessions.values()
