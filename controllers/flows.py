@@ -39,7 +39,8 @@ DHCP_BYTES = 0xFFFF  # OFPCML_NO_BUFFER: the whole message
 MAX_TIMEOUT_S = 0xFFFF  # an OpenFlow timeout is 16 bits wide
 
 _DHCP, _INFRASTRUCTURE, _OVERHEARD, _KNOWN, _UNKNOWN = 300, 250, 240, 200, 0
-_ON_LINK, _PAIR, _STAYS, _ANSWERED, _REDIRECT, _AT_HOME, _FROM_PEER, _DEFAULT = 140, 130, 120, 115, 110, 105, 10, 0
+_ON_LINK, _PAIR, _STAYS, _ANSWERED, _REDIRECT, _FROM_PEER, _DEFAULT = 140, 130, 120, 115, 110, 10, 0
+_SENT_AT_HOME, _AT_HOME = 106, 105
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,8 @@ def redirect_rules(route: Route, address: str, router_mac: str) -> dict[int, lis
     # old router instead it leaves by the anchor, without a policy route on the mobile node.
     sent: dict[str, Value] = {"in_port": serving.outward, "eth_src": route.radio}
     handed_back = (SetField("eth_dst", router_mac), *route.inwards(serving))
-    rules[serving.dpid].append(Rule(FORWARD, _REDIRECT, family.of(address, **sent), handed_back, mark))
+    priority = _SENT_AT_HOME if serving is anchor else _REDIRECT
+    rules[serving.dpid].append(Rule(FORWARD, priority, family.of(address, **sent), handed_back, mark))
     if serving is anchor and family.teller:
         # At home by another radio, by which its router does not know it yet: it does when that radio has said so.
         told, own = family.hardware[0]

@@ -23,7 +23,7 @@ from dmmlab.controllers.rules import (
 )
 
 _PEER = 100  # below what concerns the anchor's router, above what comes from other switches
-_DELIVERED = 112  # above what hands to that router all that a redirected node sends
+_DELIVERED = 108  # below what is redirected, above what hands to that router all that a node sends at home
 _REQUEST, _REPLY = 1, 2  # of ARP (RFC 826)
 
 
