@@ -61,7 +61,7 @@ def answers_s(scenario: Scenario, session: SessionSpec) -> list[float | None] | 
     if session.transport != "tcp":
         return found
     answered = [answer for answer in found if answer is not None and not isnan(answer)]
-    if len(answered) < len(sent):
+    if len(answered) < len(sent) or answered != sorted(answered):  # a stream keeps its order
         return _streamed_s(scenario, session, ways, trip)
     return list(_as_its_window_lets_it(sent, answered))
 
@@ -166,12 +166,12 @@ def _longest_s(scenario: Scenario, session: SessionSpec, turn: int, answers: lis
     touched = touches(scenario)
     if touched.stay(begins_s, ends_s) or touched.probe(session, begins_s, ends_s):
         return None
-    under_way_s = _UNDER_WAY_S[session.transport]
+    heard = sorted(answer for answer in answers if answer is not None and not isnan(answer))
+    since_s = max((answer for answer in heard if answer <= begins_s), default=-_NEVER) - _UNDER_WAY_S[session.transport]
     for number, answer in enumerate(answers):
         sent_s = session.at_s + number * session.interval_s
-        if answer is not None and isnan(answer) and begins_s - under_way_s < sent_s < ends_s:
+        if answer is not None and isnan(answer) and since_s < sent_s < ends_s:
             return None
-    heard = sorted(answer for answer in answers if answer is not None and not isnan(answer))
     return max(_silences(heard, begins_s, ends_s), default=None)
 
 
