@@ -33,10 +33,10 @@ def peer_rules(route: Route, address: str, router: SwitchPlan) -> list[Rule]:
     IPv6 has the first of them only: there a router that announces its prefix as off-link is sent everything.
     """
     anchor, mark = route.path.anchor, cookie(Kind.REDIRECT, address_tag(address))
+    if len(route.path.hops) == 1:
+        return [delivered(address, route.radio, anchor.outward)]
     to_router = (SetField("eth_dst", router.router_mac), Output(anchor.inward))
-    home = len(route.path.hops) == 1
-    rules = [delivered(address, route.radio, anchor.outward)] if home else []
-    rules += [] if home else [Rule(FORWARD, _PEER, family_of(address).to(address), to_router, mark)]
+    rules = [Rule(FORWARD, _PEER, family_of(address).to(address), to_router, mark)]
     if ":" in address:
         return rules
     question = match(eth_type=0x0806, arp_op=_REQUEST, arp_tpa=address)

@@ -131,12 +131,13 @@ def discovered_s(scenario: Scenario, node: str, host: str, here: str) -> float:
     return 2 * (2 * way + 2 * hosts_s(scenario, RESOLVER, DDNS))
 
 
-def released_s(scenario: Scenario, node: str, anchor: str, at_s: float) -> float:
+def released_s(scenario: Scenario, node: str, anchor: str, at_s: float, heard: bool = True) -> float:
     """When ``node`` drops its address of ``anchor`` if it stays where it is at ``at_s``; infinite if it never does.
 
     In IPv4 an address is deprecated when there is a new one, in IPv6 also when the node leaves, if that is sooner.
     Where it does not stay for long enough to have one (`_formed`), it leaves as it came. Back at the anchor it keeps
-    the address if it has it anew before it would drop it.
+    the address if it has it anew before it would drop it; for the network, which has ``heard`` of nothing, also if it
+    drops it without a link.
     """
     if scenario.addresses.keep is None:
         return float("inf")
@@ -154,7 +155,8 @@ def released_s(scenario: Scenario, node: str, anchor: str, at_s: float) -> float
     dropped_s = old_s + scenario.addresses.keep
     # What it drops while it has no router, nobody hears of: its other radio may be told that somebody has it.
     again = scenario.family == "ipv4" or scenario.radio_of(node, last) == scenario.radio_of(node, visits[-1])
-    kept = back and (anew_s <= dropped_s or (again and dropped_s <= _came_s(scenario, node, last)))
+    unheard = heard and again and dropped_s <= _came_s(scenario, node, last)
+    kept = back and (anew_s <= dropped_s or unheard)
     return float("inf") if kept else dropped_s
 
 

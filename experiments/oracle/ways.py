@@ -101,7 +101,7 @@ class Ways:
         """Whether the node no longer has its address by then. When it comes back for it, the anchor's router may be
         looking for it, and deliver what it has kept: `Undecided`.
         """
-        if at_s > self._regained_s - ASKING_S:
+        if at_s >= self._dropped_s and at_s > self._regained_s - ASKING_S:
             raise Undecided
         return at_s >= self._dropped_s
 
@@ -221,7 +221,7 @@ def _dropped_s(scenario: Scenario, node: str, anchor: str) -> tuple[float, float
     """When ``node`` no longer has its address of ``anchor``, and when it comes there again; never, if it does not."""
     moves = scenario.moves_of(node)
     for turn, move in enumerate(moves):
-        dropped_s = released_s(scenario, node, anchor, move.at)
+        dropped_s = released_s(scenario, node, anchor, move.at, heard=False)
         if dropped_s < _NEVER and all(later.at > dropped_s for later in moves[turn + 1 :]):
             return dropped_s, min((move.at for move in moves[max(turn, 1) :] if move.to == anchor), default=_NEVER)
     return _NEVER, _NEVER
