@@ -109,8 +109,11 @@ def _survived(run: Recording, session: RecordedSession) -> bool:
     """A probe that left when its length was over was answered in time; of a TCP session, all up to that one: a stream
     has no gaps.
 
-    In time, because TCP repeats itself for minutes: a node that comes back after a tour finds it still trying.
+    In time, because TCP repeats itself for minutes: a node that comes back after a tour finds it still trying. And what
+    was opened anew is another session.
     """
+    if session.row.outcome == "retried":
+        return False
     probes, count = {probe.seq: probe.rtt_ms for probe in run.probes[session.spec.name]}, session.spec.count
     in_time = [(rtt_ms := probes.get(number)) is not None and rtt_ms <= _PATIENCE_MS for number in range(count)]
     if session.spec.transport == "tcp":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import inf, isnan, nan
 
 from dmmlab.experiments.methods import METHODS
@@ -61,16 +61,19 @@ def answers_s(scenario: Scenario, session: SessionSpec) -> list[float | None] | 
     if session.transport != "tcp":
         return found
     answered = [answer for answer in found if answer is not None and not isnan(answer)]
-    if len(answered) < len(sent) or answered != sorted(answered):  # a stream keeps its order
+    if len(answered) < len(sent):
         return _streamed_s(scenario, session, ways, trip)
-    return list(_as_its_window_lets_it(sent, answered))
+    in_order = list(accumulate(answered, max))  # a stream is read in its order
+    return list(_as_its_window_lets_it(sent, in_order))
 
 
 def _as_its_window_lets_it(sent: list[float], answered: list[float]) -> Iterator[float]:
     """The answers of a stream that loses nothing; NaN from the first probe that has to wait until so many before it are
-    answered, as those may that were due while it was opened, to the first that is sent when the last of them is.
+    answered, as those may that were due while it was opened, to the first that is sent when the last of them is. Later
+    its window is wide enough.
     """
-    waits = [number for number in range(WINDOW, len(sent)) if answered[number - WINDOW] >= sent[number]]
+    soon = [number for number in range(WINDOW, len(sent)) if sent[number] <= 2 * answered[0] - sent[0]]
+    waits = [number for number in soon if answered[number - WINDOW] >= sent[number]]
     held_s = (sent[waits[0]], 2 * answered[waits[-1]] - sent[waits[-1]]) if waits else (inf, inf)
     for sent_s, answer_s in zip(sent, answered, strict=True):
         yield nan if held_s[0] <= sent_s <= held_s[1] else answer_s

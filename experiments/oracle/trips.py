@@ -21,6 +21,7 @@ from dmmlab.experiments.oracle.moves import (
     has_had,
     identified_s,
     late_s,
+    redirected_s,
     released_s,
     serving,
     stirring,
@@ -33,6 +34,7 @@ from dmmlab.experiments.scenario.model import RADIO, Scenario
 from dmmlab.experiments.scenario.sessions import SessionSpec
 
 _REPEAT_S = 1.0  # more than TCP waits before it repeats a segment, once it knows the round trip (RFC 6298)
+_SYN_S = 1.1  # TCP's first timer (RFC 6298), and a tick that is late
 _LEG_TRIPS = 3  # round trips in which a relayed stream goes on by another connection (docs/registration.md)
 
 
@@ -154,4 +156,11 @@ class Trips:
         can_s += identified_s(self._scenario, end, turn)
         if METHODS[session.method].relayed and end == session.mn and turn:
             can_s += _LEG_TRIPS * trip_s
+            back = move.to in {earlier.to for earlier in moves[:-1]}
+            if (
+                back
+                and self._scenario.registration.control == "tcp"
+                and redirected_s(self._scenario, end, until_s) > (attached_s + configured_s(self._scenario, end, turn))
+            ):  # the answer to its first SYN may go where it was before
+                can_s += _SYN_S
         return max(can_s, delivered_s(self._scenario, end, move.at) + FORGOTTEN_S, move.over_s)
