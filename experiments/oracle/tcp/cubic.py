@@ -15,7 +15,6 @@ BETA = 717  # of _UNIT: what is left of a window after a loss
 _FRIENDLY = 15  # 8(1 + β) / 3(1 - β)
 _SCALE = 410
 _CUBE = (1 << 40) // _SCALE
-SEARCHES = 16  # from this window on HyStart (RFC 9406) may end slow start
 
 
 @dataclass

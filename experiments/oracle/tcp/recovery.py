@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dmmlab.experiments.oracle.tcp.cubic import SEARCHES, Cubic
+from dmmlab.experiments.oracle.tcp.cubic import Cubic
 from dmmlab.experiments.oracle.tcp.roundtrip import MOST_RTO
 from dmmlab.experiments.oracle.tcp.segments import Beyond, Segment, Sent
 from dmmlab.experiments.oracle.tcp.sender import Sender, State
@@ -175,9 +175,8 @@ class Recoverer(Sender):
         slow = self.window < self.threshold
         if not (self.limited or (slow and self.window < 2 * self.most_out)):
             return
+        # HyStart (RFC 9406) looks for acknowledgements that come late, or in trains: those of probes do neither.
         if slow:
-            if self.window >= SEARCHES:
-                raise Beyond
             grown = min(self.window + newly, self.threshold)
             newly -= grown - self.window
             self.window = grown
