@@ -125,6 +125,17 @@ def test_by_which_radio_a_node_is_home_its_peers_need_not_know(several: bool, ra
         assert [who for _, who, _ in net.from_mn(mn_mac(OTHER), frame)] != [radio], "nobody's any more"
 
 
+def test_home_by_another_radio_a_node_reaches_its_neighbours_past_the_router() -> None:
+    """Which may not know them; all else that it sends, the router gets."""
+    net = FakeNetwork(replace(make_plan([(1, 2)], 2, peers=True), several_radios=True))
+    home(net, FIRST)
+    home(net, SECOND)
+    net.move(OTHER, 1)
+    for mac, address, heard in ((mn_mac(OTHER), mn_ip(OTHER, 1), mn_mac(OTHER)), (router_mac(1), "10.9.0.2", "MR1")):
+        sent = net.from_mn(SECOND, ip_frame(SECOND, mac, leased(1), address, 17))
+        assert [who for _, who, _ in sent] == [heard]
+
+
 def home(net: FakeNetwork, radio: str) -> list[str]:
     """The radio, and no other of the node's, is at MR1, has a lease and says so; who got that."""
     for mac in [mac for mac in net.place if mac in (FIRST, SECOND)]:
